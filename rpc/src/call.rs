@@ -1,0 +1,27 @@
+//! A call as it came in.
+
+use buf::Chain;
+use bytes::Bytes;
+use wire::xdr::Cut;
+
+use crate::Peer;
+
+/// Bulk data that came with a call.
+#[derive(Debug)]
+pub struct Payload {
+    /// Where in the unreduced message it stood, and how long it is.
+    pub cut: Cut,
+    /// The bytes, in aligned memory.
+    pub data: Chain,
+}
+
+/// One complete RPC call message.
+#[derive(Debug)]
+pub struct Call {
+    /// The message without record marks and without the payload that was cut out.
+    pub head: Bytes,
+    /// What was cut out of the head, in stream order. Empty for most calls.
+    pub payloads: Vec<Payload>,
+    /// Who sent it.
+    pub peer: Peer,
+}
