@@ -1,0 +1,65 @@
+//! What the operations need of the world outside but may not see: clocks, randomness, tasks, payload
+//! memory, name services, and the way back to a client.
+
+use std::future::Future;
+
+use buf::Chain;
+use bytes::{Bytes, BytesMut};
+use rpc::ConnectionId;
+
+/// The world around the operations on one core. The server gives the real one; a simulator gives its own.
+#[allow(async_fn_in_trait, reason = "tasks stay on their core, so no future need be Send")]
+pub trait Env: Clone + 'static {
+    /// A monotonic clock in nanoseconds.
+    fn now_ns(&self) -> u64;
+
+    /// The wall clock: seconds since 1970 and nanoseconds.
+    fn wall_clock(&self) -> vfs::Time;
+
+    /// Completes after `duration_ns`.
+    async fn sleep(&self, duration_ns: u64);
+
+    /// Fills `bytes` with unpredictable bytes.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// Runs a task on this core, beside the caller.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    /// Aligned payload memory of `bytes`, its address congruent to `offset` modulo the page size. Waits its
+    /// turn while there is none.
+    async fn payload(&self, bytes: usize, offset: u64) -> Chain;
+
+    /// The supplementary groups of a user by the server's own name service; `None` when it knows no such user.
+    async fn groups_of(&self, uid: u32) -> Option<Vec<u32>>;
+
+    /// The id of a user (or with `group` of a group) by name, by the server's own name service.
+    async fn id_of(&self, name: &str, group: bool) -> Option<u32>;
+}
+
+/// Why a callback brought no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackchannelError {
+    /// The connection is gone.
+    Lost,
+    /// The client did not answer in time.
+    TimedOut,
+}
+
+/// The way back to a client over a connection it made.
+#[allow(async_fn_in_trait, reason = "tasks stay on their core, so no future need be Send")]
+pub trait Backchannel: 'static {
+    /// Sends an RPC call message (without record marks) and waits for the reply message with the same
+    /// transaction id. Works from any core.
+    ///
+    /// # Errors
+    /// [`BackchannelError`].
+    async fn call_back(
+        &self,
+        connection: ConnectionId,
+        message: BytesMut,
+        timeout_ns: u64,
+    ) -> Result<Bytes, BackchannelError>;
+
+    /// A transaction id for the next callback; ids on one connection do not repeat soon.
+    fn next_transaction(&self) -> u32;
+}
