@@ -1,1 +1,25 @@
-//! See docs/ARCHITECTURE.md.
+//! Admission: who may start work on storage now, and who waits.
+//!
+//! Everything here belongs to one core and is plain deterministic code: no I/O, no threads, and no clock of
+//! its own (the time is an argument, in nanoseconds of whatever monotonic clock the caller keeps). A request
+//! passes [`Admission::admit`] before it touches storage. Where it may not go on, its task parks in this
+//! crate's own [queue](Admission::parked), where it can be listed and counted; it is held, not failed.
+//!
+//! What passed holds a [`Pass`]: it is in flight until the pass is dropped. Between taking a pass and
+//! submitting the work nothing may park, so a closed [`Gate`] drains as fast as the device.
+
+#![forbid(unsafe_code)]
+
+mod admission;
+mod gate;
+mod queue;
+mod request;
+mod waiters;
+
+#[cfg(test)]
+mod tests;
+
+pub use admission::{Admission, Admit, Bounds, Busy};
+pub use gate::{CLOSED_NS_MAX, ClosedAlready, Drained, Enter, Epoch, Gate, GateStatus, Lapsed, Pass};
+pub use queue::Parked;
+pub use request::{Kind, Request};

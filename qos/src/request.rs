@@ -1,0 +1,35 @@
+//! What admission knows of a request.
+
+/// What a request does to storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Reads file data.
+    Read,
+    /// Changes file data.
+    Write,
+    /// Looks at names and attributes.
+    Look,
+    /// Changes names and attributes.
+    Change,
+}
+
+impl Kind {
+    /// Whether storage differs afterwards.
+    pub fn mutates(self) -> bool {
+        matches!(self, Self::Write | Self::Change)
+    }
+}
+
+/// A request that asks to be admitted. What keeps a client alive or gives state back (SEQUENCE, CLOSE,
+/// unlocking, returns) never asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The client it is charged to.
+    pub client: u64,
+    /// The export it goes to.
+    pub export: u64,
+    /// Payload in bytes, 0 where there is none.
+    pub bytes: u64,
+    /// What it does.
+    pub kind: Kind,
+}
