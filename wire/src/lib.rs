@@ -5,6 +5,8 @@
 //! Decoding borrows from the received bytes, so the operations of the hot path allocate nothing.
 #![forbid(unsafe_code)]
 
+pub mod head;
 pub mod nfs4;
+pub mod record;
 pub mod rpc;
 pub mod xdr;

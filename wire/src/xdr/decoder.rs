@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Decode, Error, UNIT, pad_len};
+use super::{Decode, Encode, Encoder, Error, NoRoom, pad_len};
 
 /// A payload that the transport took out of the stream, so that its bytes are not in the head. It covers
 /// exactly the data bytes of one opaque: the length word before it and the pad after it are in the head.
@@ -39,6 +39,20 @@ impl Payload {
     }
 }
 
+/// Writing a payload writes its length and pad and leaves the bytes to the transport.
+impl Encode for Payload {
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), NoRoom> {
+        encoder.put_payload(self.len())
+    }
+}
+
+/// The bound is the record's own, which the transport has enforced; no memory depends on the length.
+impl<'a> Decode<'a> for Payload {
+    fn decode(decoder: &mut Decoder<'a>) -> Result<Self, Error> {
+        decoder.payload(usize::MAX)
+    }
+}
+
 /// Reads XDR from borrowed bytes. No read goes past the end or over a cut-out payload.
 #[derive(Debug, Clone)]
 pub struct Decoder<'a> {
@@ -52,6 +66,8 @@ pub struct Decoder<'a> {
     cuts_passed: usize,
     /// Bytes of the cuts already consumed.
     cut_bytes: usize,
+    /// Bytes that the last read that failed for want of bytes would have needed beyond those at hand.
+    short_by: usize,
 }
 
 impl<'a> Decoder<'a> {
@@ -62,7 +78,7 @@ impl<'a> Decoder<'a> {
 
     /// A reader of `head`, from which the payloads in `cuts` (ascending, not overlapping) were taken out.
     pub fn with_cuts(head: &'a [u8], cuts: &'a [Cut]) -> Self {
-        let mut decoder = Decoder { head, at: 0, stop: 0, cuts, cuts_passed: 0, cut_bytes: 0 };
+        let mut decoder = Decoder { head, at: 0, stop: 0, cuts, cuts_passed: 0, cut_bytes: 0, short_by: 0 };
         decoder.set_stop();
         decoder
     }
@@ -85,6 +101,11 @@ impl<'a> Decoder<'a> {
     /// The head bytes at `range`, as [`Payload::Inline`] and [`Decoder::head_index`] give it.
     pub fn head_bytes(&self, range: Range<usize>) -> Option<&'a [u8]> {
         self.head.get(range)
+    }
+
+    /// After [`Error::Short`]: how many more bytes that read needs at least.
+    pub fn short_by(&self) -> usize {
+        self.short_by
     }
 
     /// Ends the reading.
@@ -165,9 +186,10 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`Error::Short`].
     pub fn fixed(&mut self, length: usize) -> Result<&'a [u8], Error> {
-        let padded = length.checked_add(pad_len(length)).ok_or(Error::Short)?;
+        let padded = length.checked_add(pad_len(length)).ok_or(Error::Bound)?;
         let room = self.stop - self.at;
         if padded > room {
+            self.short_by = padded - room;
             return Err(Error::Short);
         }
         let bytes = &self.head[self.at..self.at + length];
@@ -227,15 +249,6 @@ impl<'a> Decoder<'a> {
                 Ok(Payload::Inline(start..start + length))
             }
         }
-    }
-
-    /// Skips `units` XDR units.
-    ///
-    /// # Errors
-    /// [`Error::Short`].
-    pub fn skip_units(&mut self, units: usize) -> Result<(), Error> {
-        let bytes = units.checked_mul(UNIT).ok_or(Error::Short)?;
-        self.fixed(bytes).map(|_| ())
     }
 
     fn fixed_pad(&mut self, length: usize) -> Result<(), Error> {

@@ -207,6 +207,32 @@ impl Encoder {
         Ok(())
     }
 
+    /// Writes a variable-length opaque of at most `max` bytes that `fill` puts in place: it gets zeroed
+    /// space and returns how much of it is the value. Returns that length.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when `max` bytes and their pad do not fit; `fill` has not been called then.
+    ///
+    /// # Panics
+    /// When `fill` claims more than it was given.
+    pub fn put_opaque_with(
+        &mut self,
+        max: usize,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Result<usize, NoRoom> {
+        self.reserve(UNIT + max + pad_len(max))?;
+        let length_at = self.position();
+        self.put_count(0)?;
+        let start = self.position();
+        self.head.put_bytes(0, max);
+        let length = fill(&mut self.head[start..]);
+        assert!(length <= max, "more filled in than there was space for");
+        self.head.truncate(start + length);
+        self.head.put_bytes(0, pad_len(length));
+        self.patch_u32(length_at, u32::try_from(length).map_err(|_| NoRoom)?);
+        Ok(length)
+    }
+
     fn reserve(&self, length: usize) -> Result<(), NoRoom> {
         if length > self.room() { Err(NoRoom) } else { Ok(()) }
     }

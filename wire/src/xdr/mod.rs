@@ -11,7 +11,7 @@ pub use decoder::{Cut, Decoder, Payload};
 pub use encoder::{Encoded, Encoder, Insert};
 pub use list::List;
 pub use opaque::Opaque;
-pub(crate) use table::{xdr_enum, xdr_struct, xdr_union};
+pub(crate) use table::{xdr_constants, xdr_enum, xdr_struct, xdr_union};
 
 /// Bytes of one XDR unit: every item takes a multiple of it (RFC 4506 §3).
 pub const UNIT: usize = 4;

@@ -104,6 +104,20 @@ macro_rules! xdr_enum {
     };
 }
 
+/// A module of numbers, each with its published name.
+macro_rules! xdr_constants {
+    ($(#[$meta:meta])* $vis:vis mod $name:ident: $type:ty {
+        $($(#[$value_meta:meta])* $value:ident = $number:literal $wire:literal,)*
+    }) => {
+        $(#[$meta])*
+        $vis mod $name {
+            $($(#[$value_meta])* #[doc = concat!("`", $wire, "`")] pub const $value: $type = $number;)*
+            /// Every number with its published name.
+            pub const ALL: &[($type, &str)] = &[$(($number, $wire),)*];
+        }
+    };
+}
+
 /// A discriminated union: each case with its number, its published name and its arm. With a `default` line
 /// every other number decodes to that variant, whose arm is void.
 macro_rules! xdr_union {
@@ -159,30 +173,30 @@ macro_rules! xdr_union {
 
     ($(#[$meta:meta])* $vis:vis union $name:ident<$life:lifetime> = $published:literal {
         $($(#[$case_meta:meta])* case $number:literal $wire:literal => $case:ident $(($type:ty))?,)*
-        $($(#[$default_meta:meta])* default => $default:ident,)?
+        $(default => $default:ident,)?
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         $vis enum $name<$life> {
             $($(#[$case_meta])* #[doc = concat!("`", $wire, "`")] $case $(($type))?,)*
-            $($(#[$default_meta])* #[doc = "Any other discriminant."] $default(u32),)?
+            $(#[doc = "Any other discriminant."] $default(u32),)?
         }
         xdr_union!(@codec [$life] [$life] [$name<$life>] $name $published
             { $(case $number $wire => $case $(($type))?,)* $(default => $default,)? });
     };
     ($(#[$meta:meta])* $vis:vis union $name:ident = $published:literal {
         $($(#[$case_meta:meta])* case $number:literal $wire:literal => $case:ident $(($type:ty))?,)*
-        $($(#[$default_meta:meta])* default => $default:ident,)?
+        $(default => $default:ident,)?
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         $vis enum $name {
             $($(#[$case_meta])* #[doc = concat!("`", $wire, "`")] $case $(($type))?,)*
-            $($(#[$default_meta])* #[doc = "Any other discriminant."] $default(u32),)?
+            $(#[doc = "Any other discriminant."] $default(u32),)?
         }
         xdr_union!(@codec [] ['a] [$name] $name $published
             { $(case $number $wire => $case $(($type))?,)* $(default => $default,)? });
     };
 }
 
-pub(crate) use {xdr_enum, xdr_struct, xdr_union};
+pub(crate) use {xdr_constants, xdr_enum, xdr_struct, xdr_union};
