@@ -16,6 +16,7 @@ mod handle;
 mod identity;
 mod interface;
 mod io;
+pub mod mem;
 
 pub use attribute::{Access, Attributes, FileKind, Fsid, SetAttributes, SetTime, Space, Time};
 pub use directory::{Created, DirectoryChange, DirectoryEntry, DirectoryPage, DirectoryRequest, NewObject};
