@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod directory;
 mod error;
 mod handle;
