@@ -3,7 +3,7 @@
 
 use crate::nfs4::{Arguments, CompoundArgs, Operation, PROCEDURE_COMPOUND, PROGRAM, VERSION, WriteHead};
 use crate::rpc::{CallError, CallHeader, Credential, RPCSEC_GSS};
-use crate::xdr::{Decoder, Error, UNIT};
+use crate::xdr::{Decoder, Error};
 
 /// Operations looked at before the WRITE. A client that writes puts SEQUENCE, PUTFH and perhaps an OPEN or a
 /// few VERIFYs before it; beyond that the record is received as any other.
@@ -39,7 +39,7 @@ pub fn locate(prefix: &[u8], record_len: u32) -> Located {
     match find(&mut decoder, record_len) {
         Ok(Some(located)) => located,
         Err(Error::Short) => {
-            let needed = prefix.len() + decoder.short_by().max(UNIT);
+            let needed = prefix.len() + decoder.short_by().max(1);
             if needed <= record_len.min(PREFIX_MAX) { Located::NeedMore(needed) } else { Located::None }
         }
         Ok(None) | Err(_) => Located::None,

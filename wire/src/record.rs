@@ -139,8 +139,11 @@ impl Assembler {
 
     /// Whether nothing of a record has arrived, so that the peer may end the stream here.
     pub fn is_between_records(&self) -> bool {
-        self.fragments == 0 && matches!(self.state, State::Mark { filled: 0, .. } | State::Complete)
-            || matches!(self.state, State::Complete)
+        match self.state {
+            State::Mark { filled, .. } => filled == 0 && self.fragments == 0,
+            State::Body { .. } => false,
+            State::Complete => true,
+        }
     }
 
     /// Takes as many bytes of `input` as the mark needs and returns how many those are; 0 when no mark is

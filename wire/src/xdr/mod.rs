@@ -88,6 +88,8 @@ pub trait Published {
     const NAME: &'static str;
     /// Names of the struct's fields, in wire order.
     const FIELDS: &'static [&'static str];
+    /// Our types of these fields, as they are written here.
+    const TYPES: &'static [&'static str];
 }
 
 macro_rules! number_codec {

@@ -23,6 +23,7 @@ macro_rules! xdr_struct {
         impl $crate::xdr::Published for $name<'_> {
             const NAME: &'static str = $published;
             const FIELDS: &'static [&'static str] = &[$($wire,)*];
+            const TYPES: &'static [&'static str] = &[$(stringify!($type),)*];
         }
     };
     ($(#[$meta:meta])* $vis:vis struct $name:ident = $published:literal {
@@ -46,6 +47,7 @@ macro_rules! xdr_struct {
         impl $crate::xdr::Published for $name {
             const NAME: &'static str = $published;
             const FIELDS: &'static [&'static str] = &[$($wire,)*];
+            const TYPES: &'static [&'static str] = &[$(stringify!($type),)*];
         }
     };
 }

@@ -1,0 +1,211 @@
+//! Where bulk data lies in calls and replies as the Linux client sends and expects them, to the byte.
+
+use bytes::BytesMut;
+use wire::head::{Located, locate};
+use wire::nfs4::*;
+use wire::rpc::{Accepted, AuthSys, CallHeader, Credential, Gids, OpaqueAuth, RPCSEC_GSS, ReplyHeader};
+use wire::xdr::{Cut, Decoder, Encoder, Payload};
+
+const DATA_LEN: usize = 4097;
+
+/// A call of the client's shape; what varies decides where the data is.
+struct Shape<'a> {
+    credential: Credential<'a>,
+    handle_len: usize,
+    tag: &'a str,
+    before: &'a [Arguments<'a>],
+    trailer: bool,
+}
+
+fn sys(machine_name: &str, groups: usize) -> Credential<'_> {
+    let gids = Gids::new(&vec![100; groups]).unwrap();
+    Credential::Sys(AuthSys { stamp: 0, machine_name: machine_name.into(), uid: 1000, gid: 1000, gids })
+}
+
+impl Shape<'_> {
+    fn of(credential: Credential<'_>, handle_len: usize) -> Shape<'_> {
+        Shape { credential, handle_len, tag: "", before: &[], trailer: false }
+    }
+
+    /// The record's bytes without the payload, and where it belongs.
+    fn encode(&self) -> (Vec<u8>, Cut) {
+        let mut encoder = Encoder::new(BytesMut::new(), 1 << 20);
+        let call = CallHeader {
+            xid: 1,
+            program: PROGRAM,
+            version: VERSION,
+            procedure: PROCEDURE_COMPOUND,
+            credential: self.credential,
+            verifier: OpaqueAuth::NONE,
+        };
+        encoder.put(&call).unwrap();
+        let frame = CompoundArgsFrame::begin(&mut encoder, self.tag.as_bytes(), 2).unwrap();
+        let sequence = SequenceArgs {
+            session_id: SessionId([1; 16]),
+            sequence_id: SequenceId(1),
+            slot_id: SlotId(0),
+            highest_slot_id: SlotId(0),
+            cache_this: false,
+        };
+        let object = FileHandle::new(&vec![5; self.handle_len]).unwrap();
+        encoder.put(&Arguments::from(sequence)).unwrap();
+        encoder.put(&Arguments::from(PutFhArgs { object })).unwrap();
+        self.before.iter().for_each(|arguments| encoder.put(arguments).unwrap());
+        encoder.put(&Operation::Write).unwrap();
+        let write = WriteHead { stateid: Stateid::ANONYMOUS, offset: 8192, stable: StableHow::Unstable };
+        write.encode_head(&mut encoder, DATA_LEN).unwrap();
+        let mut operations = 3 + self.before.len() as u32;
+        if self.trailer {
+            let requested = Bitmap::of(&[attribute::CHANGE, attribute::TIME_MODIFY]);
+            encoder.put(&Arguments::from(GetAttrArgs { requested })).unwrap();
+            operations += 1;
+        }
+        frame.finish(&mut encoder, operations);
+        let encoded = encoder.finish();
+        let insert = encoded.inserts[0];
+        (encoded.head.to_vec(), Cut { position: insert.position, length: insert.length })
+    }
+}
+
+fn record_len(head: &[u8], cut: &Cut) -> u32 {
+    (head.len() + cut.length) as u32
+}
+
+/// The data's offset as encoded, after checking that the head parser finds it from any prefix.
+fn data_offset(shape: &Shape<'_>) -> usize {
+    let (head, cut) = shape.encode();
+    let found = Located::At { offset: cut.position, length: DATA_LEN, file_offset: 8192 };
+    for end in 0..cut.position {
+        match locate(&head[..end], record_len(&head, &cut)) {
+            Located::NeedMore(bytes) => assert!(bytes > end && bytes <= cut.position, "{bytes} at {end}"),
+            other => panic!("{other:?} from {end} bytes"),
+        }
+    }
+    assert_eq!(locate(&head[..cut.position], record_len(&head, &cut)), found);
+    assert_eq!(locate(&head, record_len(&head, &cut)), found);
+    cut.position
+}
+
+#[test]
+fn data_of_write_is_where_the_client_puts_it() {
+    // (machine name, groups, handle) of protocol-level worst and usual cases.
+    assert_eq!(data_offset(&Shape::of(sys("node-17", 1), 32)), 196);
+    assert_eq!(data_offset(&Shape::of(sys("node-17", 0), 32)), 192);
+    assert_eq!(data_offset(&Shape::of(Credential::None, 32)), 40 + 92 + 32);
+    let longest = "n".repeat(255);
+    assert_eq!(data_offset(&Shape::of(sys(&longest, 16), 128)), 600);
+    let linux_longest = "n".repeat(64);
+    assert_eq!(data_offset(&Shape::of(sys(&linux_longest, 16), 128)), 408);
+}
+
+#[test]
+fn the_parser_assumes_no_shape() {
+    let tag = Shape { tag: "a tag", ..Shape::of(sys("node-17", 1), 32) };
+    assert_eq!(data_offset(&tag), 196 + 8);
+    let attributes = RawAttributes { mask: Bitmap::of(&[attribute::SIZE]), values: [0; 8][..].into() };
+    let before = [
+        Arguments::Savefh,
+        Arguments::from(LookupArgs { name: "name".into() }),
+        Arguments::from(AccessArgs { access: access::READ }),
+        Arguments::from(VerifyArgs { attributes }),
+        Arguments::Restorefh,
+    ];
+    let odd = Shape { before: &before, trailer: true, ..Shape::of(sys("node-17", 1), 29) };
+    assert_eq!(data_offset(&odd), 196 + 4 + 12 + 8 + 4 + 8 + 4 + 8 + 4);
+}
+
+#[test]
+fn what_is_no_plain_write_is_received_whole() {
+    let (head, cut) = Shape::of(sys("node-17", 1), 32).encode();
+    let len = record_len(&head, &cut);
+    // The length word claims more than the record has.
+    assert_eq!(locate(&head, len - 4), Located::None);
+    let with = |at: usize, word: u32| {
+        let mut bytes = head.clone();
+        bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
+        locate(&bytes, len)
+    };
+    assert_eq!(with(cut.position - 4, 0), Located::None);
+    assert_eq!(with(cut.position - 4, u32::MAX), Located::None);
+    assert_eq!(with(4, 1), Located::None, "a reply");
+    assert_eq!(with(16, 3), Located::None, "another version");
+    assert_eq!(with(20, 0), Located::None, "another procedure");
+    assert_eq!(with(24, RPCSEC_GSS), Located::None, "perhaps wrapped");
+    assert_eq!(with(80, 2), Located::None, "fewer operations");
+    assert_eq!(with(84, 9999), Located::None, "an undefined operation");
+    // A record that ends where more would be needed never asks for it.
+    for end in 0..cut.position {
+        assert_eq!(locate(&head[..end], end as u32), Located::None);
+    }
+}
+
+#[test]
+fn the_decoder_follows_a_payload_that_was_cut_out() {
+    let (head, cut) = Shape { trailer: true, ..Shape::of(sys("node-17", 1), 32) }.encode();
+    let cuts = [cut];
+    let mut decoder = Decoder::with_cuts(&head, &cuts);
+    CallHeader::decode(&mut decoder).unwrap();
+    let compound: CompoundArgs<'_> = decoder.get().unwrap();
+    assert_eq!((compound.minor_version, compound.operations), (2, 4));
+    let mut writes = 0;
+    for _ in 0..compound.operations {
+        let operation = Operation::decode_or_illegal(&mut decoder).unwrap();
+        if let Arguments::Write(write) = Arguments::decode(operation, &mut decoder).unwrap() {
+            assert_eq!(write.data, Payload::Cut { index: 0, length: DATA_LEN });
+            writes += 1;
+        }
+    }
+    assert_eq!(writes, 1);
+    assert_eq!(decoder.position() as u32, record_len(&head, &cut));
+    assert_eq!(decoder.finish(), Ok(()));
+}
+
+#[test]
+fn data_of_read_is_where_the_client_expects_it() {
+    let mut encoder = Encoder::new(BytesMut::new(), 1 << 20);
+    encoder.put(&ReplyHeader::accepted(1, Accepted::Success)).unwrap();
+    let frame = CompoundResultFrame::begin(&mut encoder, b"").unwrap();
+    ResultHead::encode(&mut encoder, Operation::Sequence.number(), Status::Ok).unwrap();
+    let sequence = SequenceResult {
+        session_id: SessionId([1; 16]),
+        sequence_id: SequenceId(1),
+        slot_id: SlotId(0),
+        highest_slot_id: SlotId(0),
+        target_highest_slot_id: SlotId(0),
+        status_flags: 0,
+    };
+    encoder.put(&sequence).unwrap();
+    ResultHead::encode(&mut encoder, Operation::Putfh.number(), Status::Ok).unwrap();
+    ResultHead::encode(&mut encoder, Operation::Read.number(), Status::Ok).unwrap();
+    ReadResult::encode_head(&mut encoder, true, DATA_LEN).unwrap();
+    frame.finish(&mut encoder, Status::Ok, 3);
+    let encoded = encoder.finish();
+    assert_eq!(encoded.inserts[0].position, 104);
+
+    let cuts = [Cut { position: 104, length: DATA_LEN }];
+    let mut decoder = Decoder::with_cuts(&encoded.head, &cuts);
+    assert_eq!(decoder.get(), Ok(ReplyHeader::accepted(1, Accepted::Success)));
+    let compound: CompoundResult<'_> = decoder.get().unwrap();
+    assert_eq!((compound.status, compound.results), (Status::Ok, 3));
+    assert_eq!(decoder.get::<ResultHead>().unwrap().operation, Operation::Sequence.number());
+    assert_eq!(decoder.get(), Ok(sequence));
+    assert!(decoder.get::<ResultHead>().unwrap().status.is_ok());
+    assert_eq!(decoder.get::<ResultHead>().unwrap().operation, Operation::Read.number());
+    let read: ReadResult = decoder.get().unwrap();
+    assert_eq!(read, ReadResult { eof: true, data: Payload::Cut { index: 0, length: DATA_LEN } });
+    assert_eq!(decoder.finish(), Ok(()));
+}
+
+#[test]
+fn an_operation_that_fails_half_way_leaves_its_head_only() {
+    let mut encoder = Encoder::new(BytesMut::new(), 1 << 20);
+    let frame = CompoundResultFrame::begin(&mut encoder, b"tag").unwrap();
+    let start = ResultHead::encode(&mut encoder, Operation::Read.number(), Status::Ok).unwrap();
+    ReadResult::encode_head(&mut encoder, false, 100).unwrap();
+    ResultHead::patch(&mut encoder, start, Status::Io);
+    frame.finish(&mut encoder, Status::Io, 1);
+    let encoded = encoder.finish();
+    assert!(encoded.inserts.is_empty());
+    let expected = [[0, 0, 0, 5], [0, 0, 0, 3], *b"tag\0", [0, 0, 0, 1], [0, 0, 0, 25], [0, 0, 0, 5]];
+    assert_eq!(&encoded.head[..], expected.concat());
+}
