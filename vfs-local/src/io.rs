@@ -1,0 +1,184 @@
+//! Reading and writing.
+//!
+//! Reads try the page cache first, on the spot and without sleeping; what is not there is read through the ring.
+//! Writes always go through the ring: even a write that must not sleep (RWF_NOWAIT) waits on the spot for a frozen
+//! file system, and the ring does not. Each carries the caller's credentials, so that set-id bits are cleared and
+//! quotas and reserved blocks obeyed as for the caller, whoever opened the file.
+
+use std::io::IoSliceMut;
+use std::sync::Arc;
+
+use buf::{Chain, Slice};
+use engine::IoOptions;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use vfs::{Error, Identity, ReadDone, Result, Stability, Written};
+
+use crate::local::{File, Local};
+use crate::open::OpenFile;
+use crate::sys::errno::{error, from_io};
+use crate::{attribute, process};
+
+impl Local {
+    /// Reads into the front of `buffer`.
+    pub(crate) async fn read_file(
+        &self,
+        file: &File,
+        offset: u64,
+        mut buffer: Chain,
+    ) -> (Chain, Result<ReadDone>) {
+        let length = buffer.len();
+        if i64::try_from(offset).is_err() || length == 0 {
+            let done = end_of_file(&file.0, offset, 0).map(|end_of_file| ReadDone { bytes: 0, end_of_file });
+            return (buffer, done);
+        }
+        let mut bytes = match read_cached(&file.0, offset, &mut buffer) {
+            Ok(bytes) => bytes,
+            Err(failure) => return (buffer, Err(failure)),
+        };
+        while bytes.unwrap_or(0) < length {
+            let done = bytes.unwrap_or(0);
+            // A short answer from the cache may be the end of the file, or the end of what is cached.
+            if done > 0 && is_past_end(&file.0, offset + done as u64) {
+                break;
+            }
+            let (back, outcome) = self.read_ring(&file.0, offset + done as u64, buffer, done).await;
+            buffer = back;
+            match outcome {
+                Ok(0) => {
+                    bytes = Some(done);
+                    break;
+                }
+                Ok(more) => bytes = Some(done + more),
+                Err(failure) => return (buffer, Err(failure)),
+            }
+        }
+        let bytes = bytes.unwrap_or(0);
+        let done = end_of_file(&file.0, offset, bytes).map(|end_of_file| ReadDone { bytes, end_of_file });
+        (buffer, done)
+    }
+
+    async fn read_ring(
+        &self,
+        file: &OpenFile,
+        offset: u64,
+        buffer: Chain,
+        done: usize,
+    ) -> (Chain, Result<usize>) {
+        let _permit = self.read_permit(file.object()).await;
+        let length = buffer.len();
+        let fd = Arc::clone(file.fd());
+        // Unsliced where possible, as one registered piece reads fastest.
+        let (outcome, buffer) = if done == 0 {
+            self.shard().read_at(fd, offset, buffer, IoOptions::default()).await
+        } else {
+            let rest = Slice::new(buffer, done..length);
+            let (outcome, rest) = self.shard().read_at(fd, offset, rest, IoOptions::default()).await;
+            (outcome, rest.into_inner())
+        };
+        (buffer, outcome.map_err(|failure| io_error(&failure)))
+    }
+
+    /// Writes all of `payload` or fails.
+    pub(crate) async fn write_file(
+        &self,
+        file: &File,
+        identity: &Identity,
+        offset: u64,
+        payload: Chain,
+        stability: Stability,
+    ) -> (Chain, Result<Written>) {
+        let length = payload.len();
+        if offset.checked_add(length as u64).is_none_or(|end| i64::try_from(end).is_err()) {
+            return (payload, Err(Error::TooLarge));
+        }
+        if length == 0 {
+            return (payload, Ok(Written { bytes: 0, stability }));
+        }
+        let personality = match self.personality(identity) {
+            Ok(personality) => personality,
+            Err(failure) => return (payload, Err(failure)),
+        };
+        let flags = match stability {
+            Stability::Unstable => 0,
+            Stability::Data => libc::RWF_DSYNC,
+            Stability::File => libc::RWF_SYNC,
+        };
+        let options = IoOptions { personality, flags };
+        let (payload, outcome) = self.write_ring(&file.0, offset, payload, &options).await;
+        if outcome == Err(Error::Io) {
+            // Whoever else has written to the file unstably may have lost it.
+            process::note_failed_sync();
+        }
+        // Part of it may have been written before something failed.
+        let noted = attribute::note_change(file.0.object());
+        let written = outcome.and(noted).map(|()| Written { bytes: length, stability });
+        (payload, written)
+    }
+
+    async fn write_ring(
+        &self,
+        file: &OpenFile,
+        offset: u64,
+        mut payload: Chain,
+        options: &IoOptions,
+    ) -> (Chain, Result<()>) {
+        let _permit = self.worker_permit().await;
+        let length = payload.len();
+        let mut done = 0;
+        while done < length {
+            let (fd, at) = (Arc::clone(file.fd()), offset + done as u64);
+            let outcome;
+            (outcome, payload) = if done == 0 {
+                self.shard().write_at(fd, at, payload, options.clone()).await
+            } else {
+                let rest = Slice::new(payload, done..length);
+                let (outcome, rest) = self.shard().write_at(fd, at, rest, options.clone()).await;
+                (outcome, rest.into_inner())
+            };
+            match outcome {
+                Ok(0) => return (payload, Err(Error::NoSpace)),
+                Ok(bytes) => done += bytes,
+                Err(failure) => return (payload, Err(io_error(&failure))),
+            }
+        }
+        (payload, Ok(()))
+    }
+}
+
+/// What of it can be had without sleeping; `None` when that is not to be known here.
+fn read_cached(file: &OpenFile, offset: u64, buffer: &mut Chain) -> Result<Option<usize>> {
+    let mount = file.object().mount();
+    if !mount.reads_without_waiting() {
+        return Ok(None);
+    }
+    let mut pieces: Vec<_> = buffer.as_mut_slices().map(IoSliceMut::new).collect();
+    match preadv2(file, &mut pieces, offset, ReadWriteFlags::NOWAIT) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(Errno::OPNOTSUPP) => {
+            mount.note_reads_wait();
+            Ok(None)
+        }
+        Err(Errno::BADF) => Err(Error::AccessDenied),
+        Err(errno) => Err(error(errno)),
+    }
+}
+
+/// Whether a read of `bytes` at `offset` reached the end.
+fn end_of_file(file: &OpenFile, offset: u64, bytes: usize) -> Result<bool> {
+    let size = attribute::raw(file)?.stx_size;
+    Ok(offset.saturating_add(bytes as u64) >= size)
+}
+
+fn is_past_end(file: &OpenFile, position: u64) -> bool {
+    attribute::raw(file).is_ok_and(|seen| position >= seen.stx_size)
+}
+
+/// A descriptor that was not opened for this is the caller's mistake, not the device's.
+fn io_error(failure: &std::io::Error) -> Error {
+    match failure.raw_os_error() {
+        Some(libc::EBADF) => Error::AccessDenied,
+        Some(libc::ENOBUFS | libc::ECANCELED) => Error::TryLater,
+        _ => from_io(failure),
+    }
+}

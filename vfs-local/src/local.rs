@@ -1,0 +1,346 @@
+//! One export on one core.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use buf::Chain;
+use engine::sync::{Permit, Semaphore};
+use engine::{Cap, HelperError, HelpersExhausted, Personality, Shard};
+use rustix::fs::FallocateFlags;
+use vfs::{
+    Access, Advice, Attributes, Authority, Capabilities, Copied, CreateHow, Created, DirectoryChange,
+    DirectoryPage, DirectoryRequest, Error, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone,
+    Result, SeekTarget, SetAttributes, Space, Stability, Vfs, Written, XattrSet,
+};
+
+use crate::attribute;
+use crate::commit::Commits;
+use crate::object::Object;
+use crate::open::OpenFile;
+use crate::personality::{Personalities, exhausted};
+use crate::process;
+use crate::storage::LocalStorage;
+
+/// Jobs of an export that may wait for a helper thread per shard. Beyond, callers are told to try later.
+const HELPER_JOBS_WAITING_MAX: usize = 4096;
+
+/// Reads of an export that may wait for the disk per shard, where waiting takes no kernel worker: as deep as a
+/// disk's queue.
+const READS_MAX: usize = 256;
+
+/// An object of an export.
+#[derive(Clone, Debug)]
+pub struct Node(pub(crate) Arc<Object>);
+
+/// An open file. Any core may use it.
+#[derive(Clone, Debug)]
+pub struct File(pub(crate) Arc<OpenFile>);
+
+impl File {
+    pub(crate) fn access(&self) -> OpenAccess {
+        self.0.access()
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// One export as one core sees it. Cheap to clone; stays on its core.
+#[derive(Clone)]
+pub struct Local(Rc<Inner>);
+
+struct Inner {
+    storage: Arc<LocalStorage>,
+    shard: Shard,
+    cap: Cap,
+    /// Places for operations that occupy a kernel worker.
+    workers: Semaphore,
+    /// Places for reads that do not.
+    reads: Semaphore,
+    personalities: Personalities,
+    commits: Commits,
+}
+
+impl Local {
+    /// The export on this shard. Fails when there are not enough helper threads left to reserve its share.
+    pub fn new(storage: Arc<LocalStorage>, shard: Shard) -> std::result::Result<Self, HelpersExhausted> {
+        let options = storage.options();
+        assert!(shard.index() < options.shards, "the storage was opened for fewer shards");
+        let cap = shard.helpers().cap(options.helper_jobs_max, HELPER_JOBS_WAITING_MAX)?;
+        let workers = Semaphore::new(options.ring_workers_max);
+        Ok(Self(Rc::new(Inner {
+            cap,
+            workers,
+            reads: Semaphore::new(READS_MAX),
+            personalities: Personalities::default(),
+            commits: Commits::default(),
+            storage,
+            shard,
+        })))
+    }
+
+    /// What all cores share of the export.
+    pub fn storage(&self) -> &Arc<LocalStorage> {
+        &self.0.storage
+    }
+
+    pub(crate) fn shard(&self) -> &Shard {
+        &self.0.shard
+    }
+
+    pub(crate) fn core(&self) -> usize {
+        self.0.shard.index()
+    }
+
+    pub(crate) fn commits(&self) -> &Commits {
+        &self.0.commits
+    }
+
+    /// Runs `work`, which may sleep, on a helper thread, as one of this export's.
+    pub(crate) async fn on_helper<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&LocalStorage) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let storage = Arc::clone(&self.0.storage);
+        let done = self.0.shard.helpers().run(&self.0.cap, move || work(&storage)).await;
+        done.unwrap_or_else(|failure| match failure {
+            HelperError::Busy => Err(Error::Exhausted),
+            HelperError::Lost => panic!("a storage job panicked; its effects are unknown"),
+        })
+    }
+
+    /// A place for an operation that may occupy a kernel worker.
+    pub(crate) async fn worker_permit(&self) -> Permit {
+        self.0.workers.acquire().await
+    }
+
+    /// A place for a read of a file of `object`'s file system.
+    pub(crate) async fn read_permit(&self, object: &Object) -> Permit {
+        if object.mount().reads_without_waiting() {
+            self.0.reads.acquire().await
+        } else {
+            self.worker_permit().await
+        }
+    }
+
+    pub(crate) fn personality(&self, identity: &Identity) -> Result<Option<Personality>> {
+        self.0.personalities.of(&self.0.shard, identity).map_err(exhausted)
+    }
+}
+
+impl Vfs for Local {
+    type Node = Node;
+    type File = File;
+
+    fn capabilities(&self) -> Capabilities {
+        self.storage().capabilities()
+    }
+
+    fn root(&self) -> Node {
+        Node(Arc::clone(self.storage().root()))
+    }
+
+    fn handle(&self, node: &Node) -> NodeHandle {
+        *node.0.handle()
+    }
+
+    async fn node(&self, handle: &NodeHandle) -> Result<Node> {
+        self.node_of(handle).await
+    }
+
+    async fn attributes(&self, node: &Node) -> Result<Attributes> {
+        attribute::read(&node.0)
+    }
+
+    async fn space(&self, node: &Node, _identity: &Identity) -> Result<Space> {
+        self.space_at(node).await
+    }
+
+    async fn access(&self, node: &Node, identity: &Identity, wanted: Access) -> Result<Access> {
+        self.allowed(node, identity, wanted).await
+    }
+
+    async fn lookup(&self, directory: &Node, identity: &Identity, name: &[u8]) -> Result<Node> {
+        self.look_up(directory, identity, name).await
+    }
+
+    async fn parent(&self, directory: &Node, identity: &Identity) -> Result<Option<Node>> {
+        self.parent_of(directory, identity).await
+    }
+
+    async fn read_link(&self, node: &Node, _identity: &Identity) -> Result<Vec<u8>> {
+        self.link_text(node).await
+    }
+
+    async fn read_directory(
+        &self,
+        directory: &Node,
+        identity: &Identity,
+        request: DirectoryRequest,
+    ) -> Result<DirectoryPage> {
+        self.list(directory, identity, request).await
+    }
+
+    async fn create(
+        &self,
+        directory: &Node,
+        identity: &Identity,
+        name: &[u8],
+        object: NewObject<'_>,
+        attributes: &SetAttributes,
+    ) -> Result<Created<Node>> {
+        self.make(directory, identity, name, object, attributes).await
+    }
+
+    async fn open(
+        &self,
+        node: &Node,
+        identity: &Identity,
+        access: OpenAccess,
+        authority: Authority,
+    ) -> Result<File> {
+        self.open_node(node, identity, access, authority).await
+    }
+
+    async fn open_create(
+        &self,
+        directory: &Node,
+        identity: &Identity,
+        name: &[u8],
+        how: CreateHow,
+        attributes: &SetAttributes,
+        access: OpenAccess,
+    ) -> Result<Opened<Node, File>> {
+        self.open_by_name(directory, identity, name, how, attributes, access).await
+    }
+
+    async fn link(
+        &self,
+        node: &Node,
+        directory: &Node,
+        identity: &Identity,
+        name: &[u8],
+    ) -> Result<DirectoryChange> {
+        self.add_name(node, directory, identity, name).await
+    }
+
+    async fn rename(
+        &self,
+        source: &Node,
+        source_name: &[u8],
+        target: &Node,
+        target_name: &[u8],
+        identity: &Identity,
+    ) -> Result<(DirectoryChange, DirectoryChange)> {
+        self.change_name(source, source_name, target, target_name, identity).await
+    }
+
+    async fn remove(&self, directory: &Node, identity: &Identity, name: &[u8]) -> Result<DirectoryChange> {
+        self.remove_name(directory, identity, name).await
+    }
+
+    async fn set_attributes(
+        &self,
+        node: &Node,
+        file: Option<&File>,
+        identity: &Identity,
+        attributes: &SetAttributes,
+    ) -> Result<()> {
+        self.change_attributes(node, file, identity, attributes).await
+    }
+
+    async fn file_node(&self, file: &File) -> Result<Node> {
+        Ok(Node(Arc::clone(file.0.object())))
+    }
+
+    async fn read(&self, file: &File, offset: u64, buffer: Chain) -> (Chain, Result<ReadDone>) {
+        self.read_file(file, offset, buffer).await
+    }
+
+    async fn write(
+        &self,
+        file: &File,
+        identity: &Identity,
+        offset: u64,
+        payload: Chain,
+        stability: Stability,
+    ) -> (Chain, Result<Written>) {
+        self.write_file(file, identity, offset, payload, stability).await
+    }
+
+    async fn commit(&self, file: &File) -> Result<()> {
+        self.commit_file(file).await
+    }
+
+    fn write_verifier(&self) -> [u8; 8] {
+        process::write_verifier().to_be_bytes()
+    }
+
+    async fn allocate(&self, file: &File, identity: &Identity, offset: u64, bytes: u64) -> Result<()> {
+        self.reserve(file, identity, offset, bytes, FallocateFlags::empty()).await
+    }
+
+    async fn deallocate(&self, file: &File, identity: &Identity, offset: u64, bytes: u64) -> Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        self.reserve(file, identity, offset, bytes, flags).await
+    }
+
+    async fn seek(&self, file: &File, offset: u64, target: SeekTarget) -> Result<u64> {
+        self.find(file, offset, target).await
+    }
+
+    async fn copy(
+        &self,
+        source: &File,
+        source_offset: u64,
+        target: &File,
+        target_offset: u64,
+        bytes: u64,
+        identity: &Identity,
+    ) -> Result<Copied> {
+        self.copy_range((source, source_offset), (target, target_offset), bytes, identity).await
+    }
+
+    async fn clone_range(
+        &self,
+        source: &File,
+        source_offset: u64,
+        target: &File,
+        target_offset: u64,
+        bytes: u64,
+        identity: &Identity,
+    ) -> Result<()> {
+        self.share_range((source, source_offset), (target, target_offset), bytes, identity).await
+    }
+
+    async fn advise(&self, file: &File, offset: u64, bytes: u64, advice: Advice) -> Result<bool> {
+        self.pass_advice(file, offset, bytes, advice).await
+    }
+
+    async fn get_xattr(&self, node: &Node, identity: &Identity, name: &[u8]) -> Result<Vec<u8>> {
+        self.xattr(node, identity, name).await
+    }
+
+    async fn set_xattr(
+        &self,
+        node: &Node,
+        identity: &Identity,
+        name: &[u8],
+        value: &[u8],
+        how: XattrSet,
+    ) -> Result<DirectoryChange> {
+        self.put_xattr(node, identity, name, value, how).await
+    }
+
+    async fn list_xattrs(&self, node: &Node, identity: &Identity) -> Result<Vec<Vec<u8>>> {
+        self.xattr_names(node, identity).await
+    }
+
+    async fn remove_xattr(&self, node: &Node, identity: &Identity, name: &[u8]) -> Result<DirectoryChange> {
+        self.drop_xattr(node, identity, name).await
+    }
+}

@@ -1,0 +1,164 @@
+//! Further, other and fewer names: link, rename, remove.
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, CWD, ResolveFlags, linkat, renameat, unlinkat};
+use vfs::{DirectoryChange, Error, FileKind, Identity, Result};
+
+use crate::identity::as_identity;
+use crate::local::{Local, Node};
+use crate::lookup::open_entry;
+use crate::object::{self, Object};
+use crate::storage::LocalStorage;
+use crate::sys::errno::error;
+use crate::sys::handle;
+use crate::{attribute, durable, name, process, procfs};
+
+impl Local {
+    /// Gives `node` a further name.
+    pub(crate) async fn add_name(
+        &self,
+        node: &Node,
+        directory: &Node,
+        identity: &Identity,
+        name: &[u8],
+    ) -> Result<DirectoryChange> {
+        directory.0.expect_directory()?;
+        if node.0.kind() == FileKind::Directory {
+            return Err(Error::IsDirectory);
+        }
+        let name = name::check(name)?;
+        let (object, directory) = (Arc::clone(&node.0), Arc::clone(&directory.0));
+        let identity = identity.clone();
+        self.on_helper(move |_| {
+            let before = attribute::change(&directory)?;
+            as_identity(&identity, || {
+                // Past /proc, because linking a descriptor itself is the superuser's right only.
+                linkat(CWD, &*procfs::path(&*object), &*directory, &*name, AtFlags::SYMLINK_FOLLOW)
+                    .map_err(error)
+            })
+            .map_err(|failure| match failure {
+                // Its last name is gone already.
+                Error::NotFound => Error::Stale,
+                other => other,
+            })?;
+            attribute::note_change(&object)?;
+            changed_durably(&directory, before)
+        })
+        .await
+    }
+
+    /// Renames.
+    pub(crate) async fn change_name(
+        &self,
+        source: &Node,
+        source_name: &[u8],
+        target: &Node,
+        target_name: &[u8],
+        identity: &Identity,
+    ) -> Result<(DirectoryChange, DirectoryChange)> {
+        source.0.expect_directory()?;
+        target.0.expect_directory()?;
+        let (source_name, target_name) = (name::check(source_name)?, name::check(target_name)?);
+        let (source, target) = (Arc::clone(&source.0), Arc::clone(&target.0));
+        let identity = identity.clone();
+        self.on_helper(move |storage| {
+            rename(storage, (&source, &source_name), (&target, &target_name), &identity)
+        })
+        .await
+    }
+
+    /// Removes a name.
+    pub(crate) async fn remove_name(
+        &self,
+        directory: &Node,
+        identity: &Identity,
+        name: &[u8],
+    ) -> Result<DirectoryChange> {
+        directory.0.expect_directory()?;
+        let name = name::check(name)?;
+        let (directory, identity) = (Arc::clone(&directory.0), identity.clone());
+        self.on_helper(move |storage| remove(storage, &directory, &identity, &name)).await
+    }
+}
+
+fn rename(
+    storage: &LocalStorage,
+    (source, source_name): (&Object, &CStr),
+    (target, target_name): (&Object, &CStr),
+    identity: &Identity,
+) -> Result<(DirectoryChange, DirectoryChange)> {
+    let before = (attribute::change(source)?, attribute::change(target)?);
+    let moved = as_identity(identity, || look(storage, source, source_name))?;
+    let victim = match as_identity(identity, || look(storage, target, target_name)) {
+        Ok(victim) => Some(victim),
+        Err(Error::NotFound) => None,
+        Err(failure) => return Err(failure),
+    };
+    as_identity(identity, || renameat(source, source_name, target, target_name).map_err(error))?;
+    if let Some(victim) = victim {
+        let kept = forget_if_gone(storage, victim)?;
+        note_if_coarse(kept)?;
+    }
+    note_if_coarse(Some(storage.object(moved)?))?;
+    // The new name first: whatever happens in between, the object has one.
+    let target_change = changed_durably(target, before.1)?;
+    if source.key() == target.key() {
+        return Ok((target_change, target_change));
+    }
+    Ok((changed_durably(source, before.0)?, target_change))
+}
+
+fn remove(
+    storage: &LocalStorage,
+    directory: &Object,
+    identity: &Identity,
+    name: &CStr,
+) -> Result<DirectoryChange> {
+    let before = attribute::change(directory)?;
+    let victim = as_identity(identity, || look(storage, directory, name))?;
+    let flags = match object::kind(&object::identifying(&victim)?)? {
+        FileKind::Directory => AtFlags::REMOVEDIR,
+        _ => AtFlags::empty(),
+    };
+    as_identity(identity, || {
+        unlinkat(directory, name, flags).map_err(|errno| match error(errno) {
+            // Directories with entries: POSIX leaves it open how they are told.
+            Error::Exists => Error::NotEmpty,
+            other => other,
+        })
+    })?;
+    let kept = forget_if_gone(storage, victim)?;
+    note_if_coarse(kept)?;
+    changed_durably(directory, before)
+}
+
+fn look(storage: &LocalStorage, directory: &Object, name: &CStr) -> Result<OwnedFd> {
+    open_entry(storage, directory, name, ResolveFlags::empty())
+}
+
+/// Closes the object everywhere if it has lost its last name, so that its space is free when this returns unless
+/// somebody has it open; answers it if it has others.
+fn forget_if_gone(storage: &LocalStorage, victim: OwnedFd) -> Result<Option<Object>> {
+    let seen = attribute::raw(&victim)?;
+    if seen.stx_nlink > 0 {
+        return storage.object(victim).map(Some);
+    }
+    let mount = storage.mounts().find_id(seen.stx_mnt_id)?;
+    let name = object::encode(mount.number(), &handle::of(&victim).map_err(error)?)?;
+    drop(victim);
+    process::forget(&name);
+    Ok(None)
+}
+
+fn note_if_coarse(object: Option<Object>) -> Result<()> {
+    object.map_or(Ok(()), |object| attribute::note_change(&object))
+}
+
+fn changed_durably(directory: &Object, before: u64) -> Result<DirectoryChange> {
+    durable::sync_directory(directory)?;
+    attribute::note_change(directory)?;
+    Ok(DirectoryChange { atomic: false, before, after: attribute::change(directory)? })
+}
