@@ -1,0 +1,183 @@
+//! A session (RFC 8881 §2.10): its slots, channels and what each reply says about it.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crossbeam::utils::CachePadded;
+use wire::nfs4::SessionId;
+
+use crate::backchannel::{BackSlot, Channels};
+use crate::client::Client;
+use crate::negotiate::ChannelAttributes;
+use crate::sequence::status_flag;
+use crate::slot::Slot;
+use crate::state::Shared;
+use crate::stripes::lock;
+use crate::{lease::Standing, session::phase::OPEN};
+
+/// Where a session is in its life.
+pub(crate) mod phase {
+    /// In use.
+    pub(crate) const OPEN: u8 = 0;
+    /// DESTROY_SESSION looks whether requests run; new ones are put off.
+    pub(crate) const CLOSING: u8 = 1;
+    /// Destroyed.
+    pub(crate) const DEAD: u8 = 2;
+}
+
+/// A session. A core may keep the `Arc` as long as [`is_alive`](Session::is_alive) says so.
+pub struct Session {
+    id: SessionId,
+    client: Arc<Client>,
+    fore: ChannelAttributes,
+    back: ChannelAttributes,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) phase: AtomicU8,
+    pub(crate) slots: Box<[CachePadded<Slot>]>,
+    /// Slots that new requests may use.
+    pub(crate) granted_slots: AtomicU32,
+    /// Slots that the client is asked to make do with.
+    pub(crate) target_slots: AtomicU32,
+    /// Counts the changes of `target_slots`.
+    pub(crate) target_generation: AtomicU32,
+    pub(crate) channels: Mutex<Channels>,
+    pub(crate) back_wanted: AtomicBool,
+    pub(crate) back_paths: AtomicU32,
+    pub(crate) back_fault: AtomicBool,
+}
+
+impl Session {
+    /// A session whose reply cache the caller has reserved; dropping the session gives it back.
+    pub(crate) fn new(
+        id: SessionId,
+        client: &Arc<Client>,
+        fore: ChannelAttributes,
+        back: ChannelAttributes,
+        shared: &Arc<Shared>,
+    ) -> Self {
+        let slots = fore.requests_max;
+        let back_slots = vec![BackSlot::default(); back.requests_max as usize];
+        Self {
+            id,
+            client: Arc::clone(client),
+            fore,
+            back,
+            shared: Arc::clone(shared),
+            phase: AtomicU8::new(OPEN),
+            slots: (0..slots).map(|_| CachePadded::new(Slot::default())).collect(),
+            granted_slots: AtomicU32::new(slots),
+            target_slots: AtomicU32::new(slots),
+            target_generation: AtomicU32::new(0),
+            channels: Mutex::new(Channels { back_slots, ..Channels::default() }),
+            back_wanted: AtomicBool::new(false),
+            back_paths: AtomicU32::new(0),
+            back_fault: AtomicBool::new(false),
+        }
+    }
+
+    /// The session id.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Properties of the fore channel.
+    pub fn fore_channel(&self) -> &ChannelAttributes {
+        &self.fore
+    }
+
+    /// Properties of the backchannel.
+    pub fn back_channel(&self) -> &ChannelAttributes {
+        &self.back
+    }
+
+    /// Whether the session still exists: one acquire load, for cores that keep sessions.
+    pub fn is_alive(&self) -> bool {
+        self.phase.load(Ordering::Acquire) != phase::DEAD
+    }
+
+    /// Whether a connection carries the backchannel.
+    pub fn has_backchannel(&self) -> bool {
+        self.back_paths.load(Ordering::Acquire) > 0
+    }
+
+    /// Asks the client to use this many slots, at least 1 and at most what the session was created with. It
+    /// learns of it by the next SEQUENCE's reply or by CB_RECALL_SLOT; slots above are given up when it has
+    /// shown that it knows (RFC 8881 §2.10.6.1). Returns the number in force.
+    pub fn set_target_slots(&self, slots: u32) -> u32 {
+        let slots = slots.clamp(1, self.slots.len() as u32);
+        self.target_slots.store(slots, Ordering::Release);
+        self.target_generation.fetch_add(1, Ordering::AcqRel);
+        self.granted_slots.fetch_max(slots, Ordering::AcqRel);
+        slots
+    }
+
+    /// `sr_status_flags` (RFC 8881 §18.46.3).
+    pub fn status_flags(&self) -> u32 {
+        let client = &self.client;
+        let mut flags = 0;
+        let mut set = |condition: bool, flag: u32| flags |= if condition { flag } else { 0 };
+        let standing = client.standing();
+        set(standing == Standing::Expired, status_flag::EXPIRED_ALL_STATE_REVOKED);
+        set(
+            standing == Standing::Live && client.revoked_expired.load(Ordering::Acquire) > 0,
+            status_flag::EXPIRED_SOME_STATE_REVOKED,
+        );
+        set(
+            standing == Standing::Revoked || client.revoked_admin.load(Ordering::Acquire) > 0,
+            status_flag::ADMIN_STATE_REVOKED,
+        );
+        // A client that never wanted callbacks has no path that could be down.
+        set(
+            client.back_wanted.load(Ordering::Acquire) && client.back_paths.load(Ordering::Acquire) == 0,
+            status_flag::CB_PATH_DOWN,
+        );
+        set(
+            self.back_wanted.load(Ordering::Acquire) && !self.has_backchannel(),
+            status_flag::CB_PATH_DOWN_SESSION,
+        );
+        set(self.back_fault.load(Ordering::Acquire), status_flag::BACKCHANNEL_FAULT);
+        set(
+            client.reclaim.is_allowed() && !client.reclaim.is_complete() && self.shared.grace.is_reclaiming(),
+            status_flag::RESTART_RECLAIM_NEEDED,
+        );
+        flags
+    }
+
+    /// Whether a request runs on a slot other than `own`.
+    pub(crate) fn is_busy(&self, own: Option<u32>) -> bool {
+        let mut others = self.slots.iter().enumerate().filter(|(index, _)| own != Some(*index as u32));
+        others.any(|(_, slot)| slot.is_busy())
+    }
+
+    /// Ends the session: cores that keep it notice at the next use.
+    pub(crate) fn kill(&self) {
+        self.phase.store(phase::DEAD, Ordering::SeqCst);
+        self.detach_all();
+    }
+
+    /// Bytes of the reply cache that are reserved for the session.
+    fn reserved_bytes(&self) -> u64 {
+        u64::from(self.fore.requests_max) * u64::from(self.fore.response_cached_bytes_max)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        lock(&self.channels).connections.len()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.reply_bytes.fetch_sub(self.reserved_bytes(), Ordering::AcqRel);
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "session {:x} of {:?}", u128::from_be_bytes(self.id.0), self.client)
+    }
+}
