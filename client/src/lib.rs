@@ -1,1 +1,53 @@
-//! See docs/ARCHITECTURE.md.
+//! An NFSv4.1 and 4.2 client: sessions, compounds, callbacks, and the operations of a data path.
+//!
+//! Three layers, each usable alone. A [`Channel`] sends compounds over one connection and knows nothing of
+//! sessions. A [`Session`] adds slots, SEQUENCE, further connections and the retry of what a broken connection
+//! left unanswered. On top are functions for whole tasks ([`Session::open`], [`Session::read`], ...).
+//!
+//! ```no_run
+//! # async fn example(endpoint: transport_tcp::Endpoint) -> Result<(), client::Error> {
+//! use client::{Client, ClientOptions, Compound};
+//! use wire::nfs4::{GetFhResult, RawAttributes, attribute};
+//!
+//! let address = "127.0.0.1:2049".parse().expect("an address");
+//! let client = Client::connect(&endpoint, address, ClientOptions::default()).await?;
+//! let compound = Compound::new().put_root().lookup("a").get_handle().get_attributes(&[attribute::SIZE]);
+//! let reply = client.session().call(compound).await?;
+//! reply.skip(2)?;
+//! let handle = reply.next::<GetFhResult>()?.object;
+//! let size = reply.next::<RawAttributes<'_>>()?;
+//! # let _ = (handle, size);
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod callback;
+mod channel;
+mod client;
+mod compound;
+mod directory;
+mod error;
+mod file;
+mod lock;
+mod operations;
+mod options;
+mod reply;
+mod session;
+mod slots;
+
+pub use attributes::{ObjectAttributes, OwnedAttributes};
+pub use callback::{CallbackEvent, Callbacks};
+pub use channel::Channel;
+pub use client::Client;
+pub use compound::Compound;
+pub use directory::DirectoryEntry;
+pub use error::{Error, Result};
+pub use file::{OpenFile, OpenHow};
+pub use lock::LockOutcome;
+pub use options::{ClientOptions, Identity};
+pub use reply::CompoundReply;
+pub use session::Session;
+pub use slots::Slot;

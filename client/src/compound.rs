@@ -1,0 +1,164 @@
+//! Building a compound, so that the code reads as the compound it sends.
+
+use buf::Chain;
+use bytes::{Bytes, BytesMut};
+use rpc::Insert;
+use transport_tcp::Message;
+use wire::{
+    nfs4::{Arguments, CompoundArgsFrame, PROCEDURE_COMPOUND, PROGRAM, SequenceArgs, VERSION},
+    rpc::{CallHeader, Credential, OpaqueAuth},
+    xdr::Encoder,
+};
+
+/// Bytes of the largest compound that can be built: what a server accepts is far below.
+const COMPOUND_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of headers before the operations, to size the message.
+const HEADERS_EXPECTED: usize = 256;
+
+/// Operations to be sent as one compound. SEQUENCE is put before them by whoever sends it.
+#[derive(Debug)]
+pub struct Compound {
+    operations: Encoder,
+    count: u32,
+    payloads: Vec<Chain>,
+    /// Whether the server is asked to keep the reply for a retry.
+    pub(crate) cache_reply: bool,
+    tag: Bytes,
+    minor_version: Option<u32>,
+}
+
+impl Default for Compound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Compound {
+    /// No operations yet.
+    pub fn new() -> Self {
+        Self {
+            operations: Encoder::new(BytesMut::new(), COMPOUND_MAX),
+            count: 0,
+            payloads: Vec::new(),
+            cache_reply: false,
+            tag: Bytes::new(),
+            minor_version: None,
+        }
+    }
+
+    /// Appends any operation.
+    #[must_use]
+    pub fn operation<'a>(mut self, arguments: impl Into<Arguments<'a>>) -> Self {
+        self.operations.put(&arguments.into()).expect("a compound within its bound");
+        self.count += 1;
+        self
+    }
+
+    /// Appends an operation that may be none at all: its number and whatever should follow it.
+    #[must_use]
+    pub fn raw(self, number: u32, arguments: &[u8]) -> Self {
+        self.encoded(|encoder| {
+            encoder.put_u32(number).expect("a compound within its bound");
+            // Whole words, so that what follows stands where the protocol expects it.
+            assert_eq!(arguments.len() % 4, 0, "arguments are whole XDR units");
+            for word in arguments.chunks_exact(4) {
+                encoder
+                    .put_u32(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
+                    .expect("within its bound");
+            }
+        })
+    }
+
+    /// Appends an operation that `encode` writes, its number included.
+    pub(crate) fn encoded(mut self, encode: impl FnOnce(&mut Encoder)) -> Self {
+        encode(&mut self.operations);
+        self.count += 1;
+        self
+    }
+
+    /// Adds the bytes of the payload that the last operation announced.
+    pub(crate) fn payload(mut self, data: Chain) -> Self {
+        self.payloads.push(data);
+        self
+    }
+
+    /// Asks the server to keep the reply for a retry (`sa_cachethis`).
+    #[must_use]
+    pub fn cached(mut self) -> Self {
+        self.cache_reply = true;
+        self
+    }
+
+    /// Sets the tag.
+    #[must_use]
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.tag = Bytes::copy_from_slice(tag.as_bytes());
+        self
+    }
+
+    /// Claims another minor version than the client's.
+    #[must_use]
+    pub fn minor_version(mut self, minor_version: u32) -> Self {
+        self.minor_version = Some(minor_version);
+        self
+    }
+
+    /// Changes the count of operations that is sent, to something that need not be true.
+    #[must_use]
+    pub fn claim_count(mut self, count: u32) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// Whether the compound can be sent again: bulk data can be sent once, as it has one owner.
+    pub(crate) fn can_repeat(&self) -> bool {
+        self.operations.inserts().is_empty()
+    }
+
+    /// The whole call. Bulk data goes with the first message that is made.
+    pub(crate) fn message(
+        &mut self,
+        credential: Credential<'_>,
+        minor_version: u32,
+        sequence: Option<SequenceArgs>,
+    ) -> Message {
+        let operations = self.operations.head_from(0);
+        let buffer = BytesMut::with_capacity(HEADERS_EXPECTED + operations.len());
+        let mut encoder = Encoder::new(buffer, COMPOUND_MAX);
+        let count = self.count + u32::from(sequence.is_some());
+        let minor_version = self.minor_version.unwrap_or(minor_version);
+        begin(&mut encoder, credential, &self.tag, minor_version, sequence, count);
+        let mut head = encoder.finish().head;
+        let before = head.len();
+        head.extend_from_slice(operations);
+        let places = self.operations.inserts().iter().map(|insert| insert.position + before);
+        let inserts = places.zip(self.payloads.drain(..)).map(|(position, data)| Insert { position, data });
+        Message { head, inserts: inserts.collect() }
+    }
+}
+
+/// Writes everything before the caller's operations.
+fn begin(
+    encoder: &mut Encoder,
+    credential: Credential<'_>,
+    tag: &[u8],
+    minor_version: u32,
+    sequence: Option<SequenceArgs>,
+    count: u32,
+) {
+    let header = CallHeader {
+        xid: 0,
+        program: PROGRAM,
+        version: VERSION,
+        procedure: PROCEDURE_COMPOUND,
+        credential,
+        verifier: OpaqueAuth::NONE,
+    };
+    encoder.put(&header).expect("headers fit");
+    let frame = CompoundArgsFrame::begin(encoder, tag, minor_version).expect("headers fit");
+    if let Some(sequence) = sequence {
+        encoder.put(&Arguments::from(sequence)).expect("headers fit");
+    }
+    frame.finish(encoder, count);
+}

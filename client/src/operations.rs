@@ -1,0 +1,175 @@
+//! The operations a compound is built of, by the names they have in prose.
+
+use buf::Chain;
+use wire::{
+    nfs4::{
+        AccessArgs, Arguments, Attributes, Bitmap, CloseArgs, CommitArgs, CreateArgs, CreateType, FileHandle,
+        GetAttrArgs, LinkArgs, LookupArgs, OpenArgs, Operation, PutFhArgs, ReadArgs, ReadDirArgs, RemoveArgs,
+        RenameArgs, SetAttrArgs, StableHow, Stateid, Verifier, WriteHead,
+    },
+    xdr::Encoder,
+};
+
+use crate::{Compound, OwnedAttributes};
+
+impl Compound {
+    /// PUTROOTFH.
+    #[must_use]
+    pub fn put_root(self) -> Self {
+        self.operation(Arguments::Putrootfh)
+    }
+
+    /// PUTFH.
+    #[must_use]
+    pub fn put_handle(self, object: FileHandle) -> Self {
+        self.operation(PutFhArgs { object })
+    }
+
+    /// GETFH.
+    #[must_use]
+    pub fn get_handle(self) -> Self {
+        self.operation(Arguments::Getfh)
+    }
+
+    /// SAVEFH.
+    #[must_use]
+    pub fn save_handle(self) -> Self {
+        self.operation(Arguments::Savefh)
+    }
+
+    /// RESTOREFH.
+    #[must_use]
+    pub fn restore_handle(self) -> Self {
+        self.operation(Arguments::Restorefh)
+    }
+
+    /// LOOKUP.
+    #[must_use]
+    pub fn lookup(self, name: &str) -> Self {
+        self.operation(LookupArgs { name: name.into() })
+    }
+
+    /// LOOKUP of each component of a path; empty components are left out.
+    #[must_use]
+    pub fn lookup_path(self, path: &str) -> Self {
+        path.split('/').filter(|name| !name.is_empty()).fold(self, Compound::lookup)
+    }
+
+    /// LOOKUPP.
+    #[must_use]
+    pub fn lookup_parent(self) -> Self {
+        self.operation(Arguments::Lookupp)
+    }
+
+    /// GETATTR of these attribute numbers.
+    #[must_use]
+    pub fn get_attributes(self, numbers: &[u32]) -> Self {
+        self.operation(GetAttrArgs { requested: Bitmap::of(numbers) })
+    }
+
+    /// SETATTR.
+    #[must_use]
+    pub fn set_attributes(self, stateid: Stateid, attributes: &Attributes<'_>) -> Self {
+        let owned = OwnedAttributes::new(attributes);
+        self.operation(SetAttrArgs { stateid, attributes: owned.as_raw() })
+    }
+
+    /// ACCESS.
+    #[must_use]
+    pub fn access(self, access: u32) -> Self {
+        self.operation(AccessArgs { access })
+    }
+
+    /// OPEN.
+    #[must_use]
+    pub fn open(self, arguments: OpenArgs<'_>) -> Self {
+        self.operation(arguments)
+    }
+
+    /// CLOSE.
+    #[must_use]
+    pub fn close(self, stateid: Stateid) -> Self {
+        self.operation(CloseArgs { seqid: 0, stateid })
+    }
+
+    /// READ.
+    #[must_use]
+    pub fn read(self, stateid: Stateid, offset: u64, count: u32) -> Self {
+        self.operation(ReadArgs { stateid, offset, count })
+    }
+
+    /// WRITE of bytes that are copied into the message.
+    #[must_use]
+    pub fn write(self, stateid: Stateid, offset: u64, stable: StableHow, bytes: &[u8]) -> Self {
+        self.encoded(|encoder| {
+            begin_write(encoder);
+            let head = WriteHead { stateid, offset, stable };
+            head.encode_inline(encoder, bytes).expect("a compound within its bound");
+        })
+    }
+
+    /// WRITE of a chain, which is sent from where it lies. Such a compound cannot be sent again when its
+    /// connection breaks.
+    #[must_use]
+    pub fn write_chain(self, stateid: Stateid, offset: u64, stable: StableHow, data: Chain) -> Self {
+        let compound = self.encoded(|encoder| {
+            begin_write(encoder);
+            let head = WriteHead { stateid, offset, stable };
+            head.encode_head(encoder, data.len()).expect("a compound within its bound");
+        });
+        compound.payload(data)
+    }
+
+    /// COMMIT of a range; a count of 0 reaches to the end of the file.
+    #[must_use]
+    pub fn commit(self, offset: u64, count: u32) -> Self {
+        self.operation(CommitArgs { offset, count })
+    }
+
+    /// CREATE.
+    #[must_use]
+    pub fn create(self, object_type: CreateType<'_>, name: &str, attributes: &Attributes<'_>) -> Self {
+        let owned = OwnedAttributes::new(attributes);
+        self.operation(CreateArgs { object_type, name: name.into(), attributes: owned.as_raw() })
+    }
+
+    /// REMOVE.
+    #[must_use]
+    pub fn remove(self, name: &str) -> Self {
+        self.operation(RemoveArgs { target: name.into() })
+    }
+
+    /// RENAME from the saved directory to the current one.
+    #[must_use]
+    pub fn rename(self, old_name: &str, new_name: &str) -> Self {
+        self.operation(RenameArgs { old_name: old_name.into(), new_name: new_name.into() })
+    }
+
+    /// LINK of the saved object into the current directory.
+    #[must_use]
+    pub fn link(self, new_name: &str) -> Self {
+        self.operation(LinkArgs { new_name: new_name.into() })
+    }
+
+    /// READLINK.
+    #[must_use]
+    pub fn read_link(self) -> Self {
+        self.operation(Arguments::Readlink)
+    }
+
+    /// READDIR with a reply of up to `count_max` bytes.
+    #[must_use]
+    pub fn read_directory(self, cookie: u64, verifier: Verifier, count_max: u32, numbers: &[u32]) -> Self {
+        self.operation(ReadDirArgs {
+            cookie,
+            verifier,
+            directory_count: 0,
+            count_max,
+            attributes: Bitmap::of(numbers),
+        })
+    }
+}
+
+fn begin_write(encoder: &mut Encoder) {
+    encoder.put(&Operation::Write).expect("a compound within its bound");
+}

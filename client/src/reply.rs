@@ -1,0 +1,93 @@
+//! Reading a compound's results, one after the other.
+
+use std::cell::Cell;
+
+use bytes::Bytes;
+use transport_tcp::Received;
+use wire::{
+    nfs4::{CompoundResult, ResultHead, Status},
+    rpc::{Accepted, ReplyBody, ReplyHeader},
+    xdr::{Decode, Decoder},
+};
+
+use crate::{Error, Result};
+
+/// The results of a compound. Each `next` moves on by one result.
+#[derive(Debug)]
+pub struct CompoundReply {
+    received: Received,
+    position: Cell<usize>,
+    status: Status,
+    results: u32,
+}
+
+impl CompoundReply {
+    /// Reads the headers.
+    pub(crate) fn decode(received: Received) -> Result<Self> {
+        let mut decoder = Decoder::new(&received.head);
+        let header: ReplyHeader<'_> = decoder.get()?;
+        if !matches!(header.body, ReplyBody::Accepted { status: Accepted::Success, .. }) {
+            return Err(Error::refused(&header.body));
+        }
+        let compound: CompoundResult<'_> = decoder.get()?;
+        let (status, results) = (compound.status, compound.results);
+        let position = Cell::new(decoder.position());
+        Ok(Self { received, position, status, results })
+    }
+
+    /// The status of the compound: of its last operation that was tried.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// How many results the server says there are, SEQUENCE's included.
+    pub fn results(&self) -> u32 {
+        self.results
+    }
+
+    /// The whole reply as it came, RPC header included.
+    pub fn bytes(&self) -> &Bytes {
+        &self.received.head
+    }
+
+    /// The next operation's number and status; what follows is read with [`CompoundReply::body`].
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn next_head(&self) -> Result<ResultHead> {
+        self.body()
+    }
+
+    /// The next operation's result.
+    ///
+    /// # Errors
+    /// [`Error::Status`] when the operation failed, [`Error::Malformed`].
+    pub fn next<'a, T: Decode<'a>>(&'a self) -> Result<T> {
+        let ResultHead { operation, status } = self.next_head()?;
+        if status.is_ok() { self.body() } else { Err(Error::Status { operation, status }) }
+    }
+
+    /// Moves over the results of `count` operations that have none but their status.
+    ///
+    /// # Errors
+    /// [`Error::Status`] when one of them failed, [`Error::Malformed`].
+    pub fn skip(&self, count: usize) -> Result<()> {
+        (0..count).try_for_each(|_| self.next::<()>())
+    }
+
+    /// Reads what stands next, whatever it is.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn body<'a, T: Decode<'a>>(&'a self) -> Result<T> {
+        let mut decoder = Decoder::new(&self.received.head[self.position.get()..]);
+        let value = decoder.get()?;
+        self.position.set(self.position.get() + decoder.position());
+        Ok(value)
+    }
+
+    /// The bytes of a slice that a result borrowed, without a copy.
+    pub fn share(&self, slice: &[u8]) -> Bytes {
+        self.received.head.slice_ref(slice)
+    }
+}

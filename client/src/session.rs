@@ -1,0 +1,274 @@
+//! A session: compounds with exactly-once semantics over one or more connections.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
+
+use engine::Shard;
+use transport_tcp::{CallError, Endpoint};
+use wire::nfs4::{
+    BindConnToSessionArgs, BindConnToSessionResult, ChannelDirectionArgs, ChannelDirectionResult, ClientId,
+    CreateSessionResult, DestroySessionArgs, SequenceArgs, SequenceResult, SessionId, Status,
+};
+
+use crate::{
+    Callbacks, Channel, ClientOptions, Compound, CompoundReply, Error, Result,
+    slots::{Slot, Slots},
+};
+
+/// Pause before a request that the server is still executing, or cannot execute now, is sent again.
+const DELAY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Pause before a further attempt to connect.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A session. A handle: clones name the same session; it stays on its core.
+#[derive(Clone)]
+pub struct Session {
+    state: Rc<State>,
+}
+
+struct State {
+    shard: Shard,
+    endpoint: Endpoint,
+    address: SocketAddr,
+    options: Rc<ClientOptions>,
+    client_id: ClientId,
+    created: CreateSessionResult,
+    slots: Rc<Slots>,
+    channels: RefCell<Vec<Channel>>,
+    next_channel: Cell<usize>,
+    callbacks: Rc<Callbacks>,
+    status_flags: Cell<u32>,
+}
+
+impl Session {
+    /// A session that was just created over `channel`.
+    pub(crate) fn new(
+        origin: Origin<'_>,
+        client_id: ClientId,
+        created: CreateSessionResult,
+        channel: Channel,
+    ) -> Self {
+        let slots = Slots::new(created.session_id, created.fore_channel.requests_max);
+        let Origin { shard, endpoint, address, options, callbacks } = origin;
+        callbacks.add_session(&created, Rc::clone(&slots));
+        let state = State {
+            shard: shard.clone(),
+            endpoint: endpoint.clone(),
+            address,
+            options: Rc::clone(options),
+            client_id,
+            created,
+            slots,
+            channels: RefCell::new(vec![channel]),
+            next_channel: Cell::new(0),
+            callbacks: Rc::clone(callbacks),
+            status_flags: Cell::new(0),
+        };
+        Self { state: Rc::new(state) }
+    }
+
+    /// The session's name.
+    pub fn id(&self) -> SessionId {
+        self.state.created.session_id
+    }
+
+    /// The client whose session it is.
+    pub fn client_id(&self) -> ClientId {
+        self.state.client_id
+    }
+
+    /// What the server granted.
+    pub fn granted(&self) -> &CreateSessionResult {
+        &self.state.created
+    }
+
+    /// The status flags of the last SEQUENCE.
+    pub fn status_flags(&self) -> u32 {
+        self.state.status_flags.get()
+    }
+
+    /// The highest slot that the server wants used.
+    pub fn target_slot(&self) -> u32 {
+        self.state.slots.target().0
+    }
+
+    /// The connections that serve the session now.
+    pub fn channels(&self) -> Vec<Channel> {
+        self.state.channels.borrow().clone()
+    }
+
+    /// Payload memory of the core, for [`Session::write_chain`].
+    pub fn pool(&self) -> &buf::Pool {
+        self.state.shard.pool()
+    }
+
+    /// The caller and sizes this session works with.
+    pub fn options(&self) -> &ClientOptions {
+        &self.state.options
+    }
+
+    /// Sends a compound and waits for its results. It is executed exactly once: when the connection breaks, the
+    /// same request goes again over a new one. Failed operations are in the reply.
+    ///
+    /// # Errors
+    /// [`Error::Status`] when SEQUENCE itself failed; [`Error::Call`] when no reply came in spite of the retries
+    /// (a compound with bulk data in a chain has none); [`Error::Connect`].
+    pub async fn call(&self, compound: Compound) -> Result<CompoundReply> {
+        let slot = self.state.slots.take().await;
+        self.call_in_slot(&slot, compound).await
+    }
+
+    /// As [`Session::call`], in a slot of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn call_in_slot(&self, slot: &Slot, mut compound: Compound) -> Result<CompoundReply> {
+        let sequence = slot.sequence(compound.cache_reply);
+        loop {
+            slot.sent();
+            let reply = self.deliver(&mut compound, sequence).await?;
+            match reply.next::<SequenceResult>() {
+                Ok(result) => {
+                    slot.answered();
+                    self.learn(&result);
+                    return Ok(reply);
+                }
+                Err(Error::Status { status: Status::Delay, .. }) if compound.can_repeat() => {
+                    self.state.shard.sleep(DELAY_PAUSE).await;
+                }
+                Err(error) => {
+                    slot.refused();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// A certain slot, if it is free: for tests that choose.
+    pub fn slot(&self, index: u32) -> Option<Slot> {
+        self.state.slots.take_this(index)
+    }
+
+    /// Sends a compound behind any SEQUENCE whatever, on the channel with this index, and reads nothing of the
+    /// reply: for tests that misbehave. No slot is taken.
+    ///
+    /// # Errors
+    /// [`Error::Call`], [`Error::Refused`], [`Error::Malformed`].
+    ///
+    /// # Panics
+    /// When there is no such channel.
+    pub async fn call_raw(
+        &self,
+        channel: usize,
+        sequence: Option<SequenceArgs>,
+        mut compound: Compound,
+    ) -> Result<CompoundReply> {
+        let channel = self.state.channels.borrow()[channel].clone();
+        channel.compound(&mut compound, sequence).await
+    }
+
+    /// Opens a further connection and binds it to the session.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Status`] of BIND_CONN_TO_SESSION, and as [`Channel::compound`].
+    pub async fn add_channel(&self, direction: ChannelDirectionArgs) -> Result<ChannelDirectionResult> {
+        let channel = self.connect().await?;
+        let bound = self.bind(&channel, direction).await?;
+        self.state.channels.borrow_mut().push(channel);
+        Ok(bound)
+    }
+
+    /// Ends the session.
+    ///
+    /// # Errors
+    /// [`Error::Status`] of DESTROY_SESSION, and as [`Channel::compound`].
+    pub async fn destroy(&self) -> Result<()> {
+        let channel = self.open_channel().await?;
+        let arguments = DestroySessionArgs { session_id: self.id() };
+        let mut compound = Compound::new().operation(arguments);
+        channel.compound(&mut compound, None).await?.next::<()>()?;
+        self.state.callbacks.remove_session(self.id());
+        Ok(())
+    }
+
+    /// Sends one request until it is answered, over whatever connection there is.
+    async fn deliver(&self, compound: &mut Compound, sequence: SequenceArgs) -> Result<CompoundReply> {
+        let retries = if compound.can_repeat() { self.state.options.retries } else { 0 };
+        for _ in 0..retries {
+            let channel = self.open_channel().await?;
+            match channel.compound(compound, Some(sequence)).await {
+                Err(Error::Call(CallError::Lost)) => {}
+                other => return other,
+            }
+        }
+        self.open_channel().await?.compound(compound, Some(sequence)).await
+    }
+
+    /// A connection that is open: the next in turn, or a new one in the place of one that broke.
+    async fn open_channel(&self) -> Result<Channel> {
+        let turn = self.state.next_channel.get();
+        self.state.next_channel.set(turn.wrapping_add(1));
+        let open = {
+            let mut channels = self.state.channels.borrow_mut();
+            channels.retain(|channel| channel.connection().is_open());
+            if channels.is_empty() { None } else { Some(channels[turn % channels.len()].clone()) }
+        };
+        match open {
+            Some(channel) => Ok(channel),
+            None => self.reconnect().await,
+        }
+    }
+
+    async fn reconnect(&self) -> Result<Channel> {
+        let mut attempts = 0;
+        let channel = loop {
+            match self.connect().await {
+                Ok(channel) => break channel,
+                Err(error) if attempts >= self.state.options.retries => return Err(error),
+                Err(_) => self.state.shard.sleep(RECONNECT_PAUSE).await,
+            }
+            attempts += 1;
+        };
+        // Without state protection any connection serves the fore channel once a SEQUENCE comes over it
+        // (RFC 8881 §2.10.3.1); the back channel must be asked for.
+        if self.state.options.back_channel.is_some() {
+            self.bind(&channel, self.state.options.bind_direction).await?;
+        }
+        self.state.channels.borrow_mut().push(channel.clone());
+        Ok(channel)
+    }
+
+    async fn connect(&self) -> Result<Channel> {
+        let State { endpoint, address, options, callbacks, .. } = &*self.state;
+        Channel::connect(endpoint, *address, Rc::clone(options), Rc::clone(callbacks)).await
+    }
+
+    async fn bind(
+        &self,
+        channel: &Channel,
+        direction: ChannelDirectionArgs,
+    ) -> Result<ChannelDirectionResult> {
+        let arguments = BindConnToSessionArgs { session_id: self.id(), direction, use_rdma: false };
+        let reply = channel.compound(&mut Compound::new().operation(arguments), None).await?;
+        Ok(reply.next::<BindConnToSessionResult>()?.direction)
+    }
+
+    fn learn(&self, result: &SequenceResult) {
+        self.state.status_flags.set(result.status_flags);
+        self.state.slots.set_target(result.target_highest_slot_id);
+    }
+}
+
+/// Where a session comes from and how it gets further connections.
+pub(crate) struct Origin<'a> {
+    pub(crate) shard: &'a Shard,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) address: SocketAddr,
+    pub(crate) options: &'a Rc<ClientOptions>,
+    pub(crate) callbacks: &'a Rc<Callbacks>,
+}

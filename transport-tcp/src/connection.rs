@@ -1,0 +1,265 @@
+//! One connection: what both its tasks and everyone else know of it.
+
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
+
+use rpc::{Call, ConnectionId, Outcome, Peer, Service, Transport};
+
+use crate::{
+    CallError, Message, Received,
+    endpoint::Shared,
+    fault::Fault,
+    listener::Load,
+    message::{CALL, REPLY},
+    outbox::Outbox,
+    pending::Pending,
+    progress::Progress,
+    receive::Stream,
+    share::Standing,
+    signal::Signal,
+    socket::Socket,
+    stats::add,
+    timeout::within,
+};
+
+/// How far a connection's life has come; it only goes down this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Messages arrive and leave.
+    Open,
+    /// Nothing further is received; calls in progress are finished and answered.
+    Draining,
+    /// Nothing is received or sent.
+    Closed,
+}
+
+/// A connection, at either end. It lives on one core; both ends receive calls and replies alike, so that a
+/// back channel needs nothing of its own.
+pub struct Connection {
+    pub(crate) peer: Peer,
+    pub(crate) socket: Socket,
+    pub(crate) shared: Rc<Shared>,
+    pub(crate) phase: Cell<Phase>,
+    /// Bytes of a begun record that the peer owes.
+    pub(crate) receiving: Progress,
+    /// Room for a reply that the peer owes.
+    pub(crate) sending: Progress,
+    pub(crate) standing: Cell<Standing>,
+    pub(crate) calls: Cell<usize>,
+    pub(crate) payload_held: Cell<usize>,
+    heads_held: Cell<usize>,
+    pub(crate) outbox: Outbox,
+    pending: Rc<Pending>,
+    /// Told when calls end or replies leave: the receiving task may go on.
+    pub(crate) room: Signal,
+    /// Told when there is something to send or nothing ever will be.
+    pub(crate) to_send: Signal,
+    /// Counts towards the core's load as long as the connection exists.
+    _load: Option<Load>,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Connection").field("peer", &self.peer).field("phase", &self.phase).finish()
+    }
+}
+
+impl Connection {
+    /// Takes a connected socket over and starts its two tasks.
+    pub(crate) fn start<S: Service>(
+        shared: &Rc<Shared>,
+        socket: Socket,
+        address: SocketAddr,
+        standing: Standing,
+        service: Rc<S>,
+        load: Option<Load>,
+    ) -> Rc<Self> {
+        let peer = Peer { connection: shared.next_id(), address, transport: Transport::Tcp };
+        let connection = Rc::new(Self {
+            peer,
+            socket,
+            shared: Rc::clone(shared),
+            phase: Cell::new(Phase::Open),
+            receiving: Progress::default(),
+            sending: Progress::default(),
+            standing: Cell::new(standing),
+            calls: Cell::new(0),
+            payload_held: Cell::new(0),
+            heads_held: Cell::new(0),
+            outbox: Outbox::default(),
+            pending: Rc::default(),
+            room: Signal::default(),
+            to_send: Signal::default(),
+            _load: load,
+        });
+        shared.register(&connection);
+        shared.shard.spawn(receive_all(Rc::clone(&connection), service));
+        shared.shard.spawn(crate::send::send_all(Rc::clone(&connection)));
+        connection
+    }
+
+    /// The connection's name within this process.
+    pub fn id(&self) -> ConnectionId {
+        self.peer.connection
+    }
+
+    /// The other end's address.
+    pub fn address(&self) -> SocketAddr {
+        self.peer.address
+    }
+
+    /// Whether messages still arrive and leave.
+    pub fn is_open(&self) -> bool {
+        self.phase.get() == Phase::Open
+    }
+
+    /// Sends a call and waits for its reply. The message's first word, its transaction id, is set here.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] when the connection ends before the reply, [`CallError::TimedOut`].
+    ///
+    /// # Panics
+    /// When the message is shorter than a transaction id: the caller's mistake.
+    pub async fn call(&self, mut message: Message, timeout: Duration) -> Result<Received, CallError> {
+        let answer = self.pending.begin().ok_or(CallError::Lost)?;
+        message.head[..4].copy_from_slice(&answer.xid.to_be_bytes());
+        self.post(message);
+        match within(&self.shared.shard, timeout, answer).await {
+            Some(Some(reply)) => Ok(reply),
+            Some(None) => Err(CallError::Lost),
+            None => Err(CallError::TimedOut),
+        }
+    }
+
+    /// Sends a message as it is and expects no answer. Nothing is sent on a closed connection.
+    pub fn post(&self, message: Message) {
+        if self.phase.get() < Phase::Closed {
+            self.outbox.push(message);
+            self.to_send.notify();
+        }
+    }
+
+    /// Receives nothing further; calls in progress are finished and answered, then the connection closes.
+    pub fn drain(&self) {
+        if self.phase.get() == Phase::Open {
+            self.phase.set(Phase::Draining);
+            self.socket.shutdown_receive();
+            self.room.notify();
+            self.to_send.notify();
+        }
+    }
+
+    /// Closes the connection at once. Calls in progress go on, but nobody hears their answers.
+    pub fn close(&self) {
+        if self.phase.replace(Phase::Closed) < Phase::Closed {
+            self.socket.shutdown();
+            self.outbox.clear();
+            self.pending.end();
+            self.room.notify();
+            self.to_send.notify();
+        }
+    }
+
+    /// Waits until one more call may be in progress.
+    async fn room_for_a_call(&self) {
+        let limits = &self.shared.limits;
+        self.room
+            .until(|| {
+                self.phase.get() == Phase::Closed
+                    || (self.calls.get() < limits.calls_max
+                        && self.heads_held.get() < limits.heads_max
+                        && self.outbox.bytes() < limits.queued_max)
+            })
+            .await;
+    }
+
+    /// Waits until the calls in progress leave room for a payload of `bytes`.
+    pub(crate) async fn room_for_payload(&self, bytes: usize) -> Result<(), Fault> {
+        let max = self.shared.limits.payload_max;
+        self.room
+            .until(|| {
+                let held = self.payload_held.get();
+                self.phase.get() != Phase::Open || held == 0 || held + bytes <= max
+            })
+            .await;
+        if self.phase.get() == Phase::Open { Ok(()) } else { Err(Fault::Stopped) }
+    }
+
+    /// The call's answer, or its absence, is known.
+    fn finish_call(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Reply(reply) => self.post(reply.into()),
+            Outcome::Discard => {}
+            Outcome::Disconnect => self.close(),
+        }
+        less_by(&self.calls, 1);
+        self.room.notify();
+        self.to_send.notify();
+    }
+
+    /// No message arrives any more.
+    fn received_all(&self, fault: &Fault) {
+        self.receiving.done();
+        self.pending.end();
+        if fault.is_misbehaviour() {
+            add(&self.shared.stats.faults, 1);
+            self.shared.warn_rarely(self.peer.address, fault);
+        } else {
+            tracing::debug!(peer = %self.peer.address, "connection ends: {fault}");
+        }
+        match fault {
+            Fault::Closed | Fault::Stopped => self.drain(),
+            _ => self.close(),
+        }
+        self.to_send.notify();
+    }
+}
+
+/// Receives until the connection ends, and starts a task for every call.
+async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
+    let mut stream = Stream::new(Rc::clone(&connection));
+    let fault = loop {
+        let received = match stream.next_message().await {
+            Ok(received) => received,
+            Err(fault) => break fault,
+        };
+        match received.prefix() {
+            Some((_, CALL)) => {
+                connection.room_for_a_call().await;
+                start_call(&connection, &service, received);
+            }
+            Some((xid, REPLY)) => {
+                add(&connection.shared.stats.replies, 1);
+                if !connection.pending.complete(xid, received) {
+                    tracing::debug!(peer = %connection.peer.address, xid, "reply to no call");
+                }
+            }
+            _ => break Fault::NotRpc,
+        }
+    };
+    connection.received_all(&fault);
+    service.disconnected(connection.id());
+}
+
+/// Runs one call as a task of its own, which ends only with its answer.
+fn start_call<S: Service>(connection: &Rc<Connection>, service: &Rc<S>, received: Received) {
+    add(&connection.shared.stats.calls, 1);
+    let (head_bytes, payload_bytes) = (received.head.len(), received.payload_bytes());
+    connection.calls.update(|calls| calls + 1);
+    connection.heads_held.update(|bytes| bytes + head_bytes);
+    connection.payload_held.update(|bytes| bytes + payload_bytes);
+    let Received { head, payloads, holds } = received;
+    let call = Call { head, payloads, peer: connection.peer };
+    let (connection, service) = (Rc::clone(connection), Rc::clone(service));
+    let shared = Rc::clone(&connection.shared);
+    shared.shard.spawn(async move {
+        let outcome = service.call(call).await;
+        drop(holds);
+        less_by(&connection.heads_held, head_bytes);
+        less_by(&connection.payload_held, payload_bytes);
+        connection.finish_call(outcome);
+    });
+}
+
+fn less_by(counter: &Cell<usize>, amount: usize) {
+    counter.set(counter.get() - amount);
+}

@@ -1,0 +1,236 @@
+//! The transport of one core: its connections, and what they share.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use buf::{Chain, Pool, TakeError};
+use engine::Shard;
+use rpc::{ConnectionId, Service};
+
+use crate::{
+    CallError, Connection, Limits, Message, Received, Stats,
+    limits::{NEWCOMER_SHARE_EIGHTHS, RECEIVE_SHARE_EIGHTHS},
+    listener::Load,
+    share::{Share, Standing},
+    signal::Signal,
+    socket::Socket,
+    stats::{add, less},
+    timeout::within,
+    watch::watch,
+};
+
+/// Warnings about misbehaving peers in one period; further ones are only counted.
+const WARNINGS_MAX: u32 = 10;
+
+/// The period of [`WARNINGS_MAX`].
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
+
+/// The transport of one core. A handle: clones name the same transport; it stays on its core.
+#[derive(Clone)]
+pub struct Endpoint {
+    pub(crate) shared: Rc<Shared>,
+}
+
+/// What a core's connections share.
+pub(crate) struct Shared {
+    pub(crate) shard: Shard,
+    pub(crate) limits: Limits,
+    pub(crate) stats: Stats,
+    pool: Pool,
+    /// Payload memory that receiving may hold.
+    pub(crate) payload_share: Rc<Share>,
+    /// Heap memory that collected records may hold.
+    pub(crate) collect_share: Rc<Share>,
+    /// Connections that have a permit but wait for the pool itself.
+    waiting_for_pool: Cell<usize>,
+    connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
+    serial: Cell<u64>,
+    draining: Cell<bool>,
+    finished: Cell<bool>,
+    /// Told when there is something to watch.
+    pub(crate) watched: Signal,
+    /// Told when a connection is gone.
+    emptier: Signal,
+    warnings: Cell<u32>,
+    warnings_since: Cell<Instant>,
+}
+
+impl Endpoint {
+    /// The transport of the calling core, with no connection yet.
+    pub fn new(shard: &Shard, limits: Limits) -> Self {
+        let pool = shard.pool().clone();
+        let receive = pool.bytes() / 8 * RECEIVE_SHARE_EIGHTHS;
+        let newcomers = |bytes: usize| bytes / 8 * NEWCOMER_SHARE_EIGHTHS;
+        let shared = Rc::new(Shared {
+            shard: shard.clone(),
+            stats: Stats::default(),
+            pool,
+            payload_share: Share::new(receive, newcomers(receive)),
+            collect_share: Share::new(limits.collect_max, newcomers(limits.collect_max)),
+            limits,
+            waiting_for_pool: Cell::new(0),
+            connections: RefCell::default(),
+            serial: Cell::new(0),
+            draining: Cell::new(false),
+            finished: Cell::new(false),
+            watched: Signal::default(),
+            emptier: Signal::default(),
+            warnings: Cell::new(0),
+            warnings_since: Cell::new(Instant::now()),
+        });
+        shard.spawn(watch(Rc::downgrade(&shared)));
+        Self { shared }
+    }
+
+    /// Takes a connection that was accepted over and serves it; `None`, and the connection is closed, when the
+    /// core holds as many as it may or is shutting down.
+    pub fn serve<S: Service>(
+        &self,
+        socket: OwnedFd,
+        address: SocketAddr,
+        service: Rc<S>,
+    ) -> Option<Rc<Connection>> {
+        self.serve_counted(socket, address, service, None)
+    }
+
+    /// As [`Endpoint::serve`], for a connection that counts towards its core's load.
+    pub(crate) fn serve_counted<S: Service>(
+        &self,
+        socket: OwnedFd,
+        address: SocketAddr,
+        service: Rc<S>,
+        load: Option<Load>,
+    ) -> Option<Rc<Connection>> {
+        let shared = &self.shared;
+        if shared.draining.get() || shared.connections.borrow().len() >= shared.limits.connections_max {
+            add(&shared.stats.refused, 1);
+            shared.warn_rarely(address, &"refused: the core holds as many connections as it may");
+            return None;
+        }
+        let socket = Socket::new(&shared.shard, socket);
+        Some(Connection::start(shared, socket, address, Standing::Newcomer, service, load))
+    }
+
+    /// The connection with this id, if it is still there.
+    pub fn connection(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        self.shared.connections.borrow().get(&id).cloned()
+    }
+
+    /// Sends a call to whoever opened a connection, over that connection, and waits for the reply.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] when there is no such connection or it ends before the reply,
+    /// [`CallError::TimedOut`].
+    pub async fn call_back(
+        &self,
+        id: ConnectionId,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Received, CallError> {
+        let connection = self.connection(id).ok_or(CallError::Lost)?;
+        connection.call(message, timeout).await
+    }
+
+    /// The core.
+    pub fn shard(&self) -> &Shard {
+        &self.shared.shard
+    }
+
+    /// The counters of this core.
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// The bounds this transport keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Ends all connections: nothing further is received, calls in progress are finished and answered; what is
+    /// not finished within `grace` is cut off. Connections that come later are refused. Returns whether all
+    /// ended by themselves.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        let shared = &self.shared;
+        shared.draining.set(true);
+        shared.connections().iter().for_each(|connection| connection.drain());
+        let ended = within(&shared.shard, grace, shared.emptier.until(|| !shared.has_connections())).await;
+        shared.connections().iter().for_each(|connection| connection.close());
+        if ended.is_none() {
+            // Closed sockets end their tasks within a turn or two.
+            shared.emptier.until(|| !shared.has_connections()).await;
+        }
+        shared.finished.set(true);
+        shared.watched.notify();
+        ended.is_some()
+    }
+}
+
+impl Shared {
+    /// A name for a new connection.
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        self.serial.set(self.serial.get() + 1);
+        ConnectionId::new(self.shard.index(), self.serial.get())
+    }
+
+    pub(crate) fn register(&self, connection: &Rc<Connection>) {
+        add(&self.stats.connections, 1);
+        add(&self.stats.connections_total, 1);
+        self.connections.borrow_mut().insert(connection.id(), Rc::clone(connection));
+        self.watched.notify();
+    }
+
+    /// The connection is closed and its tasks have ended or are about to.
+    pub(crate) fn forget(&self, id: ConnectionId) {
+        if self.connections.borrow_mut().remove(&id).is_some() {
+            less(&self.stats.connections);
+            self.emptier.notify();
+        }
+    }
+
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.connections.borrow().is_empty()
+    }
+
+    pub(crate) fn connections(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().values().cloned().collect()
+    }
+
+    /// Whether the transport has been drained.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.get()
+    }
+
+    /// Payload memory for a connection that holds its share.
+    pub(crate) async fn take_chain(&self, length: usize, modulo: usize) -> Result<Chain, TakeError> {
+        if let Some(chain) = self.pool.take(length, modulo) {
+            return Ok(chain);
+        }
+        self.waiting_for_pool.update(|waiting| waiting + 1);
+        let taken = self.pool.take_wait(length, modulo).await;
+        self.waiting_for_pool.update(|waiting| waiting - 1);
+        taken
+    }
+
+    /// How many wait for memory that others hold.
+    pub(crate) fn waiting_for_memory(&self) -> usize {
+        self.payload_share.waiting() + self.collect_share.waiting() + self.waiting_for_pool.get()
+    }
+
+    /// Warns of a peer's misbehaviour, but not so often that the log becomes a weapon.
+    pub(crate) fn warn_rarely(&self, peer: SocketAddr, what: &dyn std::fmt::Display) {
+        if self.warnings_since.get().elapsed() >= WARNING_PERIOD {
+            self.warnings_since.set(Instant::now());
+            self.warnings.set(0);
+        }
+        self.warnings.update(|warnings| warnings.saturating_add(1));
+        if self.warnings.get() <= WARNINGS_MAX {
+            tracing::warn!(%peer, "connection closed: {what}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What can go wrong with a call of ours.
+
+/// Why a call has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The connection ended. The call may or may not have been executed.
+    #[error("the connection ended before the reply")]
+    Lost,
+    /// The peer did not answer in time. The call may or may not have been executed.
+    #[error("no reply in time")]
+    TimedOut,
+}

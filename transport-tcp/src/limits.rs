@@ -1,0 +1,112 @@
+//! Every bound of the transport, in one place, with its reason.
+
+use std::time::Duration;
+
+/// Bytes of one RPC message that may surround its bulk data: RPC header, compound and trailing operations.
+/// A compound of a Linux client needs about 1 KiB; 64 KiB leaves room for long names, extended attributes
+/// and other clients.
+pub const RECORD_OVERHEAD: usize = 64 * 1024;
+
+/// Bulk data of one call or reply: the largest `rsize` and `wsize` that Linux clients of any version use.
+pub const BULK_MAX: usize = 1024 * 1024;
+
+/// Fragments of one record. A peer may cut a record anywhere (RFC 5531 §11), but no peer has a reason to cut
+/// one into more than this.
+pub const FRAGMENTS_MAX: u32 = 1024;
+
+/// Bytes of the window through which marks and heads are received: one page holds many small calls, and
+/// bounds both what an idle connection costs and how much payload is caught behind a head.
+pub const WINDOW_BYTES: usize = 4096;
+
+/// Bytes asked for when the next record is expected to carry a payload, so that little of it is caught in
+/// the window: a mark and the largest head a Linux client sends before its WRITE data (412 bytes).
+pub const HEAD_EXPECTED: usize = 512;
+
+/// Shortest payload worth a place of its own. Below it the data stays in the head, where it was received.
+pub const PAYLOAD_MIN: usize = 2048;
+
+/// Most bytes that a collected record grows by before they have arrived.
+pub const COLLECT_STEP: usize = 64 * 1024;
+
+/// Bytes that must move for a record or reply to count as making progress, unless it becomes complete: a peer
+/// that dribbles single bytes does not keep its memory.
+pub const PROGRESS_MIN: usize = 16 * 1024;
+
+/// Share of a core's payload memory that received payloads may hold, in eighths: the rest is for what READ
+/// sends.
+pub const RECEIVE_SHARE_EIGHTHS: usize = 6;
+
+/// Share of the receive memory for connections that have not yet completed a payload, in eighths, so that
+/// strangers who stop half way cannot hold up those who work.
+pub const NEWCOMER_SHARE_EIGHTHS: usize = 4;
+
+/// Replies sent with one system call.
+pub const BATCH_REPLIES_MAX: usize = 256;
+
+/// Pieces of one send; the kernel's own bound (`UIO_MAXIOV`) is 1024.
+pub const BATCH_PIECES_MAX: usize = 512;
+
+/// Bytes sent with one system call.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes after which a send that still goes on is noticed as progress.
+pub const SEND_STEP: usize = 512 * 1024;
+
+/// Longest reply head that is copied next to others instead of becoming a piece of its own: below this the
+/// copy is cheaper than one more piece.
+pub const COALESCE_MAX: usize = 4096;
+
+/// Backlog of a listening socket: a burst of clients that all reconnect after a restart.
+pub const BACKLOG: i32 = 1024;
+
+/// How often connections are looked over for stalls.
+pub const WATCH_PERIOD: Duration = Duration::from_millis(250);
+
+/// Time without progress after which a begun record loses its memory to others that wait for some.
+pub const RECEIVE_PRESSURE: Duration = Duration::from_secs(1);
+
+/// Time without progress after which a reply that holds payload memory is given up while others wait for
+/// memory. Longer than for receiving, as a client that is short of memory reads late but means well.
+pub const SEND_PRESSURE: Duration = Duration::from_secs(10);
+
+/// Bounds that an administrator or a test may set.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest record in bytes, marks not counted. A longer one closes its connection.
+    pub record_max: usize,
+    /// Connections per core. More are closed as soon as they are accepted.
+    pub connections_max: usize,
+    /// Calls of one connection that may be in progress: at the bound the connection is not read.
+    pub calls_max: usize,
+    /// Payload bytes that the calls in progress of one connection may hold; one payload is always allowed.
+    pub payload_max: usize,
+    /// Bytes of message heads that the calls in progress of one connection may hold; one head is always
+    /// allowed.
+    pub heads_max: usize,
+    /// Bytes of heap memory per core for records that are collected whole, by all connections together.
+    pub collect_max: usize,
+    /// Reply bytes queued on one connection above which no further calls are read from it.
+    pub queued_max: usize,
+    /// Time without progress after which a begun record, or a reply the peer does not take, closes its
+    /// connection.
+    pub progress_timeout: Duration,
+    /// Time for a connection to a peer to be established.
+    pub connect_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record_max: BULK_MAX + RECORD_OVERHEAD,
+            connections_max: 8192,
+            // Four sessions of 64 slots, the most a Linux client asks of one connection by default.
+            calls_max: 256,
+            payload_max: 8 * BULK_MAX,
+            heads_max: 4 * BULK_MAX,
+            collect_max: 64 * BULK_MAX,
+            queued_max: 8 * BULK_MAX,
+            progress_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}

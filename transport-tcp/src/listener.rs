@@ -1,0 +1,156 @@
+//! Accepting connections and giving each to the core that has the fewest.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use engine::{Shard, sync::cross::Mailbox};
+use rpc::Service;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use crate::{Endpoint, limits::BACKLOG};
+
+/// Connections on their way to one core. At the bound a new connection is closed: the core is stuck.
+const HANDED_OVER_MAX: usize = 1024;
+
+/// Pause after an accept failed, mostly for want of descriptors: asking at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on one address. Port 0 chooses a free one.
+    ///
+    /// # Errors
+    /// As `socket`, `bind` and `listen`.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        if address.is_ipv6() {
+            // [::] takes IPv4 clients too, whatever the system's default.
+            sockopt::set_ipv6_v6only(&socket, false)?;
+        }
+        rustix::net::bind(&socket, &address)?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        let address = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Listens on all addresses of both families, or of IPv4 alone where there is no IPv6.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind_all(port: u16) -> io::Result<Self> {
+        Self::bind((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| match error.kind() {
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+            _ => Self::bind((Ipv4Addr::UNSPECIFIED, port).into()),
+        })
+    }
+
+    /// The address that is listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts connections and hands each to the core with the fewest, before its first byte is read. Runs until
+    /// the task is aborted, which closes the listening socket.
+    pub async fn accept_all(self, shard: Shard, intake: Intake) {
+        let mut accepts = shard.accept(Rc::new(self.socket));
+        loop {
+            match accepts.next().await {
+                Ok(socket) => intake.hand_over(socket),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    shard.sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// The way of accepted connections to their cores. Clones share it.
+#[derive(Clone)]
+pub struct Intake {
+    mailbox: Mailbox<Accepted>,
+    /// Connections of each core, those on their way included.
+    loads: Arc<[AtomicUsize]>,
+}
+
+impl Intake {
+    /// The way to `shards` cores.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            mailbox: Mailbox::new(shards, HANDED_OVER_MAX),
+            loads: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+        }
+    }
+
+    /// Serves the connections that come to the calling core until its endpoint is drained or the task is
+    /// aborted.
+    ///
+    /// # Panics
+    /// When the core has called this before.
+    pub async fn serve<S: Service>(&self, endpoint: Endpoint, service: Rc<S>) {
+        let shard = endpoint.shared.shard.index();
+        let mut accepted = self.mailbox.receiver(shard).expect("a core serves its connections once");
+        while let Some(Accepted { socket, address, load }) = accepted.recv().await {
+            endpoint.serve_counted(socket, address, Rc::clone(&service), Some(load));
+        }
+    }
+
+    fn hand_over(&self, socket: OwnedFd) {
+        let peer = rustix::net::getpeername(&socket).ok().flatten();
+        let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else {
+            // It was reset before it was accepted.
+            return;
+        };
+        // An IPv4 client on a socket of both families is an IPv4 client to everyone else.
+        let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let load = Load::of_least(&self.loads);
+        let sender = self.mailbox.to(load.shard);
+        if sender.try_send(Accepted { socket, address, load }).is_err() {
+            tracing::warn!(peer = %address, "connection closed: its core takes none over");
+        }
+    }
+}
+
+struct Accepted {
+    socket: OwnedFd,
+    address: SocketAddr,
+    load: Load,
+}
+
+/// One connection in the count of its core.
+pub(crate) struct Load {
+    loads: Arc<[AtomicUsize]>,
+    shard: usize,
+}
+
+impl Load {
+    fn of_least(loads: &Arc<[AtomicUsize]>) -> Self {
+        let counts = loads.iter().enumerate().map(|(shard, load)| (load.load(Ordering::Relaxed), shard));
+        let (_, shard) = counts.min().expect("there is at least one core");
+        loads[shard].fetch_add(1, Ordering::Relaxed);
+        Self { loads: Arc::clone(loads), shard }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.loads[self.shard].fetch_sub(1, Ordering::Relaxed);
+    }
+}

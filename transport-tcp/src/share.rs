@@ -1,0 +1,241 @@
+//! A bounded amount of memory that the connections of one core share.
+//!
+//! A share counts bytes; it does not hold them. Whoever waits is served in order, but connections that have
+//! completed a payload before go first: a crowd of strangers that each stop in the middle of a record cannot
+//! make a working client wait. Strangers together never hold more than a part of the share.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+/// How far a connection is trusted with memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has completed a payload before.
+    Proven,
+    /// It has not.
+    Newcomer,
+}
+
+/// Memory that is shared.
+#[derive(Debug)]
+pub(crate) struct Share {
+    capacity: usize,
+    newcomer_capacity: usize,
+    held: Cell<usize>,
+    newcomers_held: Cell<usize>,
+    proven: RefCell<VecDeque<Rc<Waiter>>>,
+    newcomers: RefCell<VecDeque<Rc<Waiter>>>,
+}
+
+impl Share {
+    /// A share of `capacity` bytes, of which newcomers hold at most `newcomer_capacity` together.
+    pub(crate) fn new(capacity: usize, newcomer_capacity: usize) -> Rc<Self> {
+        Rc::new(Self {
+            capacity,
+            newcomer_capacity,
+            held: Cell::new(0),
+            newcomers_held: Cell::new(0),
+            proven: RefCell::default(),
+            newcomers: RefCell::default(),
+        })
+    }
+
+    /// Waits for `bytes` of the share. A request for more than all of it is cut to all of it, so that it is
+    /// served when nobody else holds anything.
+    pub(crate) fn take(self: &Rc<Self>, bytes: usize, standing: Standing) -> Take {
+        let bound = match standing {
+            Standing::Proven => self.capacity,
+            Standing::Newcomer => self.newcomer_capacity,
+        };
+        let waiter = Rc::new(Waiter {
+            bytes: bytes.min(bound),
+            standing,
+            state: Cell::new(State::Waiting),
+            waker: RefCell::new(None),
+        });
+        self.queue(standing).borrow_mut().push_back(Rc::clone(&waiter));
+        self.serve();
+        Take { share: Rc::clone(self), waiter }
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let waiting = |queue: &RefCell<VecDeque<Rc<Waiter>>>| {
+            queue.borrow().iter().filter(|waiter| waiter.state.get() == State::Waiting).count()
+        };
+        waiting(&self.proven) + waiting(&self.newcomers)
+    }
+
+    /// Bytes held now.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    fn queue(&self, standing: Standing) -> &RefCell<VecDeque<Rc<Waiter>>> {
+        match standing {
+            Standing::Proven => &self.proven,
+            Standing::Newcomer => &self.newcomers,
+        }
+    }
+
+    fn fits(&self, waiter: &Waiter) -> bool {
+        let fits_all = self.held.get() + waiter.bytes <= self.capacity;
+        let newcomers = self.newcomers_held.get() + waiter.bytes;
+        fits_all && (waiter.standing == Standing::Proven || newcomers <= self.newcomer_capacity)
+    }
+
+    fn account(&self, bytes: usize, standing: Standing) {
+        self.held.set(self.held.get() + bytes);
+        if standing == Standing::Newcomer {
+            self.newcomers_held.set(self.newcomers_held.get() + bytes);
+        }
+    }
+
+    fn give_back(&self, bytes: usize, standing: Standing) {
+        self.held.set(self.held.get() - bytes);
+        if standing == Standing::Newcomer {
+            self.newcomers_held.set(self.newcomers_held.get() - bytes);
+        }
+        self.serve();
+    }
+
+    /// Grants what can be granted, in order. Newcomers wait while a proven connection does.
+    fn serve(&self) {
+        if self.serve_queue(&self.proven) {
+            self.serve_queue(&self.newcomers);
+        }
+    }
+
+    /// Serves one queue; true when nobody is left in it.
+    fn serve_queue(&self, queue: &RefCell<VecDeque<Rc<Waiter>>>) -> bool {
+        loop {
+            let Some(waiter) = queue.borrow().front().cloned() else { return true };
+            if waiter.state.get() == State::Waiting {
+                if !self.fits(&waiter) {
+                    return false;
+                }
+                self.account(waiter.bytes, waiter.standing);
+                waiter.state.set(State::Granted);
+                if let Some(waker) = waiter.waker.borrow_mut().take() {
+                    waker.wake();
+                }
+            }
+            queue.borrow_mut().pop_front();
+        }
+    }
+}
+
+/// Bytes of a share that are held; dropping gives them back.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    share: Rc<Share>,
+    bytes: usize,
+    standing: Standing,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.share.give_back(self.bytes, self.standing);
+    }
+}
+
+/// Resolves to a [`Hold`].
+#[must_use = "nothing is held until it is awaited"]
+pub(crate) struct Take {
+    share: Rc<Share>,
+    waiter: Rc<Waiter>,
+}
+
+impl Future for Take {
+    type Output = Hold;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Hold> {
+        if self.waiter.state.get() != State::Granted {
+            *self.waiter.waker.borrow_mut() = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        self.waiter.state.set(State::Done);
+        Poll::Ready(Hold {
+            share: Rc::clone(&self.share),
+            bytes: self.waiter.bytes,
+            standing: self.waiter.standing,
+        })
+    }
+}
+
+impl Drop for Take {
+    fn drop(&mut self) {
+        match self.waiter.state.replace(State::Done) {
+            State::Granted => self.share.give_back(self.waiter.bytes, self.waiter.standing),
+            // Whoever stands behind in the queue may fit.
+            State::Waiting => self.share.serve(),
+            State::Done => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Granted,
+    /// Taken over by a [`Hold`], or given up.
+    Done,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    bytes: usize,
+    standing: Standing,
+    state: Cell<State>,
+    waker: RefCell<Option<Waker>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(take: &mut Take) -> Option<Hold> {
+        match Pin::new(take).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(hold) => Some(hold),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn proven_connections_go_first_and_newcomers_never_hold_all() {
+        let share = Share::new(100, 50);
+        let first = poll(&mut share.take(50, Standing::Newcomer)).expect("half is free");
+        let mut stranger = share.take(10, Standing::Newcomer);
+        assert!(poll(&mut stranger).is_none(), "newcomers hold their half");
+        let proven = poll(&mut share.take(50, Standing::Proven)).expect("the other half is free");
+        let mut waiting = share.take(40, Standing::Proven);
+        assert!(poll(&mut waiting).is_none());
+        assert_eq!(share.waiting(), 2);
+        drop(first);
+        let second = poll(&mut waiting).expect("the proven one is served first");
+        assert!(poll(&mut stranger).is_some(), "ten bytes are left");
+        drop((proven, second));
+        assert_eq!(share.held(), 0);
+    }
+
+    #[test]
+    fn a_request_given_up_lets_the_next_pass() {
+        let share = Share::new(10, 10);
+        let held = poll(&mut share.take(5, Standing::Proven)).expect("free");
+        let large = share.take(10, Standing::Proven);
+        let mut small = share.take(5, Standing::Proven);
+        assert!(poll(&mut small).is_none(), "in order");
+        drop(large);
+        assert!(poll(&mut small).is_some());
+        drop(held);
+        assert_eq!((share.held(), share.waiting()), (0, 0));
+        assert!(poll(&mut share.take(1000, Standing::Proven)).is_some(), "cut to the whole share");
+    }
+}

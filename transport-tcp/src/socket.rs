@@ -1,0 +1,72 @@
+//! A connected socket and what the transport asks of it.
+
+use std::{io, ops::Range, os::fd::OwnedFd, rc::Rc, time::Duration};
+
+use buf::{IoBuffer, IoBufferMut};
+use engine::Shard;
+use rustix::net::{Shutdown, sockopt};
+
+/// Idle time before the kernel asks whether the peer still lives, and between its questions.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_QUESTIONS: u32 = 6;
+
+/// A connected socket on its core.
+pub(crate) struct Socket {
+    shard: Shard,
+    descriptor: Rc<OwnedFd>,
+}
+
+impl Socket {
+    /// Takes a connected socket over.
+    pub(crate) fn new(shard: &Shard, descriptor: OwnedFd) -> Self {
+        if let Err(error) = set_options(&descriptor) {
+            // Only a socket that the peer has already reset refuses them; the first receive will tell.
+            tracing::debug!(%error, "socket options");
+        }
+        Self { shard: shard.clone(), descriptor: Rc::new(descriptor) }
+    }
+
+    /// Receives at least one byte into a range of the buffer; 0 is the end of the stream.
+    pub(crate) async fn receive<B: IoBufferMut>(
+        &self,
+        buffer: B,
+        range: Range<usize>,
+    ) -> (io::Result<usize>, B) {
+        self.shard.recv(Rc::clone(&self.descriptor), buffer, range).await
+    }
+
+    /// Sends all of the buffer.
+    pub(crate) async fn send<B: IoBuffer>(&self, buffer: B) -> (io::Result<()>, B) {
+        self.shard.send(Rc::clone(&self.descriptor), buffer, false).await
+    }
+
+    /// Bytes that have arrived and are not received.
+    pub(crate) fn bytes_waiting(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.descriptor).unwrap_or(0)
+    }
+
+    /// Ends receiving: what is under way ends as if the peer had closed.
+    pub(crate) fn shutdown_receive(&self) {
+        self.shutdown_how(Shutdown::Read);
+    }
+
+    /// Ends receiving and sending.
+    pub(crate) fn shutdown(&self) {
+        self.shutdown_how(Shutdown::Both);
+    }
+
+    fn shutdown_how(&self, how: Shutdown) {
+        if let Err(error) = rustix::net::shutdown(&self.descriptor, how) {
+            tracing::debug!(%error, "shutdown of a connection that is gone");
+        }
+    }
+}
+
+fn set_options(descriptor: &OwnedFd) -> rustix::io::Result<()> {
+    sockopt::set_tcp_nodelay(descriptor, true)?;
+    sockopt::set_socket_keepalive(descriptor, true)?;
+    sockopt::set_tcp_keepidle(descriptor, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(descriptor, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(descriptor, KEEPALIVE_QUESTIONS)
+}

@@ -1,0 +1,67 @@
+//! Counters of one core.
+
+use std::cell::Cell;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters of one core's transport; they only grow, except `connections`.
+        #[derive(Debug, Default)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: Cell<u64>,)*
+        }
+
+        /// The counters at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct StatsSnapshot {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// The counters now.
+            pub fn snapshot(&self) -> StatsSnapshot {
+                StatsSnapshot { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections open now.
+    connections,
+    /// Connections ever opened.
+    connections_total,
+    /// Calls received.
+    calls,
+    /// Replies to calls of ours received.
+    replies,
+    /// Bytes received.
+    bytes_in,
+    /// Bytes sent.
+    bytes_out,
+    /// System calls that sent them.
+    sends,
+    /// Payload bytes received into their place.
+    payload_placed,
+    /// Payload bytes caught in the window and copied to their place.
+    payload_caught,
+    /// Records collected in heap memory because no payload was found or they came in fragments.
+    collected,
+    /// Connections closed for what the peer sent.
+    faults,
+    /// Connections closed because a record or reply made no progress.
+    stalled,
+    /// Connections closed early because others waited for their memory.
+    evicted,
+    /// Connections refused because the core holds as many as it may.
+    refused,
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &Cell<u64>, amount: usize) {
+    counter.set(counter.get().wrapping_add(amount as u64));
+}
+
+/// Takes one from a counter.
+pub(crate) fn less(counter: &Cell<u64>) {
+    counter.set(counter.get() - 1);
+}

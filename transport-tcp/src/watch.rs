@@ -1,0 +1,76 @@
+//! Looks over a core's connections for peers that stopped half way.
+
+use std::{
+    rc::{Rc, Weak},
+    time::Instant,
+};
+
+use crate::{
+    Connection,
+    endpoint::Shared,
+    limits::{RECEIVE_PRESSURE, SEND_PRESSURE, WATCH_PERIOD},
+    progress::Progress,
+    stats::add,
+};
+
+/// Runs as long as the core's transport exists; sleeps while it has no connection.
+pub(crate) async fn watch(shared: Weak<Shared>) {
+    loop {
+        let Some(strong) = shared.upgrade() else { return };
+        let shard = strong.shard.clone();
+        strong.watched.until(|| strong.has_connections() || strong.is_finished()).await;
+        if strong.is_finished() {
+            return;
+        }
+        drop(strong);
+        shard.sleep(WATCH_PERIOD).await;
+        let Some(strong) = shared.upgrade() else { return };
+        look(&strong, Instant::now());
+    }
+}
+
+fn look(shared: &Shared, now: Instant) {
+    let connections = shared.connections();
+    close_stalled(shared, &connections, now);
+    let waiting = shared.waiting_for_memory();
+    evict(shared, &connections, waiting, now);
+}
+
+/// Closes connections whose peer has made no progress for the time that is always allowed.
+fn close_stalled(shared: &Shared, connections: &[Rc<Connection>], now: Instant) {
+    let timeout = shared.limits.progress_timeout;
+    for connection in connections {
+        let stalled = connection.receiving.stalled_for(now).max(connection.sending.stalled_for(now));
+        if stalled >= timeout {
+            tracing::debug!(peer = %connection.address(), "closed: no progress for {} s", stalled.as_secs());
+            add(&shared.stats.stalled, 1);
+            connection.close();
+        }
+    }
+}
+
+/// Closes, while others wait for memory, as many of those that hold some without making progress: longest
+/// without progress first.
+fn evict(shared: &Shared, connections: &[Rc<Connection>], waiting: usize, now: Instant) {
+    if waiting == 0 {
+        return;
+    }
+    let over = |progress: &Progress, limit| {
+        let stalled = progress.stalled_for(now);
+        (progress.holds_memory() && stalled >= limit).then_some(stalled)
+    };
+    let mut stalled: Vec<_> = connections
+        .iter()
+        .filter_map(|connection| {
+            let receiving = over(&connection.receiving, RECEIVE_PRESSURE);
+            let sending = over(&connection.sending, SEND_PRESSURE);
+            Some((receiving.max(sending)?, connection))
+        })
+        .collect();
+    stalled.sort_by_key(|(stalled, _)| std::cmp::Reverse(*stalled));
+    for (stalled, connection) in stalled.into_iter().take(waiting) {
+        tracing::debug!(peer = %connection.address(), "evicted: no progress for {} ms", stalled.as_millis());
+        add(&shared.stats.evicted, 1);
+        connection.close();
+    }
+}
