@@ -16,6 +16,8 @@ mod namespace;
 mod open;
 mod permission;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod xattr;
 
 use std::sync::{Arc, Mutex, MutexGuard};
