@@ -255,8 +255,13 @@ fn every_constant_is_the_published_one() {
             assert!(known, "{name} is missing");
         }
     }
-    for (number, name, _) in ATTRIBUTE_FIELDS {
+    for (number, name, ours) in ATTRIBUTE_FIELDS {
         assert_eq!(published_number(&texts, name), Some(u64::from(*number)), "{name}");
+        let published = texts.iter().find_map(|text| text.typedefs.get(&name.to_lowercase()));
+        match published.map(|published| texts[0].resolve(published)) {
+            Some(published) => assert!(same_type(&published, ours), "{name}: {published} is not {ours}"),
+            None => assert!(ELSEWHERE.iter().any(|(elsewhere, _)| elsewhere == name), "{name} has no type"),
+        }
     }
     assert_eq!(published_number(&texts, "NFS4_FHSIZE"), Some(FILE_HANDLE_MAX as u64));
     assert_eq!(published_number(&texts, "NFS4_OPAQUE_LIMIT"), Some(OPAQUE_MAX as u64));
@@ -285,7 +290,7 @@ const SAME_TYPES: &[(&str, &[&str])] = &[
     ("opaque[NFS4_VERIFIER_SIZE]", &["Verifier"]),
     ("opaque[NFS4_OTHER_SIZE]", &["[u8; 12]"]),
     ("opaque[NFS4_DEVICEID4_SIZE]", &["DeviceId"]),
-    ("opaque<>", &["Opaque", "OpaqueOwner", "Component", "XattrValue", "Payload", "FileHandle"]),
+    ("opaque<>", &["Opaque", "OpaqueOwner", "Component", "XattrValue", "Payload", "FileHandle", "Owner"]),
     ("string<>", &["Opaque"]),
     ("uint32_t<>", &["Bitmap"]),
     ("opaque<><>", &["PathName"]),
@@ -330,11 +335,12 @@ macro_rules! published_names {
 }
 
 published_names! {
-    structs Stateid Fsid NfsTime ChangeInfo Specdata RawAttributes FsLocation StateOwner ClientOwner
+    structs Stateid Fsid NfsTime ChangeInfo Specdata RawAttributes FsLocation FsLocations FsStatus
+        ModeMasked ChangePolicy StateOwner ClientOwner
         ServerOwner ImplementationId StateProtectOperations SsvParameters SsvProtection ChannelAttributes
         AccessControlEntry NetAddress WriteResponse CopyRequirements ApplicationDataBlock LayoutUpdate
         DeviceError IoInfo ReferringCall ReferringCallList;
-    others Status FileType StableHow LockType DelegationType SetXattrOption GssService ChannelDirectionArgs
+    others Status SetTime ChangeAttributeType FileType StableHow LockType DelegationType SetXattrOption GssService ChannelDirectionArgs
         ChannelDirectionResult LayoutIoMode FsStatusType CreateType OpenHow OpenClaim SpaceLimit
         OpenDelegation Locker StateProtectArgs StateProtectResult CallbackSecurity NetLocation
         ReadPlusContent DelegationClaim LayoutReturn;

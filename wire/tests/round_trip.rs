@@ -212,3 +212,10 @@ fn every_attribute() {
     }
     assert_eq!(seen, Attributes::KNOWN);
 }
+
+/// What is made for each operation lives on the stack and must stay small enough to move about.
+#[test]
+fn sizes_stay_moderate() {
+    assert!(size_of::<Arguments<'_>>() <= 256, "{}", size_of::<Arguments<'_>>());
+    assert!(size_of::<Attributes<'_>>() <= 1400, "{}", size_of::<Attributes<'_>>());
+}

@@ -243,8 +243,8 @@ macro_rules! attributes {
             }
         }
 
-        /// Number, published name and field of every attribute in [`Attributes`].
-        pub const ATTRIBUTE_FIELDS: &[(u32, &str, &str)] = &[$(($number, $wire, stringify!($field)),)*];
+        /// Number, published name and type here of every attribute in [`Attributes`].
+        pub const ATTRIBUTE_FIELDS: &[(u32, &str, &str)] = &[$(($number, $wire, stringify!($type)),)*];
     };
 }
 
