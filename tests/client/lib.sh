@@ -1,0 +1,61 @@
+# What the real-client scripts share: where things are kept, messages, booting a guest. Sourced, never run.
+# shellcheck shell=bash
+
+client_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$client_dir/../.." && pwd)
+# Kernels, tools and disk images live outside the tree: they are large, and the same for every checkout.
+cache=${PENSTOCK_CACHE:-$HOME/.cache/penstock}
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$(basename "$0"): $*"; exit 1; }
+
+# The binary under test: PENSTOCK_BIN, else where cargo puts a release build.
+penstock_binary() {
+    local binary=${PENSTOCK_BIN:-${CARGO_TARGET_DIR:-$top/target}/release/penstock}
+    [ -x "$binary" ] || die "no server at $binary; run: cargo build --release -p server"
+    realpath "$binary"
+}
+
+# A TCP port that nobody listens on at the moment.
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Waits until somebody listens on a local port: port, seconds.
+wait_for_port() {
+    local deadline=$((SECONDS + $2))
+    until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || return 1
+        sleep 0.2
+    done
+}
+
+# Continues as root where the caller is not.
+need_root() {
+    if [ "$(id -u)" != 0 ]; then
+        say "$(basename "$0"): serving, and the guest's modules, need root: continuing with sudo"
+        exec sudo --preserve-env=PATH,CARGO_TARGET_DIR,PENSTOCK_BIN \
+            env PENSTOCK_CACHE="$cache" PENSTOCK_KVM="${PENSTOCK_KVM:-off}" "$0" "$@"
+    fi
+}
+
+# Boots a guest and runs a command in it as root: kernel (oldest|newest), folder shared read-write, extra options of
+# QEMU, command. The guest sees the machine's files copy on write and the machine's loopback as 10.0.2.2.
+#
+# virtme-ng's own `--rw` is not used: it lets the guest write to the machine's real files. Its output goes through a
+# pipe, since QEMU opens a plain file by name and writes over what stands there.
+boot_guest() {
+    local kernel=$1 share=$2 qemu_options=$3 command=$4 image options
+    image=$(find "$cache/kernel/$kernel" -name 'vmlinuz*' | head -n 1)
+    [ -n "$image" ] || die "no kernel '$kernel' (oldest or newest) in $cache/kernel; run: tests/client/setup"
+    options=(--run "$image" --cpus 2 --memory 2G --user root --cwd "$share" --rwdir="$share" --qemu-opts="$qemu_options")
+    # Emulation is the default: a hypervisor that answers but cannot boot an ordinary kernel is worse than a slow one.
+    if [ "${PENSTOCK_KVM:-off}" != on ]; then options+=(--disable-kvm); fi
+    PATH="$cache/venv/bin:$PATH" "$cache/venv/bin/vng" "${options[@]}" -- "$command" </dev/null 2>&1 | cat
+    return "${PIPESTATUS[0]}"
+}
+
+# QEMU's options for a guest's network, the machine's loopback being 10.0.2.2 inside: forwards (comma-separated), or none.
+guest_network() {
+    echo "-netdev user,id=wire${1:+,$1} -device virtio-net-pci,netdev=wire"
+}

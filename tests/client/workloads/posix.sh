@@ -1,0 +1,6 @@
+# What programs expect of a file system, call by call. The checks are in posix.py.
+# shellcheck shell=bash
+set -euo pipefail
+
+entries=$([ "$QUICK" = 1 ] && echo 1500 || echo 5000)
+python3 "$CLIENT_DIR/workloads/posix.py" "$WORK" "$VERS" "$entries"
