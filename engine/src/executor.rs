@@ -1,0 +1,207 @@
+//! The shard's own executor: tasks that never leave their thread, wakers that may.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::port::Port;
+use crate::sync::oneshot;
+use crate::table::{Key, Table};
+
+/// Tasks on one shard. Connections and requests in progress are bounded far below; reaching this is a bug.
+const TASKS_MAX: usize = 1 << 22;
+
+thread_local! {
+    /// The tasks of this thread's shard that are ready, in the order in which they became so.
+    static READY: RefCell<Option<Ready>> = const { RefCell::new(None) };
+}
+
+struct Ready {
+    port: Arc<Port>,
+    queue: VecDeque<Arc<TaskHeader>>,
+}
+
+/// What a waker holds of its task.
+pub(crate) struct TaskHeader {
+    port: Arc<Port>,
+    key: Key,
+    /// Whether it is in a queue already.
+    queued: AtomicBool,
+}
+
+impl Wake for TaskHeader {
+    fn wake(self: Arc<Self>) {
+        if self.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut header = Some(self);
+        // Fails when the thread is ending; then the task is another shard's.
+        let _ = READY.try_with(|ready| {
+            if let Some(ready) = ready.borrow_mut().as_mut() {
+                header = header.take().and_then(|header| ready.push(header));
+            }
+        });
+        if let Some(header) = header {
+            header.port.clone().wake(header);
+        }
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.load(Ordering::Acquire) {
+            self.clone().wake();
+        }
+    }
+}
+
+impl Ready {
+    /// Queues a task of this shard; hands back another shard's.
+    fn push(&mut self, header: Arc<TaskHeader>) -> Option<Arc<TaskHeader>> {
+        if Arc::ptr_eq(&self.port, &header.port) {
+            self.queue.push_back(header);
+            None
+        } else {
+            Some(header)
+        }
+    }
+}
+
+type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Tasks of one shard.
+pub(crate) struct Executor {
+    port: Arc<Port>,
+    /// A task is absent from its place while it runs.
+    tasks: RefCell<Table<Option<TaskFuture>>>,
+    closed: Cell<bool>,
+}
+
+impl Executor {
+    /// Makes the calling thread the one that runs these tasks.
+    pub(crate) fn enter(port: Arc<Port>) -> Rc<Self> {
+        READY.with(|ready| {
+            let before = ready.replace(Some(Ready { port: port.clone(), queue: VecDeque::new() }));
+            assert!(before.is_none(), "a thread runs one shard");
+        });
+        Rc::new(Self { port, tasks: RefCell::new(Table::new(TASKS_MAX)), closed: Cell::new(false) })
+    }
+
+    /// Adds a task and makes it ready.
+    pub(crate) fn spawn<F: Future + 'static>(self: &Rc<Self>, future: F) -> JoinHandle<F::Output> {
+        let (sender, result) = oneshot::channel();
+        let task: TaskFuture = Box::pin(async move {
+            // Nobody may be waiting for it.
+            let _ = sender.send(future.await);
+        });
+        if self.closed.get() {
+            // The shard is ending: the task never runs, and who waits for it learns that.
+            drop(task);
+            return JoinHandle { result, key: Key::from_bits(u64::MAX), executor: self.clone() };
+        }
+        let inserted = self.tasks.borrow_mut().insert(Some(task));
+        let key = inserted.unwrap_or_else(|_| panic!("more than {TASKS_MAX} tasks on one shard"));
+        Arc::new(TaskHeader { port: self.port.clone(), key, queued: AtomicBool::new(false) }).wake();
+        JoinHandle { result, key, executor: self.clone() }
+    }
+
+    /// Runs ready tasks, at most `polls_max` times; returns how many times.
+    pub(crate) fn run(&self, polls_max: usize) -> usize {
+        for polls in 0..polls_max {
+            let next =
+                READY.with(|ready| ready.borrow_mut().as_mut().and_then(|ready| ready.queue.pop_front()));
+            let Some(header) = next else { return polls };
+            header.queued.store(false, Ordering::Release);
+            self.poll(header);
+        }
+        polls_max
+    }
+
+    /// Whether a task is ready.
+    pub(crate) fn has_ready(&self) -> bool {
+        READY.with(|ready| ready.borrow().as_ref().is_some_and(|ready| !ready.queue.is_empty()))
+    }
+
+    /// Queues a task that another thread woke.
+    pub(crate) fn admit(&self, header: Arc<TaskHeader>) {
+        READY.with(|ready| {
+            ready.borrow_mut().as_mut().and_then(|ready| ready.push(header));
+        });
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Drops all tasks, also those that dropping others brings forth.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        let tasks = self.tasks.borrow_mut().drain();
+        drop(tasks);
+    }
+
+    /// Lets the calling thread go.
+    pub(crate) fn leave(&self) {
+        let before = READY.with(RefCell::take);
+        drop(before);
+    }
+
+    fn poll(&self, header: Arc<TaskHeader>) {
+        let key = header.key;
+        let taken = self.tasks.borrow_mut().get_mut(key).and_then(Option::take);
+        // A wake-up for a task that has ended.
+        let Some(mut future) = taken else { return };
+        let waker = Waker::from(header);
+        let done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let mut tasks = self.tasks.borrow_mut();
+        let ended = if done {
+            tasks.remove(key)
+        } else {
+            match tasks.get_mut(key) {
+                Some(place) => {
+                    *place = Some(future);
+                    return;
+                }
+                // Aborted while it ran.
+                None => None,
+            }
+        };
+        drop(tasks);
+        drop((ended, future));
+    }
+
+    fn abort(&self, key: Key) {
+        let task = self.tasks.borrow_mut().remove(key);
+        drop(task);
+    }
+}
+
+/// The task was aborted, or its shard ended, before it had a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the task ended without a result")]
+pub struct Aborted;
+
+/// A running task. Dropping the handle lets the task go on by itself.
+pub struct JoinHandle<T> {
+    result: oneshot::Receiver<T>,
+    key: Key,
+    executor: Rc<Executor>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Drops the task where it is. The memory of its operations in flight lives until they complete.
+    pub fn abort(&self) {
+        self.executor.abort(self.key);
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, Aborted>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.result).poll(context).map_err(|_| Aborted)
+    }
+}

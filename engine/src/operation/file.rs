@@ -1,0 +1,116 @@
+//! Reading and writing files.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use buf::{IoBuffer, IoBufferMut};
+use io_uring::{opcode, squeue, types};
+
+use crate::operation::{Done, Operation, pieces};
+use crate::ring::{Completion, Registered};
+use crate::{Personality, Shard};
+
+/// How a file is read or written.
+#[derive(Clone, Debug, Default)]
+pub struct IoOptions {
+    /// As whom; the shard's own identity when absent.
+    pub personality: Option<Personality>,
+    /// `RWF_*` of `preadv2(2)`, such as `RWF_DSYNC`.
+    pub flags: i32,
+}
+
+impl IoOptions {
+    /// As somebody, without flags.
+    pub fn with(personality: Personality) -> Self {
+        Self { personality: Some(personality), flags: 0 }
+    }
+}
+
+/// A positioned transfer; `WRITE` says which way.
+struct Transfer<F, B, const WRITE: bool> {
+    file: F,
+    offset: u64,
+    buffer: B,
+    options: IoOptions,
+    /// On the heap, as the kernel reads it while the operation may move.
+    pieces: Vec<libc::iovec>,
+}
+
+impl<F: AsFd, B, const WRITE: bool> Transfer<F, B, WRITE> {
+    /// The entry for the pieces found: with one piece in registered memory, through it.
+    fn entry_of_pieces(&self, registered: Registered) -> squeue::Entry {
+        let file = types::Fd(self.file.as_fd().as_raw_fd());
+        let (offset, flags) = (self.offset, self.options.flags);
+        let (address, length) = pieces::single(&self.pieces).unwrap_or((std::ptr::null_mut(), 0));
+        let index = registered.index(address, length as usize).filter(|_| length > 0);
+        let (vector, count) = (self.pieces.as_ptr(), self.pieces.len() as u32);
+        let entry = match (WRITE, index) {
+            (false, Some(index)) => {
+                opcode::ReadFixed::new(file, address, length, index).offset(offset).rw_flags(flags).build()
+            }
+            (true, Some(index)) => {
+                opcode::WriteFixed::new(file, address, length, index).offset(offset).rw_flags(flags).build()
+            }
+            (false, None) => opcode::Readv::new(file, vector, count).offset(offset).rw_flags(flags).build(),
+            (true, None) => opcode::Writev::new(file, vector, count).offset(offset).rw_flags(flags).build(),
+        };
+        match &self.options.personality {
+            Some(personality) => entry.personality(personality.id()),
+            None => entry,
+        }
+    }
+}
+
+// SAFETY: the bytes are the buffer's, which `IoBufferMut` promises to stay put; the vector is on the heap, owned by
+// the operation and not touched again.
+unsafe impl<F: AsFd + 'static, B: IoBufferMut> Operation for Transfer<F, B, false> {
+    type Output = Done<usize, B>;
+
+    fn entry(&mut self, registered: Registered) -> squeue::Entry {
+        let length = self.buffer.length();
+        self.pieces = pieces::to_write(&mut self.buffer, 0..length);
+        self.entry_of_pieces(registered)
+    }
+
+    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+        (completion.outcome(), self.buffer)
+    }
+}
+
+// SAFETY: as for reading, with `IoBuffer`.
+unsafe impl<F: AsFd + 'static, B: IoBuffer> Operation for Transfer<F, B, true> {
+    type Output = Done<usize, B>;
+
+    fn entry(&mut self, registered: Registered) -> squeue::Entry {
+        let length = self.buffer.length();
+        self.pieces = pieces::to_read(&self.buffer, 0..length);
+        self.entry_of_pieces(registered)
+    }
+
+    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+        (completion.outcome(), self.buffer)
+    }
+}
+
+impl Shard {
+    /// Reads into the front of the buffer; fewer bytes than its length at the end of the file or where the
+    /// kernel stops short. Memory of the shard's own pool is read into as a registered buffer.
+    pub async fn read_at<F, B>(&self, file: F, offset: u64, buffer: B, options: IoOptions) -> Done<usize, B>
+    where
+        F: AsFd + 'static,
+        B: IoBufferMut,
+    {
+        let pieces = Vec::new();
+        self.submit(Transfer::<_, _, false> { file, offset, buffer, options, pieces }).await
+    }
+
+    /// Writes from the front of the buffer; fewer bytes than its length where the kernel stops short. Memory of
+    /// the shard's own pool is written from as a registered buffer.
+    pub async fn write_at<F, B>(&self, file: F, offset: u64, buffer: B, options: IoOptions) -> Done<usize, B>
+    where
+        F: AsFd + 'static,
+        B: IoBuffer,
+    {
+        let pieces = Vec::new();
+        self.submit(Transfer::<_, _, true> { file, offset, buffer, options, pieces }).await
+    }
+}
