@@ -129,8 +129,9 @@ impl<V> ExportTable<V> {
     /// # Errors
     /// The two pseudo paths that are in each other's way.
     pub fn new(exports: Vec<Export<V>>) -> Result<Self, PlaceConflict> {
-        let pseudo =
-            PseudoTree::new(exports.iter().map(|export| (&export.settings.pseudo_path[..], export.settings.id)))?;
+        let pseudo = PseudoTree::new(
+            exports.iter().map(|export| (&export.settings.pseudo_path[..], export.settings.id)),
+        )?;
         Ok(Self { exports: exports.into_iter().map(Rc::new).collect(), pseudo })
     }
 

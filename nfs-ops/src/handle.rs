@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn a_handle_says_what_was_sealed() {
         let key = HandleKey::new([3; 16]);
-        for content in [node(&[1; NODE_HANDLE_BYTES_MAX]), node(&[9; 12]), HandleContent::Pseudo(PseudoId(5))] {
+        for content in [node(&[1; NODE_HANDLE_BYTES_MAX]), node(&[9; 12]), HandleContent::Pseudo(PseudoId(5))]
+        {
             let handle = key.seal(&content);
             assert_eq!(handle.as_bytes().len(), FILE_HANDLE_BYTES);
             assert_eq!(key.open(&handle), Some(content));

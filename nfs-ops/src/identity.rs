@@ -28,6 +28,16 @@ pub enum Caller {
     },
 }
 
+impl Caller {
+    /// Who it is, as bytes that are equal exactly when flavor and user are: owns client ids (RFC 8881 §2.4).
+    pub fn principal(&self) -> Vec<u8> {
+        match self {
+            Caller::Anonymous => b"none".to_vec(),
+            Caller::Sys { uid, .. } => format!("sys:{uid}").into_bytes(),
+        }
+    }
+}
+
 /// Ready identities, by export and caller. One per core.
 #[derive(Debug, Default)]
 pub struct Identities {
@@ -65,7 +75,8 @@ async fn resolve<E: Env>(env: &E, export: &ExportSettings, caller: &Caller) -> I
     let looked_up = if export.lookup_groups { env.groups_of(*uid).await } else { None };
     let groups = looked_up.as_ref().unwrap_or(groups);
     // A squashed superuser must not come back as a member of group 0 (exports(5), root_squash).
-    let keep = |group: u32| if export.squash == Squash::Root && group == 0 { export.anonymous_gid } else { group };
+    let keep =
+        |group: u32| if export.squash == Squash::Root && group == 0 { export.anonymous_gid } else { group };
     let groups: Vec<u32> = groups.iter().map(|group| keep(*group)).collect();
     Identity::new(*uid, keep(*gid), &groups)
 }

@@ -1,1 +1,33 @@
-//! See docs/ARCHITECTURE.md.
+//! The server as a function of a call: RPC dispatch, compounds, one file per operation, exports and callbacks.
+//!
+//! Everything is generic over the storage ([`vfs::Vfs`]) and the world ([`Env`], [`Backchannel`]), and nothing here
+//! knows of sockets or rings, so the same operations run under any engine and under a simulator.
+
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod callback;
+mod compound;
+mod dispatch;
+mod env;
+mod export;
+mod failure;
+mod handle;
+mod identity;
+mod name;
+mod object;
+mod offload;
+mod operation;
+mod pseudo;
+mod sequence;
+mod server;
+mod settable;
+mod table;
+
+pub use callback::{recall_slots, send_pending};
+pub use dispatch::NfsService;
+pub use env::{Backchannel, BackchannelError, Env};
+pub use export::{Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Squash};
+pub use handle::{ExportId, FILE_HANDLE_BYTES, HandleKey};
+pub use offload::{OFFLOADS_FINISHED_MAX, OFFLOADS_PER_CLIENT_MAX, Offloads};
+pub use server::{Server, Settings, Shared};

@@ -86,7 +86,7 @@ impl<F: Clone + Send + Sync> State<F> {
     /// # Errors
     ///
     /// NFS4ERR_GRACE in the grace period, and before the client has said RECLAIM_COMPLETE (RFC 8881 §18.51.3).
-    pub(crate) fn check_new_state(&self, client: &Client) -> Result<(), Status> {
+    pub fn check_new_state(&self, client: &Client) -> Result<(), Status> {
         let may = self.inner.shared.grace.is_over() && client.reclaim.is_complete();
         if may { Ok(()) } else { Err(Status::Grace) }
     }

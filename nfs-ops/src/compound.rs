@@ -1,0 +1,306 @@
+//! COMPOUND: operation after operation, until one fails (RFC 8881 §2.10, §15.2, §16.2).
+
+use std::rc::Rc;
+
+use buf::Chain;
+use rpc::{Call, Payload, Peer};
+use vfs::Vfs;
+use wire::nfs4::{CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
+use wire::xdr::{self, Decoder, Encoder};
+
+use crate::env::{Backchannel, Env};
+use crate::export::{ExportTable, Permission};
+use crate::failure::Failure;
+use crate::handle::HandleContent;
+use crate::identity::Caller;
+use crate::object::{Object, Place};
+use crate::operation;
+use crate::sequence::{self, InSession};
+use crate::server::Server;
+use crate::table::{self, Effect, Needs, Position, Row};
+
+/// The state of one compound between its operations.
+pub struct Compound<V: Vfs, E> {
+    /// The server.
+    pub server: Rc<Server<V, E>>,
+    /// The exports in force when the compound began.
+    pub exports: Rc<ExportTable<V>>,
+    /// Where the call came from.
+    pub peer: Peer,
+    /// Who the call says it comes from.
+    pub caller: Caller,
+    /// Minor version, 1 or 2.
+    pub minor: u32,
+    /// How many operations the compound has.
+    pub operations: u32,
+    /// Bytes of the whole call message.
+    pub call_bytes: usize,
+    /// What the current file handle stands for.
+    pub current: Option<Object<V>>,
+    /// What the saved file handle stands for.
+    pub saved: Option<Object<V>>,
+    /// The current stateid (RFC 8881 §16.2.3.1.2).
+    pub current_stateid: Option<Stateid>,
+    /// The saved stateid.
+    pub saved_stateid: Option<Stateid>,
+    /// Session and slot, once SEQUENCE has claimed them.
+    pub session: Option<InSession>,
+    /// Bulk data that came with the call and is not used yet.
+    pub payloads: Vec<Option<Payload>>,
+    /// The call's head bytes, for payload that came inside them.
+    pub head: bytes::Bytes,
+    /// Bulk data of the reply, in the order the encoder noted the places.
+    pub data: Vec<Chain>,
+}
+
+/// Runs the compound in `decoder` and writes its result behind the RPC header in `reply`. Answers the bulk data to be
+/// inserted.
+///
+/// # Errors
+/// When the compound's own header cannot be decoded.
+pub async fn run<V: Vfs, E: Env + Backchannel>(
+    server: &Rc<Server<V, E>>,
+    caller: Caller,
+    call: Call,
+    decoder: &mut Decoder<'_>,
+    reply: &mut Encoder,
+) -> Result<Vec<Chain>, xdr::Error> {
+    let header: CompoundArgs<'_> = decoder.get()?;
+    let call_bytes = call.head.len() + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>();
+    let mut compound = Compound {
+        exports: server.exports(),
+        server: server.clone(),
+        peer: call.peer,
+        caller,
+        minor: header.minor_version,
+        operations: header.operations,
+        call_bytes,
+        current: None,
+        saved: None,
+        current_stateid: None,
+        saved_stateid: None,
+        session: None,
+        payloads: call.payloads.into_iter().map(Some).collect(),
+        head: call.head,
+        data: Vec::new(),
+    };
+    let body_at = reply.position();
+    let frame =
+        CompoundResultFrame::begin(reply, &header.tag).expect("an empty reply has room for its frame");
+    let (status, count) = match refuse_compound(&header) {
+        Some(status) => (status, 0),
+        None => compound.run_operations(decoder, reply).await,
+    };
+    frame.finish(reply, status, count);
+    Ok(sequence::finish(compound, body_at, reply))
+}
+
+fn refuse_compound(header: &CompoundArgs<'_>) -> Option<Status> {
+    (!(1..=2).contains(&header.minor_version)).then_some(Status::MinorVersMismatch)
+}
+
+impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
+    /// Runs operations until one fails or all are done; answers the last status and how many were answered.
+    async fn run_operations(&mut self, decoder: &mut Decoder<'_>, reply: &mut Encoder) -> (Status, u32) {
+        for index in 0..self.operations {
+            let Ok(operation) = Operation::decode_or_illegal(decoder) else {
+                return self.end_without_operation(index, reply);
+            };
+            if reply.room() < ResultHead::LEN {
+                return (self.too_big(), index);
+            }
+            let status = self.run_operation(operation, index, decoder, reply).await;
+            if status != Status::Ok || self.is_replay() {
+                return (status, index + 1);
+            }
+        }
+        (Status::Ok, self.operations)
+    }
+
+    /// The compound promises more operations than it has: the missing one cannot be named.
+    fn end_without_operation(&self, index: u32, reply: &mut Encoder) -> (Status, u32) {
+        let written = ResultHead::encode(reply, Operation::Illegal.number(), Status::Badxdr);
+        (Status::Badxdr, if written.is_ok() { index + 1 } else { index })
+    }
+
+    /// Runs one operation and writes its number, status and body.
+    async fn run_operation(
+        &mut self,
+        operation: Operation,
+        index: u32,
+        decoder: &mut Decoder<'_>,
+        reply: &mut Encoder,
+    ) -> Status {
+        let room = reply.room();
+        let start =
+            ResultHead::encode(reply, operation.number(), Status::Ok).expect("there is room for the head");
+        let outcome = match self.check(operation, index, room) {
+            Ok(row) => self.run_admitted(row, decoder, reply).await,
+            Err(status) => Err(Failure::Status(status)),
+        };
+        let status = match outcome {
+            Ok(()) => Status::Ok,
+            Err(Failure::WithBody(status)) => status,
+            Err(Failure::Status(status)) => {
+                reply.truncate(start + ResultHead::LEN);
+                if status == Status::RepTooBig { self.too_big() } else { status }
+            }
+        };
+        self.data.truncate(reply.inserts().len());
+        reply.patch_u32(start + xdr::UNIT, status.number());
+        status
+    }
+
+    /// Runs an operation once it is admitted; until it ends it counts as in flight.
+    async fn run_admitted(
+        &mut self,
+        row: Row,
+        decoder: &mut Decoder<'_>,
+        reply: &mut Encoder,
+    ) -> Result<(), Failure> {
+        let _pass = match row.admitted {
+            Some(kind) => Some(self.enter(kind, 0).await?),
+            None => None,
+        };
+        operation::run(self, row.operation, decoder, reply).await
+    }
+
+    /// Whether the operation may run here and now, by its row.
+    fn check(&self, operation: Operation, index: u32, room: usize) -> Result<Row, Status> {
+        let row = self.row(operation)?;
+        if self.session.as_ref().is_some_and(InSession::is_uncached_retry) {
+            return Err(Status::RetryUncachedRep);
+        }
+        match row.position {
+            Position::First if index > 0 => return Err(Status::SequencePos),
+            Position::InSession if self.session.is_none() => return Err(Status::OpNotInSession),
+            Position::AloneOrInSession if self.session.is_none() && self.operations > 1 => {
+                return Err(Status::NotOnlyOp);
+            }
+            _ => {}
+        }
+        if row.effect == Effect::Changes && room < ResultHead::LEN + row.room_bytes {
+            return Err(self.too_big());
+        }
+        match row.needs {
+            Needs::Nothing => Ok(row),
+            _ if self.current.is_none() => Err(Status::Nofilehandle),
+            Needs::Both if self.saved.is_none() => Err(Status::Nofilehandle),
+            _ => Ok(row),
+        }
+    }
+
+    fn row(&self, operation: Operation) -> Result<Row, Status> {
+        match table::row(operation) {
+            Some(row) if row.since_minor <= self.minor => Ok(row),
+            Some(_) => Err(Status::OpIllegal),
+            None if operation == Operation::Illegal => Err(Status::OpIllegal),
+            // RFC 8881 §17: operations of NFSv4.0 that this minor version must not implement.
+            None => Err(Status::Notsupp),
+        }
+    }
+
+    /// The status for a reply that does not fit: which of the session's two bounds it is.
+    fn too_big(&self) -> Status {
+        match &self.session {
+            Some(session) if session.bound_by_cache() => Status::RepTooBigToCache,
+            _ => Status::RepTooBig,
+        }
+    }
+
+    fn is_replay(&self) -> bool {
+        self.session.as_ref().is_some_and(InSession::is_replay)
+    }
+
+    /// What the current file handle stands for.
+    ///
+    /// # Errors
+    /// `NFS4ERR_NOFILEHANDLE`.
+    pub fn object(&self) -> Result<&Object<V>, Status> {
+        self.current.as_ref().ok_or(Status::Nofilehandle)
+    }
+
+    /// The object of an export the current file handle stands for; operations that the pseudo file system cannot do
+    /// say with `otherwise` what they answer there.
+    ///
+    /// # Errors
+    /// `NFS4ERR_NOFILEHANDLE` or `otherwise`.
+    pub fn place(&self, otherwise: Status) -> Result<&Place<V>, Status> {
+        match self.object()? {
+            Object::Node(place) => Ok(place),
+            Object::Pseudo(_) => Err(otherwise),
+        }
+    }
+
+    /// The same for the saved file handle.
+    ///
+    /// # Errors
+    /// As [`Compound::place`].
+    pub fn saved_place(&self, otherwise: Status) -> Result<&Place<V>, Status> {
+        match self.saved.as_ref().ok_or(Status::Nofilehandle)? {
+            Object::Node(place) => Ok(place),
+            Object::Pseudo(_) => Err(otherwise),
+        }
+    }
+
+    /// Sets the current file handle; there is no current stateid after that (RFC 8881 §16.2.3.1.2).
+    pub fn set_current(&mut self, object: Object<V>) {
+        self.current = Some(object);
+        self.current_stateid = None;
+    }
+
+    /// What a file handle's content stands for now, for this caller.
+    ///
+    /// # Errors
+    /// `NFS4ERR_STALE` for what is no longer exported or gone, `NFS4ERR_ACCESS` for an export that is not for this client.
+    pub async fn resolve(&self, content: &HandleContent) -> Result<Object<V>, Failure> {
+        match content {
+            HandleContent::Pseudo(id) => {
+                self.exports.pseudo.directory(*id).ok_or(Status::Stale)?;
+                Ok(Object::Pseudo(*id))
+            }
+            HandleContent::Node(export, node) => {
+                let export = self.exports.find(*export).ok_or(Status::Stale)?;
+                let permission = self.permission(&export.settings);
+                if permission == Permission::None {
+                    return Err(Status::Access.into());
+                }
+                let identity =
+                    self.server.identities.of(&self.server.env, &export.settings, &self.caller).await;
+                let node = export.storage.node(node).await?;
+                Ok(Object::Node(Place { export: export.clone(), node, identity, permission }))
+            }
+        }
+    }
+
+    /// The root of an export, for this caller.
+    ///
+    /// # Errors
+    /// As [`Compound::resolve`].
+    pub async fn export_root(&self, export: crate::handle::ExportId) -> Result<Object<V>, Failure> {
+        let found = self.exports.find(export).ok_or(Status::Stale)?;
+        let root = found.storage.handle(&found.storage.root());
+        self.resolve(&HandleContent::Node(export, root)).await
+    }
+
+    /// What this caller's address may do on an export.
+    pub fn permission(&self, settings: &crate::export::ExportSettings) -> Permission {
+        settings.permission(self.peer.address.ip(), self.peer.address.port())
+    }
+
+    /// The stateid an operation was given, with the current one put in for its placeholder.
+    ///
+    /// # Errors
+    /// `NFS4ERR_BAD_STATEID` when there is no current stateid.
+    pub fn stateid(&self, given: Stateid) -> Result<Stateid, Status> {
+        if given.is_current() { self.current_stateid.ok_or(Status::BadStateid) } else { Ok(given) }
+    }
+
+    /// The session the compound runs in.
+    ///
+    /// # Errors
+    /// `NFS4ERR_OP_NOT_IN_SESSION`.
+    pub fn session(&self) -> Result<&InSession, Status> {
+        self.session.as_ref().ok_or(Status::OpNotInSession)
+    }
+}

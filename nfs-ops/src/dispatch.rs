@@ -1,0 +1,93 @@
+//! From an RPC call to the program that answers it (RFC 5531 §9).
+
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
+use vfs::Vfs;
+use wire::nfs4;
+use wire::rpc::{Accepted, AuthStatus, CallError, CallHeader, Credential, Denied, RPC_VERSION, ReplyHeader};
+use wire::xdr::{Cut, Decoder, Encoder};
+
+use crate::compound;
+use crate::env::{Backchannel, Env};
+use crate::identity::Caller;
+use crate::server::Server;
+
+/// Room for a reply before SEQUENCE has told what the session allows: an error, EXCHANGE_ID, CREATE_SESSION.
+const REPLY_BYTES_BEFORE_SESSION: usize = 64 * 1024;
+
+/// The buffer a reply begins with; most replies fit.
+const REPLY_BYTES_FIRST: usize = 512;
+
+/// The NFS service of one core, as a transport sees it.
+pub struct NfsService<V: Vfs, E>(pub Rc<Server<V, E>>);
+
+impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
+    async fn call(&self, call: Call) -> Outcome {
+        let cuts: Vec<Cut> = call.payloads.iter().map(|payload| payload.cut).collect();
+        let head = call.head.clone();
+        let mut decoder = Decoder::with_cuts(&head, &cuts);
+        let header = match CallHeader::decode(&mut decoder) {
+            Ok(header) => header,
+            Err(CallError::Garbage(_)) => return Outcome::Discard,
+            Err(CallError::RpcMismatch { xid }) => {
+                return answer(&ReplyHeader::denied(xid, Denied::RpcMismatch((RPC_VERSION, RPC_VERSION))));
+            }
+            Err(CallError::BadCredential { xid }) => return denied(xid, AuthStatus::BadCred),
+        };
+        let caller = match header.credential {
+            Credential::None => Caller::Anonymous,
+            Credential::Sys(sys) => {
+                Caller::Sys { uid: sys.uid, gid: sys.gid, groups: sys.gids.as_slice().to_vec() }
+            }
+            Credential::Other(_) => return denied(header.xid, AuthStatus::BadCred),
+        };
+        if let Some(refusal) = refuse_program(&header) {
+            return answer(&ReplyHeader::accepted(header.xid, refusal));
+        }
+        let mut reply = Encoder::new(BytesMut::with_capacity(REPLY_BYTES_FIRST), REPLY_BYTES_BEFORE_SESSION);
+        reply
+            .put(&ReplyHeader::accepted(header.xid, Accepted::Success))
+            .expect("an empty reply has room for its header");
+        if header.procedure == nfs4::PROCEDURE_NULL {
+            return Outcome::Reply(Reply::new(reply.finish().head));
+        }
+        match compound::run(&self.0, caller, call, &mut decoder, &mut reply).await {
+            Ok(data) => {
+                let encoded = reply.finish();
+                let positions = encoded.inserts.iter().map(|insert| insert.position);
+                let inserts = positions.zip(data).map(|(position, data)| Insert { position, data }).collect();
+                Outcome::Reply(Reply { head: encoded.head, inserts })
+            }
+            Err(_) => answer(&ReplyHeader::accepted(header.xid, Accepted::GarbageArgs)),
+        }
+    }
+
+    fn disconnected(&self, connection: ConnectionId) {
+        self.0.disconnected(connection);
+    }
+}
+
+/// Why a well-formed call is for none of our procedures.
+fn refuse_program(header: &CallHeader<'_>) -> Option<Accepted> {
+    if header.program != nfs4::PROGRAM {
+        Some(Accepted::ProgUnavail)
+    } else if header.version != nfs4::VERSION {
+        Some(Accepted::ProgMismatch((nfs4::VERSION, nfs4::VERSION)))
+    } else if header.procedure > nfs4::PROCEDURE_COMPOUND {
+        Some(Accepted::ProcUnavail)
+    } else {
+        None
+    }
+}
+
+fn denied(xid: u32, status: AuthStatus) -> Outcome {
+    answer(&ReplyHeader::denied(xid, Denied::Auth(status)))
+}
+
+fn answer(header: &ReplyHeader<'_>) -> Outcome {
+    let mut reply = Encoder::new(BytesMut::new(), REPLY_BYTES_BEFORE_SESSION);
+    reply.put(header).expect("an empty reply has room for its header");
+    Outcome::Reply(Reply::new(reply.finish().head))
+}

@@ -1,0 +1,45 @@
+//! CLOSE (RFC 8881 §18.2) and OPEN_DOWNGRADE (§18.18).
+
+use state::{Access, Deny};
+use vfs::Vfs;
+use wire::nfs4::{CloseArgs, OpenDowngradeArgs, OpenDowngradeResult, Status};
+use wire::xdr::Encoder;
+
+use super::open_file;
+use crate::compound::Compound;
+use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
+
+/// CLOSE: the open and the locks made with it are gone.
+pub fn run<V: Vfs, E: Env + Backchannel>(
+    compound: &mut Compound<V, E>,
+    arguments: CloseArgs,
+    reply: &mut Encoder,
+) -> Result<(), Failure> {
+    let stateid = compound.stateid(arguments.stateid)?;
+    let file = open_file::key(compound.place(Status::BadStateid)?);
+    let client = compound.session()?.session.client();
+    let (state, now_ns) = (&compound.server.shared.state, compound.server.env.now_ns());
+    let closed = state.close_file(client, &file, &stateid, now_ns)?;
+    reply.put(&closed.stateid)?;
+    compound.current_stateid = Some(closed.stateid);
+    Ok(())
+}
+
+/// OPEN_DOWNGRADE: exactly to a union of what was opened.
+pub fn downgrade<V: Vfs, E: Env + Backchannel>(
+    compound: &mut Compound<V, E>,
+    arguments: OpenDowngradeArgs,
+    reply: &mut Encoder,
+) -> Result<(), Failure> {
+    let stateid = compound.stateid(arguments.stateid)?;
+    let access = Access::from_u32(arguments.share_access).ok_or(Status::Inval)?;
+    let deny = Deny::from_u32(arguments.share_deny).ok_or(Status::Inval)?;
+    let file = open_file::key(compound.place(Status::BadStateid)?);
+    let client = compound.session()?.session.client();
+    let state = &compound.server.shared.state;
+    let stateid = state.open_downgrade(client, &file, &stateid, access, deny)?;
+    reply.put(&OpenDowngradeResult { stateid })?;
+    compound.current_stateid = Some(stateid);
+    Ok(())
+}

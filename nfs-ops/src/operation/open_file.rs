@@ -1,0 +1,154 @@
+//! From a stateid to an open file that may be used for this request.
+
+use qos::Kind;
+use state::{FileKey, IoGrant, IoWant};
+use vfs::{Authority, FileKind, OpenAccess, Vfs};
+use wire::nfs4::{Stateid, Status};
+
+use crate::compound::Compound;
+use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
+use crate::handle::HandleContent;
+use crate::object::Place;
+
+/// What an open file is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Reading.
+    Read,
+    /// Writing or changing the size.
+    Write,
+    /// Neither: any open will do.
+    Any,
+}
+
+/// An open file that may be used for this request.
+pub struct OpenFile<F> {
+    /// The storage's open file.
+    pub file: F,
+}
+
+/// Names the file of `place` in state.
+pub fn key<V: Vfs>(place: &Place<V>) -> FileKey {
+    let HandleContent::Node(export, node) = place.content() else { unreachable!("a place is in an export") };
+    let mut bytes = Vec::with_capacity(4 + node.as_bytes().len());
+    bytes.extend_from_slice(&export.0.to_be_bytes());
+    bytes.extend_from_slice(node.as_bytes());
+    FileKey::new(&bytes).expect("export and node fit a file key")
+}
+
+/// The open file that the stateid stands for at the current file handle.
+///
+/// # Errors
+/// The errors of stateids; for special stateids what opening the file for this one request meets.
+pub async fn of_stateid<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    stateid: Stateid,
+    want: Want,
+) -> Result<OpenFile<V::File>, Failure> {
+    let stateid = compound.stateid(stateid)?;
+    resolve(compound, compound.place(Status::Isdir)?, stateid, want).await
+}
+
+/// The same at the saved file handle, for the source of a copy.
+///
+/// # Errors
+/// As [`of_stateid`].
+pub async fn of_saved_stateid<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    stateid: Stateid,
+    want: Want,
+) -> Result<OpenFile<V::File>, Failure> {
+    resolve(compound, compound.saved_place(Status::Isdir)?, stateid, want).await
+}
+
+/// The open file for a change of size, or none when a special stateid leaves the permission to the storage.
+///
+/// # Errors
+/// The errors of stateids.
+pub fn for_size_change<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    stateid: Stateid,
+) -> Result<Option<OpenFile<V::File>>, Failure> {
+    let stateid = compound.stateid(stateid)?;
+    match grant(compound, compound.place(Status::Isdir)?, &stateid, Want::Write)? {
+        IoGrant::Open(grant) => Ok(Some(OpenFile { file: grant.file })),
+        IoGrant::Special => Ok(None),
+    }
+}
+
+async fn resolve<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    place: &Place<V>,
+    stateid: Stateid,
+    want: Want,
+) -> Result<OpenFile<V::File>, Failure> {
+    match grant(compound, place, &stateid, want) {
+        Ok(IoGrant::Open(grant)) => Ok(OpenFile { file: grant.file }),
+        Ok(IoGrant::Special) => open_once(place, want).await,
+        Err(status) => {
+            // What is no file cannot have a good stateid either, and the client is better told the former.
+            require_regular(place.storage().attributes(&place.node).await?.kind)?;
+            Err(status.into())
+        }
+    }
+}
+
+fn grant<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    place: &Place<V>,
+    stateid: &Stateid,
+    want: Want,
+) -> Result<IoGrant<V::File>, Status> {
+    let client = compound.session()?.session.client();
+    let (state, file, now_ns) = (&compound.server.shared.state, key(place), compound.server.env.now_ns());
+    match want {
+        Want::Read => state.check_io(client, &file, stateid, IoWant::Read, now_ns),
+        Want::Write => state.check_io(client, &file, stateid, IoWant::Write, now_ns),
+        Want::Any => match state.check_io(client, &file, stateid, IoWant::Read, now_ns) {
+            Err(Status::Openmode) => state.check_io(client, &file, stateid, IoWant::Write, now_ns),
+            granted => granted,
+        },
+    }
+}
+
+/// RFC 8881 §9.1.2: with a special stateid the request is checked as if it opened the file.
+async fn open_once<V: Vfs>(place: &Place<V>, want: Want) -> Result<OpenFile<V::File>, Failure> {
+    let access = if want == Want::Write { OpenAccess::Write } else { OpenAccess::Read };
+    if want == Want::Write {
+        place.writable()?;
+    }
+    require_regular(place.storage().attributes(&place.node).await?.kind)?;
+    let file = place.storage().open(&place.node, &place.identity, access, Authority::Caller).await?;
+    Ok(OpenFile { file })
+}
+
+/// Refuses what has no data (RFC 8881 §18.22.4).
+///
+/// # Errors
+/// `NFS4ERR_ISDIR`, `NFS4ERR_SYMLINK`, `NFS4ERR_WRONG_TYPE`.
+pub fn require_regular(kind: FileKind) -> Result<(), Status> {
+    match kind {
+        FileKind::Regular => Ok(()),
+        FileKind::Directory => Err(Status::Isdir),
+        FileKind::Symlink => Err(Status::Symlink),
+        _ => Err(Status::WrongType),
+    }
+}
+
+impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
+    /// Waits for admission; what is held until the end of the request counts it as in flight.
+    ///
+    /// # Errors
+    /// `NFS4ERR_DELAY` when too many requests wait already.
+    pub async fn enter(&self, kind: Kind, bytes: u64) -> Result<qos::Pass, Status> {
+        let export = match &self.current {
+            Some(crate::object::Object::Node(place)) => u64::from(place.export.settings.id.0),
+            _ => 0,
+        };
+        let client = self.session()?.session.client().id().0;
+        let request = qos::Request { client, export, bytes, kind };
+        let admitted = self.server.admission.admit(request, self.server.env.now_ns()).await;
+        admitted.map_err(|qos::Busy| Status::Delay)
+    }
+}

@@ -1,0 +1,107 @@
+//! READ_PLUS (RFC 7862 §15.10): data and holes of a range.
+//!
+//! Off unless the export asks for it: a Linux client that gets `NFS4ERR_NOTSUPP` uses READ, whose payload can be placed.
+
+use vfs::{SeekTarget, Vfs};
+use wire::nfs4::{DataContent, ReadPlusArgs, Status};
+use wire::xdr::{Encoder, UNIT};
+
+use super::open_file::{self, OpenFile, Want};
+use crate::compound::Compound;
+use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
+
+/// Most segments in one reply; a file of many small holes goes on in the next call.
+const SEGMENTS_MAX: u32 = 64;
+
+/// Bytes of a segment besides its data: kind, offset, and the data's or hole's length.
+const SEGMENT_FRAME_BYTES: usize = UNIT + 8 + 8;
+
+/// What a range consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    content: DataContent,
+    offset: u64,
+    length: u64,
+}
+
+/// READ_PLUS.
+pub async fn run<V: Vfs, E: Env + Backchannel>(
+    compound: &mut Compound<V, E>,
+    arguments: ReadPlusArgs,
+    reply: &mut Encoder,
+) -> Result<(), Failure> {
+    let place = compound.place(Status::Isdir)?;
+    if !place.export.settings.read_plus {
+        return Err(Status::Notsupp.into());
+    }
+    let storage = place.storage().clone();
+    let size_bytes = storage.attributes(&place.node).await?.size_bytes;
+    let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
+    let end = arguments.offset.saturating_add(arguments.count.into()).min(size_bytes);
+    let eof_at = reply.position();
+    reply.put_bool(false)?;
+    reply.put_u32(0)?;
+    let mut offset = arguments.offset;
+    let mut segments = 0;
+    while offset < end && segments < SEGMENTS_MAX && reply.room() > SEGMENT_FRAME_BYTES {
+        let segment = next_segment(&storage, &opened, offset, end).await?;
+        let told = put_segment(compound, &storage, &opened, segment, reply).await?;
+        if told == 0 {
+            break;
+        }
+        offset += told;
+        segments += 1;
+    }
+    reply.patch_u32(eof_at, (offset >= size_bytes).into());
+    reply.patch_u32(eof_at + UNIT, segments);
+    Ok(())
+}
+
+async fn next_segment<V: Vfs>(
+    storage: &V,
+    opened: &OpenFile<V::File>,
+    offset: u64,
+    end: u64,
+) -> Result<Segment, Failure> {
+    let data_at = match storage.seek(&opened.file, offset, SeekTarget::Data).await {
+        Ok(data_at) => data_at,
+        Err(vfs::Error::NoSuchRange) => end,
+        Err(error) => return Err(error.into()),
+    };
+    if data_at > offset {
+        return Ok(Segment { content: DataContent::Hole, offset, length: data_at.min(end) - offset });
+    }
+    let hole_at = storage.seek(&opened.file, offset, SeekTarget::Hole).await?;
+    Ok(Segment { content: DataContent::Data, offset, length: hole_at.min(end) - offset })
+}
+
+/// Writes one segment; answers how many bytes of the file it told of.
+async fn put_segment<V: Vfs, E: Env + Backchannel>(
+    compound: &mut Compound<V, E>,
+    storage: &V,
+    opened: &OpenFile<V::File>,
+    segment: Segment,
+    reply: &mut Encoder,
+) -> Result<u64, Failure> {
+    if segment.content == DataContent::Hole {
+        reply.put(&DataContent::Hole)?;
+        reply.put_u64(segment.offset)?;
+        reply.put_u64(segment.length)?;
+        return Ok(segment.length);
+    }
+    let room = reply.room().saturating_sub(SEGMENT_FRAME_BYTES + UNIT);
+    let wanted = usize::try_from(segment.length).unwrap_or(usize::MAX);
+    let wanted = wanted.min(room).min(compound.server.shared.settings.payload_bytes_max as usize);
+    let buffer = compound.server.env.payload(wanted, segment.offset).await;
+    let (mut buffer, done) = storage.read(&opened.file, segment.offset, buffer).await;
+    let done = done?;
+    buffer.truncate(done.bytes);
+    reply.put(&DataContent::Data)?;
+    reply.put_u64(segment.offset)?;
+    reply.put_payload(done.bytes)?;
+    if done.bytes > 0 {
+        compound.data.push(buffer);
+    }
+    Ok(done.bytes as u64)
+}

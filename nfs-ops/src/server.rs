@@ -1,0 +1,120 @@
+//! The server on one core, and what all cores share.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use qos::{Admission, Bounds, Gate};
+use rpc::ConnectionId;
+use state::{Session, State};
+use vfs::Vfs;
+use wire::nfs4::{SessionId, Status};
+
+use crate::env::{Backchannel, Env};
+use crate::export::ExportTable;
+use crate::handle::HandleKey;
+use crate::identity::Identities;
+use crate::offload::Offloads;
+
+/// What is the same on all cores and does not change while the server runs.
+pub struct Shared<F> {
+    /// Clients, sessions, opens, locks.
+    pub state: State<F>,
+    /// Authenticates file handles.
+    pub handle_key: HandleKey,
+    /// Who this server says it is.
+    pub settings: Settings,
+    /// Copies that go on after their COPY was answered.
+    pub offloads: Offloads,
+}
+
+/// Who the server says it is, and what it grants.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Server owner's major id: equal on every address of this server (RFC 8881 §2.5). At most 256 bytes.
+    pub owner: Vec<u8>,
+    /// Scope within which state and handles mean the same. At most 256 bytes.
+    pub scope: Vec<u8>,
+    /// Lease time in seconds.
+    pub lease_seconds: u32,
+    /// Largest READ and WRITE payload in bytes.
+    pub payload_bytes_max: u32,
+    /// The domain appended to names of owners that clients may send; numbers are what the server sends.
+    pub domain: Option<String>,
+}
+
+/// The server on one core: answers calls with what all cores share and this core's view of the exports.
+pub struct Server<V: Vfs, E> {
+    /// What all cores share.
+    pub shared: Arc<Shared<V::File>>,
+    /// The world around the operations.
+    pub env: E,
+    /// Identities kept ready.
+    pub identities: Identities,
+    /// What stands between a request and storage on this core.
+    pub admission: Admission,
+    exports: RefCell<Rc<ExportTable<V>>>,
+    sessions: RefCell<Sessions>,
+}
+
+/// Sessions in use on this core, so that their requests need no table that cores share.
+#[derive(Default)]
+struct Sessions {
+    known: HashMap<SessionId, Arc<Session>>,
+    seen: HashSet<(ConnectionId, SessionId)>,
+}
+
+impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
+    /// A server on this core.
+    pub fn new(shared: Arc<Shared<V::File>>, env: E, exports: ExportTable<V>) -> Rc<Self> {
+        Rc::new(Self {
+            shared,
+            env,
+            identities: Identities::default(),
+            admission: Admission::new(Gate::new(), Bounds::default()),
+            exports: RefCell::new(Rc::new(exports)),
+            sessions: RefCell::default(),
+        })
+    }
+
+    /// The exports as of now. What holds the table keeps it over a reload.
+    pub fn exports(&self) -> Rc<ExportTable<V>> {
+        self.exports.borrow().clone()
+    }
+
+    /// Puts other exports in force; calls that are running finish with the table they began with.
+    pub fn replace_exports(&self, exports: ExportTable<V>) {
+        *self.exports.borrow_mut() = Rc::new(exports);
+        self.identities.forget();
+    }
+
+    /// The session, which `connection` carries from now on (RFC 8881 §2.10.3.1).
+    ///
+    /// # Errors
+    /// `NFS4ERR_BADSESSION`; `NFS4ERR_DELAY` when too many connections carry it.
+    pub fn session(&self, id: &SessionId, connection: ConnectionId) -> Result<Arc<Session>, Status> {
+        let mut sessions = self.sessions.borrow_mut();
+        let known = sessions.known.get(id).filter(|session| session.is_alive()).cloned();
+        let session = match known {
+            Some(session) => session,
+            None => {
+                sessions.known.retain(|_, session| session.is_alive());
+                let session = self.shared.state.session(id)?;
+                sessions.known.insert(*id, session.clone());
+                session
+            }
+        };
+        if !sessions.seen.contains(&(connection, *id)) {
+            self.shared.state.connection_seen(&session, state::ConnectionId(connection.to_u64()))?;
+            sessions.seen.insert((connection, *id));
+        }
+        Ok(session)
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&self, connection: ConnectionId) {
+        self.sessions.borrow_mut().seen.retain(|(seen, _)| *seen != connection);
+        self.shared.state.connection_lost(state::ConnectionId(connection.to_u64()));
+    }
+}
