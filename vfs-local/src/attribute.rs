@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Statx, StatxFlags, StatxTimestamp, statx};
-use vfs::{Attributes, FileKind, Result, Time};
+use vfs::{Attributes, Error, FileKind, Result, Time};
 
 use crate::object::Object;
 use crate::sys::errno::error;
@@ -12,6 +12,10 @@ use crate::{change, process};
 /// The attributes of `object`. Never sleeps on a local file system: the inode is in memory.
 pub fn read(object: &Object) -> Result<Attributes> {
     let (seen, change) = stat(object)?;
+    if seen.stx_nlink == 0 && object.kind() == FileKind::Directory {
+        // A file without a name may still be open; a directory is gone.
+        return Err(Error::Stale);
+    }
     let mount = object.mount();
     Ok(Attributes {
         kind: object.kind(),

@@ -48,7 +48,7 @@ impl Caches {
         if let Some(known) = cache.get(object.handle()) {
             return known;
         }
-        if self.removals.load(Ordering::SeqCst) == epoch.0 {
+        if object.named() && self.removals.load(Ordering::SeqCst) == epoch.0 {
             let evicted = cache.insert(Arc::clone(&object));
             drop(cache);
             // Closing may be work; it is done without the lock.

@@ -12,10 +12,8 @@ use crate::sys::errno::error;
 impl Local {
     /// The text of the symbolic link `node`. Links have no permissions of their own, so nobody is asked who he is.
     pub(crate) async fn link_text(&self, node: &Node) -> Result<Vec<u8>> {
-        match node.0.kind() {
-            FileKind::Symlink => {}
-            FileKind::Directory => return Err(Error::IsDirectory),
-            _ => return Err(Error::WrongType),
+        if node.0.kind() != FileKind::Symlink {
+            return Err(Error::WrongType);
         }
         let object = Arc::clone(&node.0);
         // A long text may have to be read from the disk.

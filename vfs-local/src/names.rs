@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, ResolveFlags, linkat, renameat, unlinkat};
+use rustix::io::Errno;
 use vfs::{DirectoryChange, Error, FileKind, Identity, Result};
 
 use crate::identity::as_identity;
@@ -97,7 +98,7 @@ fn rename(
         Err(Error::NotFound) => None,
         Err(failure) => return Err(failure),
     };
-    as_identity(identity, || renameat(source, source_name, target, target_name).map_err(error))?;
+    as_identity(identity, || renameat(source, source_name, target, target_name).map_err(not_empty))?;
     if let Some(victim) = victim {
         let kept = forget_if_gone(storage, victim)?;
         note_if_coarse(kept)?;
@@ -123,16 +124,18 @@ fn remove(
         FileKind::Directory => AtFlags::REMOVEDIR,
         _ => AtFlags::empty(),
     };
-    as_identity(identity, || {
-        unlinkat(directory, name, flags).map_err(|errno| match error(errno) {
-            // Directories with entries: POSIX leaves it open how they are told.
-            Error::Exists => Error::NotEmpty,
-            other => other,
-        })
-    })?;
+    as_identity(identity, || unlinkat(directory, name, flags).map_err(not_empty))?;
     let kept = forget_if_gone(storage, victim)?;
     note_if_coarse(kept)?;
     changed_durably(directory, before)
+}
+
+/// Some file systems say that a directory exists where they mean that it has entries; POSIX lets them.
+fn not_empty(errno: Errno) -> Error {
+    match errno {
+        Errno::EXIST => Error::NotEmpty,
+        other => error(other),
+    }
 }
 
 fn look(storage: &LocalStorage, directory: &Object, name: &CStr) -> Result<OwnedFd> {

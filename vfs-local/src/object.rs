@@ -26,6 +26,7 @@ pub struct Object {
     key: FileKey,
     handle: NodeHandle,
     mount: Arc<Mount>,
+    named: bool,
     permissions_cached: AtomicBool,
 }
 
@@ -34,7 +35,14 @@ impl Object {
     pub fn new(fd: OwnedFd, seen: &Statx, mount: Arc<Mount>) -> Result<Self> {
         let handle = encode(mount.number(), &handle::of(&fd).map_err(error)?)?;
         let (kind, key) = (kind(seen)?, key(seen));
-        Ok(Self { fd, kind, key, handle, mount, permissions_cached: AtomicBool::new(false) })
+        let named = seen.stx_nlink > 0;
+        Ok(Self { fd, kind, key, handle, mount, named, permissions_cached: AtomicBool::new(false) })
+    }
+
+    /// Whether it had a name when it was found. One without is there only because somebody has it open, and must
+    /// not be kept beyond that.
+    pub fn named(&self) -> bool {
+        self.named
     }
 
     /// Its kind.
@@ -94,7 +102,7 @@ impl AsFd for Object {
 
 /// What identifies an object, read from its descriptor. Never sleeps: the inode is in memory.
 pub fn identifying(fd: impl AsFd) -> Result<Statx> {
-    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID;
+    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::MNT_ID;
     statx(fd, "", AtFlags::EMPTY_PATH, wanted).map_err(error)
 }
 

@@ -65,11 +65,7 @@ pub fn apply(object: &Object, file: Option<BorrowedFd<'_>>, attributes: &SetAttr
         chmodat(CWD, &*path, Mode::from_raw_mode(mode & 0o7777), AtFlags::empty()).map_err(error)?;
     }
     if attributes.accessed.is_some() || attributes.modified.is_some() {
-        let times = Timestamps {
-            last_access: timestamp(attributes.accessed)?,
-            last_modification: timestamp(attributes.modified)?,
-        };
-        utimensat(CWD, &*path, &times, AtFlags::empty()).map_err(error)?;
+        set_times(&path, attributes.accessed, attributes.modified)?;
     }
     Ok(())
 }
@@ -96,6 +92,19 @@ fn set_owner(object: &Object, uid: Option<u32>, gid: Option<u32>) -> Result<()> 
     }
     let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
     chownat(object, "", uid, gid, AtFlags::EMPTY_PATH).map_err(error)
+}
+
+fn set_times(path: &CStr, accessed: Option<SetTime>, modified: Option<SetTime>) -> Result<()> {
+    let set = |accessed, modified| {
+        let times = Timestamps { last_access: timestamp(accessed)?, last_modification: timestamp(modified)? };
+        utimensat(CWD, path, &times, AtFlags::empty()).map_err(error)
+    };
+    match (set(accessed, modified), accessed, modified) {
+        // Who may write may set times to now, but utimensat(2) grants that for both together only.
+        (Err(Error::NotPermitted), Some(SetTime::Now), None)
+        | (Err(Error::NotPermitted), None, Some(SetTime::Now)) => set(Some(SetTime::Now), Some(SetTime::Now)),
+        (outcome, ..) => outcome,
+    }
 }
 
 fn timestamp(wanted: Option<SetTime>) -> Result<Timespec> {
