@@ -35,6 +35,11 @@ pub struct EngineConfig {
     pub in_flight_max: usize,
     /// Payload memory of each shard in bytes, rounded up to 2 MiB.
     pub region_bytes: usize,
+    /// Most kernel workers of each shard's ring for what the kernel cannot do at once (most file system calls).
+    /// Without a cap the kernel starts up to RLIMIT_NPROC of them. Operations on one export should be limited,
+    /// with a [`Semaphore`](crate::sync::Semaphore), to a small part, so that a hung file system leaves the
+    /// others theirs.
+    pub kernel_workers: u32,
     /// Most helper threads of all shards together.
     pub helper_threads: usize,
     /// With several completions usual per turn: how many microseconds to wait for company. 0 turns it off.
@@ -49,6 +54,7 @@ impl Default for EngineConfig {
             ring_entries: 1024,
             in_flight_max: 1 << 16,
             region_bytes: 64 << 20,
+            kernel_workers: 64,
             helper_threads: 256,
             min_wait_us: 10,
         }
@@ -246,7 +252,8 @@ where
     fn shard(&self, port: Arc<Port>) -> Result<(Shard, bool), StartError> {
         let bytes = self.config.region_bytes;
         let pool = buf::Pool::new(bytes).map_err(|source| StartError::Memory { bytes, source })?;
-        let (ring, _) = Ring::open(self.config.ring_entries.next_power_of_two()).map_err(refusal)?;
+        let (ring, _) = Ring::open(self.config.ring_entries.next_power_of_two(), self.config.kernel_workers)
+            .map_err(refusal)?;
         let (driver, registered) = Driver::new(ring, pool.clone(), port.clone(), self.config.in_flight_max);
         let inner = Inner {
             executor: Executor::enter(port.clone()),

@@ -162,21 +162,36 @@ impl Drop for Share {
 }
 
 impl Pool {
-    /// Gives a job to a thread, starting one if none is idle.
+    /// Gives a job to a thread; one that no thread can be started for is lost, and its cap goes on.
     fn push(self: &Arc<Self>, job: Job, cap: Cap) {
+        let mut next = Some((job, cap));
+        while let Some((job, cap)) = next.take() {
+            let Err(error) = self.place(job, cap) else { return };
+            tracing::warn!(%error, "a helper thread could not be started");
+            let lost = {
+                let mut state = lock(&self.state);
+                state.threads -= 1;
+                state.ready.pop_back()
+            };
+            next = lost.and_then(|(job, cap)| {
+                drop(job);
+                Some((cap.next()?, cap))
+            });
+        }
+    }
+
+    /// Queues a job for the threads there are, starting one more if none is idle.
+    fn place(self: &Arc<Self>, job: Job, cap: Cap) -> io::Result<()> {
         let mut state = lock(&self.state);
         state.ready.push_back((job, cap));
         if state.ready.len() <= state.idle || state.threads == state.threads_max {
             drop(state);
             self.arrived.notify_one();
-            return;
+            return Ok(());
         }
         state.threads += 1;
         drop(state);
-        if let Err(error) = self.start_thread() {
-            lock(&self.state).threads -= 1;
-            tracing::warn!(%error, "a helper thread could not be started; its job waits for another");
-        }
+        self.start_thread()
     }
 
     fn start_thread(self: &Arc<Self>) -> io::Result<()> {

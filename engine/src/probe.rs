@@ -92,7 +92,7 @@ pub fn probe() -> Result<Probe, StartError> {
     if version(&kernel).is_some_and(|found| found < KERNEL_MIN) {
         return Err(StartError::KernelTooOld { found: kernel });
     }
-    let (ring, offered) = Ring::open(PROBE_ENTRIES).map_err(refusal)?;
+    let (ring, offered) = Ring::open(PROBE_ENTRIES, 1).map_err(refusal)?;
     drop(ring);
     Ok(Probe {
         kernel,

@@ -15,10 +15,6 @@ use crate::ring::{Registered, Ring, kernel};
 /// ends every multishot operation.
 const COMPLETIONS_PER_SUBMISSION: u32 = 8;
 
-/// Kernel workers of one ring, for bounded (file) and for unbounded work. Without a cap the kernel starts up to
-/// RLIMIT_NPROC of them; more than a few per core only contend, and a hung file system must not eat them all.
-const KERNEL_WORKERS: [u32; 2] = [16, 16];
-
 /// What a ring got.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offered {
@@ -48,12 +44,12 @@ pub(crate) fn build(entries: u32) -> io::Result<(IoUring, bool)> {
 }
 
 impl Ring {
-    /// Makes a ring for the calling thread.
-    pub(crate) fn open(entries: u32) -> io::Result<(Self, Offered)> {
+    /// Makes a ring for the calling thread, with at most so many kernel workers for files, and for other work.
+    pub(crate) fn open(entries: u32, workers: u32) -> io::Result<(Self, Offered)> {
         let (uring, no_sqarray) = build(entries)?;
         let min_wait = uring.params().is_feature_min_timeout();
         let registered_ring = kernel::register_ring(uring.as_raw_fd()).ok();
-        if let Err(error) = uring.submitter().register_iowq_max_workers(&mut KERNEL_WORKERS.clone()) {
+        if let Err(error) = uring.submitter().register_iowq_max_workers(&mut [workers, workers]) {
             tracing::warn!(%error, "the kernel's workers for this ring could not be capped");
         }
         let offered = Offered { no_sqarray, min_wait, registered_ring: registered_ring.is_some() };
