@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use engine::{EngineConfig, Shard};
 use vfs_local::{Local, LocalStorage, Options};
 
+pub mod calls;
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A file system mounted for one test, gone with it.

@@ -1,0 +1,57 @@
+//! The change attribute where the clock behind time stamps is coarse.
+
+mod rig;
+
+use rig::calls::{make, mode, root, write};
+use rig::{Mounted, with};
+use vfs::{NewObject, Vfs};
+use vfs_local::{LocalStorage, Options};
+
+#[test]
+fn every_change_within_a_tick_is_told() {
+    let Some(mounted) = Mounted::tmpfs().filter(|_| rig::is_root()) else { return };
+    let mut options = Options::new(&mounted.path, 1);
+    options.coarse_time_stamps = true;
+    let storage = LocalStorage::open(options).expect("it can be exported");
+    with(storage, |local, shard| async move {
+        let top = local.root();
+        let change = async |node| local.attributes(node).await.expect("attributes").change;
+        let mut last = change(&top).await;
+        for round in 0..2_000 {
+            let name = format!("entry-{}", round / 2);
+            let told = if round % 2 == 0 {
+                let set = mode(0o700);
+                let made = local.create(&top, &root(), name.as_bytes(), NewObject::Fifo, &set).await;
+                made.expect("an object").change
+            } else {
+                local.remove(&top, &root(), name.as_bytes()).await.expect("removal")
+            };
+            assert!(told.before >= last && told.after > told.before, "round {round}: {last} {told:?}");
+            last = change(&top).await;
+            assert!(last >= told.after);
+        }
+        let opened = make(&local, &top, &root(), "file").await.expect("a file");
+        let mut last = change(&opened.node).await;
+        for round in 0..2_000u32 {
+            if round % 3 == 0 {
+                local.set_attributes(&opened.node, None, &root(), &mode(0o600 + round % 8)).await.unwrap();
+            } else {
+                write(&local, &shard, &opened.file, &root(), 0, 100).await.expect("a write");
+            }
+            let now = change(&opened.node).await;
+            assert!(now > last, "round {round}: {now} after {last}");
+            last = now;
+        }
+    });
+}
+
+#[test]
+fn nothing_changes_where_nothing_is_changed() {
+    let Some(mounted) = Mounted::ext4().filter(|_| rig::is_root()) else { return };
+    with(rig::storage(&mounted.path), |local, _| async move {
+        let opened = make(&local, &local.root(), &root(), "file").await.expect("a file");
+        let first = local.attributes(&opened.node).await.unwrap();
+        assert_eq!(local.attributes(&opened.node).await.unwrap(), first);
+        assert_eq!(opened.attributes, first);
+    });
+}
