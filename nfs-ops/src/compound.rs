@@ -28,7 +28,7 @@ pub struct Compound<V: Vfs, E> {
     /// Where the call came from.
     pub peer: Peer,
     /// Who the call says it comes from.
-    pub caller: Caller,
+    pub caller: Rc<Caller>,
     /// Minor version, 1 or 2.
     pub minor: u32,
     /// How many operations the compound has.
@@ -60,7 +60,7 @@ pub struct Compound<V: Vfs, E> {
 /// When the compound's own header cannot be decoded.
 pub async fn run<V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
-    caller: Caller,
+    caller: Rc<Caller>,
     call: Call,
     decoder: &mut Decoder<'_>,
     reply: &mut Encoder,
@@ -265,8 +265,7 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
                 if permission == Permission::None {
                     return Err(Status::Access.into());
                 }
-                let identity =
-                    self.server.identities.of(&self.server.env, &export.settings, &self.caller).await;
+                let identity = self.caller.identity(&self.server.env, &export.settings).await;
                 let node = export.storage.node(node).await?;
                 Ok(Object::Node(Place { export: export.clone(), node, identity, permission }))
             }

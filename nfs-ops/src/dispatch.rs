@@ -6,12 +6,11 @@ use bytes::BytesMut;
 use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
 use vfs::Vfs;
 use wire::nfs4;
-use wire::rpc::{Accepted, AuthStatus, CallError, CallHeader, Credential, Denied, RPC_VERSION, ReplyHeader};
+use wire::rpc::{Accepted, AuthStatus, CallError, CallHeader, Denied, RPC_VERSION, ReplyHeader};
 use wire::xdr::{Cut, Decoder, Encoder};
 
 use crate::compound;
 use crate::env::{Backchannel, Env};
-use crate::identity::Caller;
 use crate::server::Server;
 
 /// Room for a reply before SEQUENCE has told what the session allows: an error, EXCHANGE_ID, CREATE_SESSION.
@@ -36,12 +35,8 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
             }
             Err(CallError::BadCredential { xid }) => return denied(xid, AuthStatus::BadCred),
         };
-        let caller = match header.credential {
-            Credential::None => Caller::Anonymous,
-            Credential::Sys(sys) => {
-                Caller::Sys { uid: sys.uid, gid: sys.gid, groups: sys.gids.as_slice().to_vec() }
-            }
-            Credential::Other(_) => return denied(header.xid, AuthStatus::BadCred),
+        let Some(caller) = self.0.callers.of(&header.credential) else {
+            return denied(header.xid, AuthStatus::BadCred);
         };
         if let Some(refusal) = refuse_program(&header) {
             return answer(&ReplyHeader::accepted(header.xid, refusal));

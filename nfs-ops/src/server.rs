@@ -14,7 +14,7 @@ use wire::nfs4::{SessionId, Status};
 use crate::env::{Backchannel, Env};
 use crate::export::ExportTable;
 use crate::handle::HandleKey;
-use crate::identity::Identities;
+use crate::identity::Callers;
 use crate::offload::Offloads;
 
 /// What is the same on all cores and does not change while the server runs.
@@ -50,8 +50,8 @@ pub struct Server<V: Vfs, E> {
     pub shared: Arc<Shared<V::File>>,
     /// The world around the operations.
     pub env: E,
-    /// Identities kept ready.
-    pub identities: Identities,
+    /// Callers kept ready.
+    pub callers: Callers,
     /// What stands between a request and storage on this core.
     pub admission: Admission,
     exports: RefCell<Rc<ExportTable<V>>>,
@@ -71,7 +71,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
         Rc::new(Self {
             shared,
             env,
-            identities: Identities::default(),
+            callers: Callers::default(),
             admission: Admission::new(Gate::new(), Bounds::default()),
             exports: RefCell::new(Rc::new(exports)),
             sessions: RefCell::default(),
@@ -86,7 +86,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     /// Puts other exports in force; calls that are running finish with the table they began with.
     pub fn replace_exports(&self, exports: ExportTable<V>) {
         *self.exports.borrow_mut() = Rc::new(exports);
-        self.identities.forget();
+        self.callers.forget();
     }
 
     /// The session, which `connection` carries from now on (RFC 8881 §2.10.3.1).
