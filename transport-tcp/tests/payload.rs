@@ -1,0 +1,151 @@
+//! Where payloads go, and who gets memory for them.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::{Peer, Server, pattern, word, write_call, write_record};
+use transport_tcp::Limits;
+
+const MIB: usize = 1 << 20;
+
+/// Sends a WRITE in pieces and checks how it arrived.
+fn check_write(peer: &mut Peer, offset: u64, data: &[u8], piece: usize) {
+    let (head, tail) = write_call(9, offset, data.len());
+    for piece in write_record(9, offset, data).chunks(piece) {
+        peer.send(piece);
+    }
+    let reply = peer.receive();
+    let words: Vec<usize> = (0..7).map(|index| word(&reply, 4 * index) as usize).collect();
+    assert_eq!(words[..2], [9, 1]);
+    assert_eq!(words[2], 1, "one payload was cut out");
+    assert_eq!(words[3], head.len() + tail.len(), "the head is all but the payload");
+    assert_eq!(words[4..6], [head.len(), data.len()]);
+    assert_eq!(words[6], (offset % 4096) as usize, "the payload stands where its offset demands");
+    assert!(reply[28..28 + data.len()] == *data, "the bytes are the same");
+    assert_eq!(reply[28 + data.len()..], [0xe0; 4], "what follows the payload follows it");
+}
+
+#[test]
+fn payloads_arrive_aligned_and_whole() {
+    let server = Server::start(Limits::default(), 8 << 20);
+    let mut peer = server.peer();
+    for length in [4096, 4097, 65_536, 300_001, MIB] {
+        let data = pattern(length);
+        for offset in [0, 1, 512, 4095, (1 << 40) + 5] {
+            check_write(&mut peer, offset, &data, usize::MAX);
+        }
+        check_write(&mut peer, 3, &data, 1_000);
+    }
+    check_write(&mut peer, 7, &pattern(5_000), 1);
+    peer.echo(1);
+    let stats = server.stats();
+    let caught = stats.payload_caught as f64 / (stats.payload_caught + stats.payload_placed) as f64;
+    assert!(caught < 0.1, "{caught} of the payload bytes were copied");
+    assert_eq!((stats.collected, server.payload_bytes()), (0, 0));
+}
+
+#[test]
+fn a_stream_of_writes_is_hardly_copied() {
+    const WRITES: u32 = 50;
+    let server = Server::start(Limits::default(), 8 << 20);
+    let mut peer = server.peer();
+    let data = pattern(MIB);
+    let one = write_record(9, 0, &data);
+    let mut writer = peer.stream.try_clone().expect("a socket");
+    let sending = std::thread::spawn(move || {
+        (0..WRITES).try_for_each(|_| std::io::Write::write_all(&mut writer, &one))
+    });
+    for _ in 0..WRITES {
+        assert_eq!(peer.receive().len(), 32 + MIB);
+    }
+    sending.join().expect("no panic").expect("all sent");
+    let stats = server.stats();
+    assert_eq!(stats.payload_caught + stats.payload_placed, u64::from(WRITES) * MIB as u64);
+    assert!(stats.payload_caught < 4096 + u64::from(WRITES) * 512, "{} caught", stats.payload_caught);
+}
+
+#[test]
+fn short_payloads_and_unknown_shapes_stay_in_the_message() {
+    let server = Server::start(Limits::default(), 8 << 20);
+    let mut peer = server.peer();
+    let small = write_record(5, 0, &pattern(1000));
+    peer.send(&small);
+    let reply = peer.receive();
+    assert_eq!((word(&reply, 8), word(&reply, 12) as usize), (0, small.len() - 4));
+
+    // The data reaches beyond the record: nothing is cut, and the decoder will refuse it.
+    let (head, _) = write_call(6, 0, MIB);
+    peer.send(&support::record(&[&head[..], &pattern(10_000)].concat()));
+    let reply = peer.receive();
+    assert_eq!((word(&reply, 8), word(&reply, 12) as usize), (0, head.len() + 10_000));
+    assert_eq!(server.stats().collected, 1);
+}
+
+/// Peers that each stop inside a WRITE of 1 MiB.
+fn stalled_peers(server: &Server, count: usize) -> Vec<Peer> {
+    let whole = write_record(1, 0, &pattern(MIB));
+    let stalled: Vec<Peer> = (0..count)
+        .map(|_| {
+            let mut peer = server.peer();
+            peer.send(&whole[..30_000]);
+            peer
+        })
+        .collect();
+    server.wait_until("all are accepted", |stats| stats.connections >= count as u64);
+    stalled
+}
+
+#[test]
+fn peers_that_stop_do_not_hold_up_one_that_works() {
+    let server = Server::start(Limits::default(), 8 << 20);
+    let mut worker = server.peer();
+    let data = pattern(MIB);
+    check_write(&mut worker, 0, &data, usize::MAX);
+    let stalled = stalled_peers(&server, 200);
+    for _ in 0..10 {
+        let begun = Instant::now();
+        check_write(&mut worker, 4096, &data, usize::MAX);
+        assert!(begun.elapsed() < Duration::from_secs(3), "the worker waits");
+    }
+    assert!(server.payload_bytes() < 6 << 20, "strangers hold a part of the memory only");
+    drop(stalled);
+    server.wait_until("all are forgotten", |stats| stats.connections == 1);
+    assert_eq!(server.payload_bytes(), 0);
+}
+
+#[test]
+fn memory_is_taken_from_those_who_stop() {
+    let server = Server::start(Limits::default(), 8 << 20);
+    let stalled = stalled_peers(&server, 4);
+    // A newcomer itself, so that it waits for what the others hold.
+    let mut worker = server.peer();
+    check_write(&mut worker, 0, &pattern(MIB), usize::MAX);
+    assert!(server.stats().evicted > 0, "somebody was evicted");
+    drop(stalled);
+}
+
+#[test]
+fn the_bound_of_a_connection_holds_it_up_alone() {
+    const WRITES: u32 = 60;
+    let limits = Limits { payload_max: 2 * MIB, ..Limits::default() };
+    let server = Server::start(limits, 16 << 20);
+    let mut greedy = server.peer();
+    let mut other = server.peer();
+    other.echo(1);
+    // Nothing of the replies is read, so that they and the payloads in them pile up.
+    let mut writer = greedy.stream.try_clone().expect("a socket");
+    let sending = std::thread::spawn(move || {
+        let one = write_record(9, 0, &pattern(MIB));
+        (0..WRITES).try_for_each(|_| std::io::Write::write_all(&mut writer, &one))
+    });
+    for xid in 0..200 {
+        other.echo(xid);
+    }
+    // Reading lets it go on, to its end.
+    for _ in 0..WRITES {
+        assert_eq!(greedy.receive().len(), 32 + MIB);
+    }
+    sending.join().expect("no panic").expect("all sent");
+    other.echo(1);
+}

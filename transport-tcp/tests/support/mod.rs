@@ -1,0 +1,338 @@
+//! A server with a small service, and peers that say exactly what a test wants said.
+
+// Each test file uses its own part of this.
+#![allow(dead_code)]
+
+use std::{
+    cell::RefCell,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    rc::Rc,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use bytes::{BufMut, BytesMut};
+use engine::{
+    Engine, EngineConfig,
+    sync::{Notify, cross},
+};
+use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
+use transport_tcp::{Endpoint, Intake, Limits, Listener, Message, StatsSnapshot};
+use wire::{
+    nfs4::{
+        Arguments, Bitmap, CompoundArgsFrame, FileHandle, GetAttrArgs, Operation, PROCEDURE_COMPOUND,
+        PROGRAM, PutFhArgs, StableHow, Stateid, VERSION, WriteHead,
+    },
+    rpc::{AuthSys, CallHeader, Credential, Gids, OpaqueAuth},
+    xdr::Encoder,
+};
+
+/// Longest that anything here may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Program whose calls are answered with what they carry.
+pub const ECHO: u32 = 1;
+/// Program whose calls are answered only when told.
+pub const HOLD: u32 = 2;
+/// Program whose call lets all held calls go on.
+pub const RELEASE: u32 = 3;
+/// Program whose call is answered with what the caller answers to a call back.
+pub const CALL_BACK: u32 = 4;
+
+/// Answers calls by their program number.
+pub struct EchoService {
+    endpoint: Endpoint,
+    release: Notify,
+    gone: RefCell<Vec<ConnectionId>>,
+}
+
+impl EchoService {
+    pub fn new(endpoint: &Endpoint) -> Rc<Self> {
+        Rc::new(Self { endpoint: endpoint.clone(), release: Notify::new(), gone: RefCell::default() })
+    }
+
+    fn answer(call: &Call, body: &[u8]) -> BytesMut {
+        let mut head = BytesMut::from(&call.head[..4]);
+        head.put_u32(1);
+        head.extend_from_slice(body);
+        head
+    }
+}
+
+impl Service for EchoService {
+    async fn call(&self, mut call: Call) -> Outcome {
+        if call.head.len() < 24 {
+            return Outcome::Disconnect;
+        }
+        let body = match word(&call.head, 12) {
+            HOLD => {
+                self.release.notified().await;
+                call.head[24..].to_vec()
+            }
+            RELEASE => {
+                self.release.notify_all();
+                call.head[24..].to_vec()
+            }
+            CALL_BACK => {
+                let message = Message::new(BytesMut::from(&message(0, 77, b"who is there")[..]));
+                let reply = self.endpoint.call_back(call.peer.connection, message, PATIENCE).await;
+                reply.expect("the caller answers").head[8..].to_vec()
+            }
+            PROGRAM => return Outcome::Reply(describe(call)),
+            _ => call.head.split_off(24).to_vec(),
+        };
+        Outcome::Reply(Reply::new(Self::answer(&call, &body)))
+    }
+
+    fn disconnected(&self, connection: ConnectionId) {
+        self.gone.borrow_mut().push(connection);
+    }
+}
+
+/// How the call came: payloads, bytes of the head, and of the first payload its position, length, place in the
+/// page and bytes.
+fn describe(mut call: Call) -> Reply {
+    let mut head = EchoService::answer(&call, &[]);
+    head.put_u32(call.payloads.len() as u32);
+    head.put_u32(call.head.len() as u32);
+    let Some(payload) = call.payloads.pop() else { return Reply::new(head) };
+    let address = payload.data.as_slices().next().map_or(0, |slice| slice.as_ptr() as usize);
+    head.put_u32(payload.cut.position as u32);
+    head.put_u32(payload.cut.length as u32);
+    head.put_u32((address % buf::PAGE_BYTES) as u32);
+    let position = head.len();
+    head.put_u32(0xe0e0_e0e0);
+    Reply { head, inserts: vec![Insert { position, data: payload.data }] }
+}
+
+enum Command {
+    Stats(mpsc::Sender<(StatsSnapshot, usize)>),
+    Drain(mpsc::Sender<bool>),
+    Release,
+    Stop,
+}
+
+/// A server on one shard of its own.
+pub struct Server {
+    engine: Option<Engine>,
+    commands: cross::Sender<Command>,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    pub fn start(limits: Limits, region_bytes: usize) -> Self {
+        engine::raise_file_limit().expect("the limit may be raised as far as it goes");
+        let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let address = listener.address();
+        let (commands, receiver) = cross::channel(16);
+        let once = std::sync::Mutex::new(Some((listener, receiver)));
+        let config = EngineConfig { region_bytes, ..EngineConfig::small() };
+        let engine = Engine::start(config, move |shard| {
+            let (listener, receiver) = once.lock().expect("not poisoned").take().expect("one shard");
+            serve(shard, limits.clone(), listener, receiver)
+        });
+        Self { engine: Some(engine.expect("io_uring")), commands, address }
+    }
+
+    /// The server's counters.
+    pub fn stats(&self) -> StatsSnapshot {
+        self.ask(Command::Stats).0
+    }
+
+    /// Bytes of payload memory that are out.
+    pub fn payload_bytes(&self) -> usize {
+        self.ask(Command::Stats).1
+    }
+
+    /// Begins to drain; the channel tells whether all ended by themselves.
+    pub fn drain(&self) -> mpsc::Receiver<bool> {
+        let (sender, receiver) = mpsc::channel();
+        self.command(Command::Drain(sender));
+        receiver
+    }
+
+    /// Lets held calls go on.
+    pub fn release(&self) {
+        self.command(Command::Release);
+    }
+
+    /// Waits until the counters say so.
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&StatsSnapshot) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(&self.stats()) {
+            assert!(Instant::now() < deadline, "{what} does not happen: {:?}", self.stats());
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn peer(&self) -> Peer {
+        Peer::connect(self.address)
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(mpsc::Sender<T>) -> Command) -> T {
+        let (sender, receiver) = mpsc::channel();
+        self.command(command(sender));
+        receiver.recv_timeout(PATIENCE).expect("the server answers")
+    }
+
+    fn command(&self, command: Command) {
+        assert!(self.commands.try_send(command).is_ok(), "the server takes commands");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.commands.try_send(Command::Stop);
+        let engine = self.engine.take().expect("dropped once");
+        engine.shut_down(Duration::ZERO);
+        if !std::thread::panicking() {
+            engine.join().expect("no shard failed");
+        }
+    }
+}
+
+async fn serve(
+    shard: engine::Shard,
+    limits: Limits,
+    listener: Listener,
+    mut commands: cross::Receiver<Command>,
+) {
+    let endpoint = Endpoint::new(&shard, limits);
+    let intake = Intake::new(1);
+    let service = EchoService::new(&endpoint);
+    shard.spawn(listener.accept_all(shard.clone(), intake.clone()));
+    let (serving, accepting) = (endpoint.clone(), Rc::clone(&service));
+    shard.spawn(async move { intake.serve(serving, accepting).await });
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Stats(sender) => {
+                let _ = sender.send((endpoint.stats().snapshot(), shard.pool().bytes_taken()));
+            }
+            Command::Drain(sender) => {
+                let endpoint = endpoint.clone();
+                shard.spawn(async move {
+                    let _ = sender.send(endpoint.drain(PATIENCE).await);
+                });
+            }
+            Command::Release => service.release.notify_all(),
+            Command::Stop => break,
+        }
+    }
+}
+
+/// A peer on a plain socket.
+pub struct Peer {
+    pub stream: TcpStream,
+}
+
+impl Peer {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_nodelay(true).expect("a socket");
+        Self { stream }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// The next record, without its mark.
+    pub fn receive(&mut self) -> Vec<u8> {
+        let mut mark = [0; 4];
+        self.stream.read_exact(&mut mark).expect("a reply");
+        let mark = u32::from_be_bytes(mark);
+        assert_eq!(mark >> 31, 1, "replies come in one fragment");
+        let mut record = vec![0; (mark & 0x7fff_ffff) as usize];
+        self.stream.read_exact(&mut record).expect("the whole reply");
+        record
+    }
+
+    /// Sends an echo call and checks the answer.
+    pub fn echo(&mut self, xid: u32) {
+        self.send(&record(&message(xid, ECHO, b"hello")));
+        assert_eq!(self.receive(), reply(xid, b"hello"));
+    }
+
+    /// Whether the server closes the connection without saying anything.
+    pub fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+pub fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// A call of `program` with any body.
+pub fn message(xid: u32, program: u32, body: &[u8]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for word in [xid, 0, 2, program, 1, 0] {
+        message.extend_from_slice(&word.to_be_bytes());
+    }
+    message.extend_from_slice(body);
+    message
+}
+
+pub fn reply(xid: u32, body: &[u8]) -> Vec<u8> {
+    [&xid.to_be_bytes()[..], &1_u32.to_be_bytes(), body].concat()
+}
+
+pub fn fragment(last: bool, bytes: &[u8]) -> Vec<u8> {
+    let mark = bytes.len() as u32 | u32::from(last) << 31;
+    [&mark.to_be_bytes()[..], bytes].concat()
+}
+
+/// A record of one fragment.
+pub fn record(bytes: &[u8]) -> Vec<u8> {
+    fragment(true, bytes)
+}
+
+/// Bytes that differ from their neighbours and from those a page further.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index % 251) as u8).collect()
+}
+
+/// The compound { PUTFH, WRITE, GETATTR } up to and including the data's length word, and what follows the data.
+pub fn write_call(xid: u32, offset: u64, length: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut encoder = Encoder::new(BytesMut::new(), 1 << 24);
+    let sys = AuthSys {
+        stamp: 0,
+        machine_name: "node-17".into(),
+        uid: 1000,
+        gid: 1000,
+        gids: Gids::new(&[27]).expect("one group"),
+    };
+    let header = CallHeader {
+        xid,
+        program: PROGRAM,
+        version: VERSION,
+        procedure: PROCEDURE_COMPOUND,
+        credential: Credential::Sys(sys),
+        verifier: OpaqueAuth::NONE,
+    };
+    encoder.put(&header).expect("room");
+    let frame = CompoundArgsFrame::begin(&mut encoder, b"", 1).expect("room");
+    let object = FileHandle::new(&[7; 32]).expect("a handle");
+    encoder.put(&Arguments::from(PutFhArgs { object })).expect("room");
+    encoder.put(&Operation::Write).expect("room");
+    let write = WriteHead { stateid: Stateid::ANONYMOUS, offset, stable: StableHow::Unstable };
+    write.encode_head(&mut encoder, length).expect("room");
+    let cut = encoder.inserts()[0].position;
+    encoder.put(&Arguments::from(GetAttrArgs { requested: Bitmap::of(&[3, 4]) })).expect("room");
+    frame.finish(&mut encoder, 3);
+    let head = encoder.finish().head;
+    (head[..cut].to_vec(), head[cut..].to_vec())
+}
+
+/// A whole WRITE as one record.
+pub fn write_record(xid: u32, offset: u64, data: &[u8]) -> Vec<u8> {
+    let (head, tail) = write_call(xid, offset, data.len());
+    record(&[&head[..], data, &tail].concat())
+}
