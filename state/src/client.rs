@@ -77,6 +77,16 @@ impl Client {
         self.lease.standing()
     }
 
+    /// Once the last revoked stateid is freed, the client has acknowledged its loss and starts anew (RFC 8881
+    /// §18.46.3). It has no record from then on, so it will not reclaim what it gets now unless it establishes
+    /// a new client id.
+    pub(crate) fn acknowledge_if_freed(&self) {
+        let unfreed = [&self.revoked_admin, &self.revoked_expired];
+        if unfreed.iter().all(|count| count.load(Ordering::Acquire) == 0) {
+            self.lease.set_standing(Standing::Live);
+        }
+    }
+
     /// Whether it has opens, locks or unfreed revoked state.
     pub fn has_state(&self) -> bool {
         self.opens.load(Ordering::Acquire) > 0

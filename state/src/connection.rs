@@ -71,7 +71,8 @@ impl<F: Clone + Send + Sync> State<F> {
         self.attach(session, connection, false)
     }
 
-    /// The connection is gone: no session uses it any more.
+    /// The connection is gone: no session uses it any more. To be called when the last request that came on it
+    /// has ended, for a request may still bind it.
     pub fn connection_lost(&self, connection: ConnectionId) {
         let stripe = self.inner.hash.stripe(&connection);
         let sessions = self.inner.connections.lock(stripe).sessions.remove(&connection);

@@ -1,7 +1,6 @@
 //! EXCHANGE_ID in all its cases (RFC 8881 §18.35.4).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use wire::nfs4::{ClientId, SequenceId, Status, Verifier};
 
@@ -70,6 +69,8 @@ impl<F: Clone + Send + Sync> State<F> {
         removed: &mut Vec<ClientEntry>,
     ) -> Result<ExchangedId, Status> {
         let incarnations = table.by_owner.get(asked.owner).copied().unwrap_or_default();
+        let unconfirmed = incarnations.unconfirmed.and_then(|id| table.entries.get(&id));
+        let is_confirming = unconfirmed.is_some_and(|entry| entry.create.is_busy());
         if let Some(confirmed) = incarnations.confirmed.and_then(|id| table.entries.get(&id)) {
             let client = Arc::clone(&confirmed.client);
             let same_principal = client.principal() == asked.principal;
@@ -77,7 +78,7 @@ impl<F: Clone + Send + Sync> State<F> {
                 // Case 2: a retry, or the client tests for trunking. The record is unchanged.
                 return Ok(answer(confirmed));
             }
-            if !same_principal {
+            if !same_principal && !is_confirming {
                 // Case 3: a collision of names.
                 let in_use = client.has_state() && !client.lease.is_missed(now, self.inner.config.lease_ns);
                 if in_use && client.standing() == Standing::Live {
@@ -89,7 +90,7 @@ impl<F: Clone + Send + Sync> State<F> {
         }
         if let Some(unconfirmed) = incarnations.unconfirmed {
             // Case 4: replaced, whatever its properties were.
-            if table.entries.get(&unconfirmed).is_some_and(|entry| entry.create.is_busy()) {
+            if is_confirming {
                 return Err(Status::Delay);
             }
             removed.extend(self.unlink_client(table, unconfirmed));
@@ -107,8 +108,7 @@ impl<F: Clone + Send + Sync> State<F> {
     ) -> Result<ExchangedId, Status> {
         let shared = &self.inner.shared;
         if !take_within(&shared.clients, 1, u64::from(self.inner.config.limits.clients_max)) {
-            // The next sweep removes clients that have missed their lease, courtesy or not.
-            shared.pressed.store(true, Ordering::Release);
+            shared.press();
             return Err(Status::Delay);
         }
         let id = client_id(self.inner.config.epoch, table.next_counter, stripe);

@@ -205,6 +205,10 @@ impl<F> FileTable<F> {
         let entry = self.files.get_mut(&open.file).expect("an open has a file entry");
         entry.opens.remove(&open.owner);
         entry.shares.remove(open.combinations.union());
+        let has_waiters = !entry.waiters.is_empty();
+        if has_waiters && !entry.opens.keys().any(|owner| owner.client().id() == client.id()) {
+            entry.waiters.forget_client(client.id());
+        }
         let notices = self.released(&open.file, now);
         self.drop_if_idle(&open.file);
         Removed { files: open.files, notices }
@@ -216,7 +220,6 @@ impl<F> FileTable<F> {
         let locks = self.locks.remove(&counter).expect("an open lists its lock stateids");
         let entry = self.files.get_mut(&locks.file).expect("a lock stateid has a file entry");
         entry.lock_states.remove(&(locks.owner.clone(), locks.open));
-        entry.waiters.forget_owner(&locks.owner);
         let ranges = entry.ranges.clear_all(&locks.owner);
         self.uncount_locks(locks.owner.client(), ranges);
     }
@@ -258,7 +261,9 @@ impl<F> FileTable<F> {
     /// Ranges of the file may have become free: who is to be told.
     pub(crate) fn released(&mut self, file: &FileKey, now: u64) -> Vec<LockNotice> {
         let turn_ns = self.shared.config.limits.waiter_turn_ns;
-        let Some(entry) = self.files.get_mut(file) else { return Vec::new() };
+        let Some(entry) = self.files.get_mut(file).filter(|entry| !entry.waiters.is_empty()) else {
+            return Vec::new();
+        };
         let notices = entry.waiters.released(&entry.ranges, file, now, turn_ns);
         if entry.waiters.is_empty() {
             self.waiting.remove(file);

@@ -65,18 +65,13 @@ impl<F> FileTable<F> {
         Ok(())
     }
 
-    /// Forgets a revoked stateid. With the last one the client has acknowledged its loss and starts anew
-    /// (RFC 8881 §18.46.3).
+    /// Forgets a revoked stateid.
     fn free_revoked(&mut self, counter: u64, client: &Client) {
         let Some(revoked) = self.revoked.remove(&counter) else { return };
         self.uncount(revoked.kind, client);
         let unfreed = if revoked.by_admin { &client.revoked_admin } else { &client.revoked_expired };
         unfreed.fetch_sub(1, Ordering::AcqRel);
-        let left =
-            client.revoked_admin.load(Ordering::Acquire) + client.revoked_expired.load(Ordering::Acquire);
-        if left == 0 {
-            client.lease.set_standing(Standing::Live);
-        }
+        client.acknowledge_if_freed();
     }
 
     /// Forgets all revoked stateids of a client that is gone.

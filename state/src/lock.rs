@@ -199,8 +199,11 @@ impl<F: Clone + Send + Sync> State<F> {
         let in_client = client.locks.load(Ordering::Acquire);
         if entry.ranges.len() + 2 > limits.locks_per_file_max as usize
             || in_client + 3 > limits.locks_per_client_max
-            || self.inner.shared.locks.load(Ordering::Acquire) + 3 > limits.locks_max
         {
+            return Err(Status::Delay.into());
+        }
+        if self.inner.shared.locks.load(Ordering::Acquire) + 3 > limits.locks_max {
+            self.inner.shared.press();
             return Err(Status::Delay.into());
         }
         entry.waiters.forget(&owner, range);
@@ -211,7 +214,7 @@ impl<F: Clone + Send + Sync> State<F> {
         let counter = existing.unwrap_or_else(|| add_lock_state(&mut table, file, &owner, open));
         let stateid = bump_locks(&mut table, counter);
         // A write lock turned into a read lock lets readers in.
-        let notices = table.released(file, now);
+        let notices = if kind == LockKind::Read { table.released(file, now) } else { Vec::new() };
         drop(table);
         self.inner.effects.add(notices, Vec::new());
         Ok(Ok(stateid))

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use wire::nfs4::ClientId;
+
 use crate::effects::LockNotice;
 use crate::file_key::FileKey;
 use crate::lock_ranges::{LockKind, LockRange, LockRanges};
@@ -54,7 +56,8 @@ impl Waiters {
     ) {
         let same = |waiter: &&mut Waiter| waiter.owner == *owner && waiter.range == range;
         if let Some(waiter) = self.queue.iter_mut().find(same) {
-            (waiter.kind, waiter.expires_at) = (kind, expires_at);
+            // Its turn is over: it came and was denied.
+            (waiter.kind, waiter.expires_at, waiter.turn_until) = (kind, expires_at, None);
         } else if self.queue.len() < waiters_max as usize {
             let owner = owner.clone();
             self.queue.push_back(Waiter { owner, kind, range, expires_at, turn_until: None });
@@ -66,8 +69,9 @@ impl Waiters {
         self.queue.retain(|waiter| waiter.owner != *owner || !waiter.range.overlaps(&range));
     }
 
-    pub(crate) fn forget_owner(&mut self, owner: &StateOwner) {
-        self.queue.retain(|waiter| waiter.owner != *owner);
+    /// The client has the file open no more.
+    pub(crate) fn forget_client(&mut self, client: ClientId) {
+        self.queue.retain(|waiter| waiter.owner.client().id() != client);
     }
 
     /// The waiter whose turn it is before a blocking request of `owner`.

@@ -95,10 +95,11 @@ impl<F: Clone + Send + Sync> State<F> {
         let in_file =
             table.files.get(&asked.file).map_or(0, |entry| entry.opens.len() + entry.reservations.len());
         let in_client = client.opens.load(Ordering::Acquire);
-        if in_file >= limits.opens_per_file_max as usize
-            || in_client >= limits.opens_per_client_max
-            || !take_within(&self.inner.shared.opens, 1, limits.opens_max)
-        {
+        if in_file >= limits.opens_per_file_max as usize || in_client >= limits.opens_per_client_max {
+            return Err(Status::Delay.into());
+        }
+        if !take_within(&self.inner.shared.opens, 1, limits.opens_max) {
+            self.inner.shared.press();
             return Err(Status::Delay.into());
         }
         client.opens.fetch_add(1, Ordering::AcqRel);

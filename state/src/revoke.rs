@@ -51,6 +51,9 @@ impl<F: Clone + Send + Sync> State<F> {
     /// NFS4ERR_STALE_CLIENTID.
     pub fn revoke_client(&self, id: ClientId, now: u64) -> Result<(), Status> {
         let client = self.client(id)?;
+        if !client.has_state() {
+            return Ok(());
+        }
         if client.lease.set_standing(Standing::Revoked) {
             tracing::info!(?client, "all state of the client is revoked by the administrator");
             self.bump_grants(&client);
@@ -128,6 +131,7 @@ impl<F: Clone + Send + Sync> State<F> {
         match client.record.get() {
             Record::None | Record::Removed => {
                 self.strip(client, now);
+                client.acknowledge_if_freed();
                 Displaced::Stripped
             }
             Record::Stored | Record::Removing => Displaced::Pending,

@@ -50,6 +50,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Room is short: with the next sweep clients go that have missed their lease, courtesy or not.
+    pub(crate) fn press(&self) {
+        self.pressed.store(true, Ordering::Release);
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }

@@ -1,5 +1,14 @@
 //! Tests of the whole crate, each area with a helper of its own.
 
+mod clients;
+mod courtesy;
+mod fixture;
+mod grace;
+mod locks;
+mod opens;
 mod random;
+mod sessions;
+mod slots;
+mod threads;
 
 pub(crate) use random::Random;
