@@ -105,6 +105,11 @@ impl Pool {
         self.inner.bytes_taken.get()
     }
 
+    /// Tasks that wait in [`take_wait`](Self::take_wait).
+    pub fn waiting(&self) -> usize {
+        self.inner.waiters.borrow().len()
+    }
+
     /// The region, to be registered with a ring or a NIC.
     pub fn region(&self) -> &Region {
         &self.inner.region

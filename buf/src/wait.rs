@@ -22,6 +22,10 @@ impl Waiters {
         self.queue.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(crate) fn first(&self) -> Option<Waker> {
         self.queue.front().map(|(_, waker)| waker.clone())
     }

@@ -156,11 +156,9 @@ impl Callbacks {
         };
         let run = status == Accepted::Success && call.procedure == CALLBACK_PROCEDURE_COMPOUND;
         encoder.put(&ReplyHeader::accepted(call.xid, status))?;
-        if run {
-            if self.compound(&mut decoder, &mut encoder).is_err() {
-                encoder.truncate(0);
-                encoder.put(&ReplyHeader::accepted(call.xid, Accepted::GarbageArgs))?;
-            }
+        if run && self.compound(&mut decoder, &mut encoder).is_err() {
+            encoder.truncate(0);
+            encoder.put(&ReplyHeader::accepted(call.xid, Accepted::GarbageArgs))?;
         }
         Ok(Some(encoder.finish().head))
     }

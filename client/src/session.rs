@@ -200,13 +200,17 @@ impl Session {
     async fn deliver(&self, compound: &mut Compound, sequence: SequenceArgs) -> Result<CompoundReply> {
         let retries = if compound.can_repeat() { self.state.options.retries } else { 0 };
         for _ in 0..retries {
-            let channel = self.open_channel().await?;
-            match channel.compound(compound, Some(sequence)).await {
+            match self.deliver_once(compound, sequence).await {
                 Err(Error::Call(CallError::Lost)) => {}
                 other => return other,
             }
         }
-        self.open_channel().await?.compound(compound, Some(sequence)).await
+        self.deliver_once(compound, sequence).await
+    }
+
+    async fn deliver_once(&self, compound: &mut Compound, sequence: SequenceArgs) -> Result<CompoundReply> {
+        let channel = self.open_channel().await?;
+        channel.compound(compound, Some(sequence)).await
     }
 
     /// A connection that is open: the next in turn, or a new one in the place of one that broke.

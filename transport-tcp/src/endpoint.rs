@@ -47,8 +47,6 @@ pub(crate) struct Shared {
     pub(crate) payload_share: Rc<Share>,
     /// Heap memory that collected records may hold.
     pub(crate) collect_share: Rc<Share>,
-    /// Connections that have a permit but wait for the pool itself.
-    waiting_for_pool: Cell<usize>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     serial: Cell<u64>,
     draining: Cell<bool>,
@@ -74,7 +72,6 @@ impl Endpoint {
             payload_share: Share::new(receive, newcomers(receive)),
             collect_share: Share::new(limits.collect_max, newcomers(limits.collect_max)),
             limits,
-            waiting_for_pool: Cell::new(0),
             connections: RefCell::default(),
             serial: Cell::new(0),
             draining: Cell::new(false),
@@ -208,18 +205,12 @@ impl Shared {
 
     /// Payload memory for a connection that holds its share.
     pub(crate) async fn take_chain(&self, length: usize, modulo: usize) -> Result<Chain, TakeError> {
-        if let Some(chain) = self.pool.take(length, modulo) {
-            return Ok(chain);
-        }
-        self.waiting_for_pool.update(|waiting| waiting + 1);
-        let taken = self.pool.take_wait(length, modulo).await;
-        self.waiting_for_pool.update(|waiting| waiting - 1);
-        taken
+        self.pool.take_wait(length, modulo).await
     }
 
-    /// How many wait for memory that others hold.
+    /// How many wait for memory that others hold, those who want to read files included.
     pub(crate) fn waiting_for_memory(&self) -> usize {
-        self.payload_share.waiting() + self.collect_share.waiting() + self.waiting_for_pool.get()
+        self.payload_share.waiting() + self.collect_share.waiting() + self.pool.waiting()
     }
 
     /// Warns of a peer's misbehaviour, but not so often that the log becomes a weapon.

@@ -60,10 +60,17 @@ pub const COALESCE_MAX: usize = 4096;
 pub const BACKLOG: i32 = 1024;
 
 /// How often connections are looked over for stalls.
-pub const WATCH_PERIOD: Duration = Duration::from_millis(250);
+pub const WATCH_PERIOD: Duration = Duration::from_millis(100);
 
 /// Time without progress after which a begun record loses its memory to others that wait for some.
 pub const RECEIVE_PRESSURE: Duration = Duration::from_secs(1);
+
+/// As [`RECEIVE_PRESSURE`], for connections that have never completed a payload, when a crowd waits: thousands
+/// that each stop half way are to be gone through in seconds.
+pub const CROWD_PRESSURE: Duration = Duration::from_millis(100);
+
+/// How many must wait for memory to be a crowd.
+pub const CROWD: usize = 4;
 
 /// Time without progress after which a reply that holds payload memory is given up while others wait for
 /// memory. Longer than for receiving, as a client that is short of memory reads late but means well.

@@ -8,8 +8,9 @@ use std::{
 use crate::{
     Connection,
     endpoint::Shared,
-    limits::{RECEIVE_PRESSURE, SEND_PRESSURE, WATCH_PERIOD},
+    limits::{CROWD, CROWD_PRESSURE, RECEIVE_PRESSURE, SEND_PRESSURE, WATCH_PERIOD},
     progress::Progress,
+    share::Standing,
     stats::add,
 };
 
@@ -59,10 +60,14 @@ fn evict(shared: &Shared, connections: &[Rc<Connection>], waiting: usize, now: I
         let stalled = progress.stalled_for(now);
         (progress.holds_memory() && stalled >= limit).then_some(stalled)
     };
+    let receive_limit = |connection: &Connection| match connection.standing.get() {
+        Standing::Newcomer if waiting >= CROWD => CROWD_PRESSURE,
+        _ => RECEIVE_PRESSURE,
+    };
     let mut stalled: Vec<_> = connections
         .iter()
         .filter_map(|connection| {
-            let receiving = over(&connection.receiving, RECEIVE_PRESSURE);
+            let receiving = over(&connection.receiving, receive_limit(connection));
             let sending = over(&connection.sending, SEND_PRESSURE);
             Some((receiving.max(sending)?, connection))
         })

@@ -126,6 +126,17 @@ fn memory_is_taken_from_those_who_stop() {
 }
 
 #[test]
+fn a_newcomer_gets_its_turn_in_a_crowd() {
+    let server = Server::start(Limits::default(), 8 << 20);
+    let stalled = stalled_peers(&server, 50);
+    let mut worker = server.peer();
+    let begun = Instant::now();
+    check_write(&mut worker, 0, &pattern(MIB), usize::MAX);
+    assert!(begun.elapsed() < Duration::from_secs(20), "the crowd is gone through quickly");
+    drop(stalled);
+}
+
+#[test]
 fn the_bound_of_a_connection_holds_it_up_alone() {
     const WRITES: u32 = 60;
     let limits = Limits { payload_max: 2 * MIB, ..Limits::default() };

@@ -85,7 +85,7 @@ fn a_record_cut_short_is_forgotten() {
     let server = Server::start(Limits::default(), REGION_BYTES);
     let call = message(1, ECHO, &pattern(50_000));
     let (head, _) = write_call(1, 0, 1 << 20);
-    let promised = ((1_u32 << 31) | (1 << 20) + 300).to_be_bytes();
+    let promised = ((1_u32 << 31) + (1 << 20) + 300).to_be_bytes();
     let write = [&promised[..], &head, &pattern(300_000)].concat();
     for bytes in [&record(&call)[..3], &record(&call)[..30], &record(&call)[..30_000], &write] {
         let mut peer = server.peer();
@@ -104,7 +104,7 @@ fn a_record_that_stops_closes_its_connection() {
     let mut idle = server.peer();
     idle.echo(1);
     let (head, _) = write_call(1, 0, 1 << 20);
-    let promised = ((1_u32 << 31) | (1 << 20) + 300).to_be_bytes();
+    let promised = ((1_u32 << 31) + (1 << 20) + 300).to_be_bytes();
     let in_payload = [&promised[..], &head, &pattern(300_000)].concat();
     for bytes in [&[0x80, 0][..], &record(&message(1, ECHO, b"body"))[..20], &in_payload] {
         let mut peer = server.peer();
