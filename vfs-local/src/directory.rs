@@ -51,12 +51,7 @@ fn list(
     go_to(&opened, request.cookie)?;
     let mut page = names(&opened, request)?;
     if request.with_attributes {
-        as_identity(identity, || {
-            for entry in &mut page.entries {
-                entry.object = Some(look_at(storage, directory, entry));
-            }
-            Ok(())
-        })?;
+        look_at_all(storage, directory, identity, &mut page.entries)?;
     }
     Ok(page)
 }
@@ -104,13 +99,33 @@ fn plain(entry: &RawDirEntry<'_>) -> DirectoryEntry {
     }
 }
 
-/// Attributes and handle of an entry, with the thread's identity.
-fn look_at(
+fn look_at_all(
     storage: &LocalStorage,
     directory: &Object,
-    entry: &DirectoryEntry,
-) -> Result<(Attributes, NodeHandle)> {
-    let name = crate::name::check(&entry.name)?;
-    let object = storage.object(open_entry(storage, directory, &name, ResolveFlags::empty())?)?;
+    identity: &Identity,
+    entries: &mut [DirectoryEntry],
+) -> Result<()> {
+    if storage.mounts().crossed() {
+        // An entry may lead to a mount not met before, and that is the superuser's to look at.
+        for entry in entries {
+            let opened = as_identity(identity, || open(storage, directory, entry));
+            entry.object = Some(opened.and_then(|fd| describe(storage, fd)));
+        }
+        return Ok(());
+    }
+    as_identity(identity, || {
+        for entry in entries {
+            entry.object = Some(open(storage, directory, entry).and_then(|fd| describe(storage, fd)));
+        }
+        Ok(())
+    })
+}
+
+fn open(storage: &LocalStorage, directory: &Object, entry: &DirectoryEntry) -> Result<OwnedFd> {
+    open_entry(storage, directory, &crate::name::check(&entry.name)?, ResolveFlags::empty())
+}
+
+fn describe(storage: &LocalStorage, fd: OwnedFd) -> Result<(Attributes, NodeHandle)> {
+    let object = storage.object(fd)?;
     Ok((attribute::read(&object)?, *object.handle()))
 }

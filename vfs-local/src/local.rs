@@ -15,6 +15,7 @@ use vfs::{
 };
 
 use crate::attribute;
+use crate::close::Closer;
 use crate::commit::Commits;
 use crate::object::Object;
 use crate::open::OpenFile;
@@ -94,6 +95,11 @@ impl Local {
 
     pub(crate) fn core(&self) -> usize {
         self.0.shard.index()
+    }
+
+    pub(crate) fn closer(&self) -> Closer {
+        let helpers = self.0.shard.helpers().clone();
+        Closer::new(helpers, self.0.cap.clone(), Arc::clone(&self.0.storage))
     }
 
     pub(crate) fn commits(&self) -> &Commits {

@@ -6,34 +6,36 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, fcntl_setfl};
 use vfs::{Authority, Error, Identity, OpenAccess, Result};
 
+use crate::close::Closer;
 use crate::identity::as_identity;
 use crate::local::{File, Local, Node};
 use crate::object::Object;
 use crate::procfs;
 use crate::sys::errno::error;
 
-/// An open regular file. Any core may use it.
-#[derive(Debug)]
+/// An open regular file. Any core may use it, and let go of it.
 pub struct OpenFile {
-    fd: Arc<OwnedFd>,
-    object: Arc<Object>,
+    /// Empty only while being dropped, and so are both.
+    fd: Option<Arc<OwnedFd>>,
+    object: Option<Arc<Object>>,
     access: OpenAccess,
+    closer: Closer,
 }
 
 impl OpenFile {
     /// The file `fd` is open on, which is `object`, for `access`.
-    pub fn new(fd: OwnedFd, object: Arc<Object>, access: OpenAccess) -> Self {
-        Self { fd: Arc::new(fd), object, access }
+    pub fn new(fd: OwnedFd, object: Arc<Object>, access: OpenAccess, closer: Closer) -> Self {
+        Self { fd: Some(Arc::new(fd)), object: Some(object), access, closer }
     }
 
     /// The descriptor.
     pub fn fd(&self) -> &Arc<OwnedFd> {
-        &self.fd
+        self.fd.as_ref().expect("a file is open until it is dropped")
     }
 
     /// The object.
     pub fn object(&self) -> &Arc<Object> {
-        &self.object
+        self.object.as_ref().expect("a file is open until it is dropped")
     }
 
     /// What it was opened for.
@@ -44,7 +46,25 @@ impl OpenFile {
 
 impl AsFd for OpenFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.fd().as_fd()
+    }
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OpenFile")
+            .field("object", &self.object)
+            .field("access", &self.access)
+            .finish()
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let (Some(fd), Some(object)) = (self.fd.take(), self.object.take()) {
+            self.closer.close(fd, object, self.access);
+        }
     }
 }
 
@@ -70,7 +90,7 @@ impl Local {
         } else {
             as_identity(&identity, || reopen(&object, access))?
         };
-        Ok(File(Arc::new(OpenFile::new(fd, object, access))))
+        Ok(File(Arc::new(OpenFile::new(fd, object, access, self.closer()))))
     }
 }
 

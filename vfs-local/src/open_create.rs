@@ -68,7 +68,7 @@ impl Local {
             self.on_helper(move |storage| open_durably(storage, &request)).await?;
         let Outcome { object, fd, created } = outcome;
         let node = self.keep(object, epoch);
-        let file = File(Arc::new(OpenFile::new(fd, Arc::clone(&node.0), access)));
+        let file = File(Arc::new(OpenFile::new(fd, Arc::clone(&node.0), access, self.closer())));
         Ok(Opened { node, file, attributes, created, change })
     }
 }

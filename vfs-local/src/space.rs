@@ -12,7 +12,8 @@ impl Local {
     /// Space on the file system of `node`, for anybody who has no share in what is reserved.
     pub(crate) async fn space_at(&self, node: &Node) -> Result<Space> {
         let object = Arc::clone(&node.0);
-        self.on_helper(move |_| {
+        self.on_helper(move |storage| {
+            storage.closes().wait();
             let found = fstatvfs(&*object).map_err(error)?;
             let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
             Ok(Space {

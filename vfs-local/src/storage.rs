@@ -9,6 +9,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use vfs::{Capabilities, NodeHandle, Result};
 
 use crate::cache::{Caches, Epoch};
+use crate::close::Closes;
 use crate::mounts::{Mount, Mounts};
 use crate::object::{self, Object};
 use crate::options::{OpenError, Options};
@@ -30,6 +31,7 @@ pub struct LocalStorage {
     root: Arc<Object>,
     caches: Arc<Caches>,
     capabilities: Capabilities,
+    closes: Closes,
 }
 
 impl LocalStorage {
@@ -62,7 +64,15 @@ impl LocalStorage {
         let mounts = Mounts::new(own, crossed, options.export_id, options.coarse_time_stamps);
         let caches = Arc::new(Caches::new(options.shards, options.cached_objects_max));
         process::register_caches(&caches);
-        Ok(Arc::new(Self { options, _path: opened, mounts, root: Arc::new(root), caches, capabilities }))
+        Ok(Arc::new(Self {
+            options,
+            _path: opened,
+            mounts,
+            root: Arc::new(root),
+            caches,
+            capabilities,
+            closes: Closes::default(),
+        }))
     }
 
     /// How it was asked for.
@@ -103,6 +113,10 @@ impl LocalStorage {
         &self.caches
     }
 
+    pub(crate) fn closes(&self) -> &Closes {
+        &self.closes
+    }
+
     /// How names are resolved: within the directory, following nothing.
     pub(crate) fn resolution(&self) -> ResolveFlags {
         let flags = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
@@ -127,6 +141,17 @@ impl LocalStorage {
 
     /// The object of this name. May sleep. The thread must be the superuser.
     pub(crate) fn object_by_handle(&self, name: &NodeHandle) -> Result<Object> {
+        let object = self.open_by_handle(name)?;
+        if object.named() {
+            return Ok(object);
+        }
+        // Somebody has it open, or is just closing it.
+        drop(object);
+        self.closes.wait();
+        self.open_by_handle(name)
+    }
+
+    fn open_by_handle(&self, name: &NodeHandle) -> Result<Object> {
         let (number, kernel) = object::decode(name)?;
         let mount = self.mounts.find_number(number)?;
         let fd = handle::open(mount.root(), &kernel).map_err(|errno| match errno {

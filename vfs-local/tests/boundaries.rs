@@ -136,3 +136,28 @@ fn reserved_blocks_are_not_for_users() {
         assert_eq!(local.allocate(&opened.file, &alice(), 0, beyond).await, Err(Error::NoSpace));
     });
 }
+
+#[test]
+fn quotas_hold() {
+    let made = Mounted::image("xfs", &["-q", "-f"], ",uquota");
+    let Some(mounted) = made.filter(|_| rig::is_root()) else { return };
+    let limit = format!("limit bhard=10m {}", alice().uid());
+    let set = Command::new("xfs_quota").args(["-x", "-c", &limit]).arg(&mounted.path).output();
+    if !set.as_ref().is_ok_and(|set| set.status.success()) {
+        println!("skipped: quotas cannot be set here ({set:?})");
+        return;
+    }
+    vfs_local::drop_quota_override().expect("a right can be given up");
+    with(storage(&mounted.path), |local, shard| async move {
+        let opened = make(&local, &local.root(), &alice(), "file").await.expect("a file");
+        assert_eq!(local.allocate(&opened.file, &alice(), 0, 20 << 20).await, Err(Error::Quota));
+        let mut outcome = Ok(());
+        for number in 0..20 {
+            outcome = rig::calls::write(&local, &shard, &opened.file, &alice(), number << 20, 1 << 20).await;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        assert_eq!(outcome, Err(Error::Quota));
+    });
+}

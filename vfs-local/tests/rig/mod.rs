@@ -23,7 +23,12 @@ pub struct Mounted {
 impl Mounted {
     /// A tmpfs.
     pub fn tmpfs() -> Option<Self> {
-        Self::mount("tmpfs", None, &["-t", "tmpfs", "-o", "size=256m", "tmpfs"])
+        Self::tmpfs_of("256m")
+    }
+
+    /// A tmpfs of this size.
+    pub fn tmpfs_of(size: &str) -> Option<Self> {
+        Self::mount("tmpfs", None, &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
     }
 
     /// A file system of this kind on a loop image; `None`, with a notice, where that cannot be had.
@@ -51,7 +56,8 @@ impl Mounted {
         Self::image("xfs", &["-q", "-f"], "")
     }
 
-    fn mount(kind: &str, image: Option<PathBuf>, arguments: &[&str]) -> Option<Self> {
+    /// Whatever `mount` makes of the arguments; `None`, with a notice, where it fails.
+    pub fn mount(kind: &str, image: Option<PathBuf>, arguments: &[&str]) -> Option<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("vfs-local-{}-{number}-{kind}", std::process::id());
         let path = std::env::temp_dir().join(name);

@@ -1,0 +1,93 @@
+//! Closing files without holding anybody up.
+//!
+//! The last close of a file may write (delayed allocation) or free its storage (its last name is gone), and then
+//! waits for a frozen or hung file system. Files are let go of wherever their last holder is, so such closes are
+//! handed to the export's helper threads. What must show a close's effect waits for them, up to a bound.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::{Cap, Helpers};
+use vfs::OpenAccess;
+
+use crate::attribute;
+use crate::object::Object;
+use crate::storage::LocalStorage;
+
+/// How long pending closes are waited for: longer than any on a file system that moves at all.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Counts the closes of an export that were handed over, and those of them that have happened.
+#[derive(Debug, Default)]
+pub struct Closes {
+    counts: Mutex<Counts>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    started: u64,
+    ended: u64,
+}
+
+impl Closes {
+    /// Waits until as many have happened as were handed over before the call, or for [`WAIT_MAX`]. For helper
+    /// threads: jobs start in order, so those closes do not wait behind the caller.
+    pub fn wait(&self) {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = counts.started;
+        drop(self.ended.wait_timeout_while(counts, WAIT_MAX, |counts| counts.ended < wanted));
+    }
+
+    fn start(&self) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).started += 1;
+    }
+
+    fn end(&self) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).ended += 1;
+        self.ended.notify_all();
+    }
+}
+
+/// Closes the files of an export.
+#[derive(Clone)]
+pub struct Closer {
+    helpers: Helpers,
+    cap: Cap,
+    storage: Arc<LocalStorage>,
+}
+
+/// What is to be closed, and after it the count.
+struct Pending {
+    _fd: Arc<OwnedFd>,
+    _object: Arc<Object>,
+    _count: Count,
+}
+
+struct Count(Arc<LocalStorage>);
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.closes().end();
+    }
+}
+
+impl Closer {
+    /// With the share `cap` of `helpers`.
+    pub fn new(helpers: Helpers, cap: Cap, storage: Arc<LocalStorage>) -> Self {
+        Self { helpers, cap, storage }
+    }
+
+    /// Closes a file that was open for `access`, at once where that cannot sleep.
+    pub fn close(&self, fd: Arc<OwnedFd>, object: Arc<Object>, access: OpenAccess) {
+        let named = attribute::raw(&*fd).is_ok_and(|seen| seen.stx_nlink > 0);
+        if named && !access.writes() {
+            return;
+        }
+        self.storage.closes().start();
+        let pending = Pending { _fd: fd, _object: object, _count: Count(Arc::clone(&self.storage)) };
+        // Where too many jobs wait already, the file is closed here: descriptors must not pile up.
+        drop(self.helpers.run(&self.cap, move || drop(pending)));
+    }
+}

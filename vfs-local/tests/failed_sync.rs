@@ -1,0 +1,53 @@
+//! A sync that fails is told to everyone it concerns.
+
+mod rig;
+
+use std::process::Command;
+
+use rig::calls::{make, root, write};
+use rig::{Mounted, storage, with};
+use vfs::{Error, Vfs};
+
+/// A file system whose disk turns out smaller than it said: its image is sparse, on a tmpfs without the room.
+fn broken_disk() -> Option<(Mounted, Mounted)> {
+    let small = Mounted::tmpfs_of("16m")?;
+    let image = small.path.join("disk");
+    let file = std::fs::File::create(&image).expect("an image file");
+    file.set_len(256 << 20).expect("its size");
+    let make = ["-q", "-F", "-O", "^has_journal", "-E", "lazy_itable_init=1"];
+    let made = Command::new("mkfs.ext4").args(make).arg(&image).output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        println!("skipped: mkfs.ext4 is not to be had");
+        return None;
+    }
+    let device = image.to_str().expect("a plain path");
+    let mounted = Mounted::mount("ext4", None, &["-t", "ext4", "-o", "loop", device])?;
+    Some((mounted, small))
+}
+
+#[test]
+fn a_failed_sync_reaches_all_who_wait_and_changes_the_verifier() {
+    let Some((disk, small)) = broken_disk().filter(|_| rig::is_root()) else { return };
+    with(storage(&disk.path), |local, shard| async move {
+        let opened = make(&local, &local.root(), &root(), "file").await.expect("a file");
+        for number in 0..64 {
+            write(&local, &shard, &opened.file, &root(), number << 20, 1 << 20)
+                .await
+                .expect("it is only memory");
+        }
+        let before = local.write_verifier();
+        let commits: Vec<_> = (0..4)
+            .map(|_| {
+                let (local, file) = (local.clone(), opened.file.clone());
+                shard.spawn(async move { local.commit(&file).await })
+            })
+            .collect();
+        for commit in commits {
+            let outcome = commit.await.expect("it ends");
+            assert!(matches!(outcome, Err(Error::Io | Error::NoSpace)), "{outcome:?}");
+        }
+        assert_ne!(local.write_verifier(), before);
+    });
+    drop(disk);
+    drop(small);
+}
