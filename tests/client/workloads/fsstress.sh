@@ -28,6 +28,6 @@ rounds=("--dir 1 --rename 1 --hdd 1 --seek 1" "--filename 1 --dentry 1 --getdent
     "--chmod 1 --utime 1 --access 1 --hdd 1" "--fcntl 1 --flock 1 --lockf 1 --rename 1")
 for round in "${rounds[@]}"; do
     # shellcheck disable=SC2086 # the round is words
-    stress-ng $round --verify --timeout $((seconds / 8)) --temp-path "$WORK" --dir-dirs 32 --dentries 64 \
+    stress-ng $round --verify --timeout $((seconds / 8)) --temp-path "$WORK" --dir-dirs 64 --dentries 64 \
         --hdd-bytes 2M --seek-size 2M --iomix-bytes 2M --metrics-brief
 done

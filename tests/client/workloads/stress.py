@@ -15,7 +15,8 @@ import time
 # What a name that another process just took away, put there or changed the kind of may lead to.
 RACES = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EINVAL, errno.ELOOP, errno.ESTALE,
          errno.EBUSY, errno.ENXIO, errno.EMLINK, errno.EACCES, errno.EPERM, errno.ENODATA, errno.ESPIPE}
-DEPTH_MAX = 3
+# How often a name at the top, one below and two below: the deeper, the more often something above is not a folder.
+DEPTH_WEIGHTS = (5, 3, 1)
 NAMES = 8
 FILE_BYTES_MAX = 1 << 18
 
@@ -33,7 +34,8 @@ class Worker:
         self.counts = {}
 
     def path(self):
-        parts = [f"n{self.random.randrange(NAMES)}" for _ in range(self.random.randint(1, DEPTH_MAX))]
+        depth = self.random.choices((1, 2, 3), DEPTH_WEIGHTS)[0]
+        parts = [f"n{self.random.randrange(NAMES)}" for _ in range(depth)]
         return os.path.join(self.root, *parts)
 
     def create(self):
