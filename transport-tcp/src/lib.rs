@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backchannel;
 mod connect;
 mod connection;
 mod endpoint;
@@ -41,6 +42,7 @@ mod timeout;
 mod watch;
 mod window;
 
+pub use backchannel::Backchannels;
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::CallError;

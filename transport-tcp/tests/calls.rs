@@ -93,7 +93,7 @@ fn a_begun_call_outlives_its_connection() {
 
 #[test]
 fn idle_connections_cost_no_payload_memory() {
-    const IDLE: u64 = 1_000;
+    const IDLE: u64 = 2_000;
     let server = Server::start(Limits::default(), REGION_BYTES);
     let idle: Vec<_> = (0..IDLE).map(|_| server.peer()).collect();
     server.wait_until("all are accepted", |stats| stats.connections == IDLE);
