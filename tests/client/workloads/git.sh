@@ -1,8 +1,8 @@
-# A repository of many files: init, add, commit, change, branch, merge, clone, fsck. Full 2,100 files, quick 400.
+# A repository of many files: init, add, commit, change, branch, merge, clone, fsck. Full 2,100 files, quick 200.
 # shellcheck shell=bash
 set -euo pipefail
 
-files=$([ "$QUICK" = 1 ] && echo 400 || echo 2100)
+files=$([ "$QUICK" = 1 ] && echo 200 || echo 2100)
 export HOME=$WORK GIT_CONFIG_NOSYSTEM=1
 git config --global user.name client
 git config --global user.email client@example.org
