@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use rpc::ConnectionId;
-use state::{CallbackClaim, CallbackCredential, LockNotice, Session};
+use state::{CallbackClaim, CallbackCredential, Effects, LockNotice, Session};
 use std::sync::Arc;
 use vfs::Vfs;
 use wire::nfs4::{
@@ -32,7 +32,18 @@ const CALLBACK_BYTES_MAX: usize = 4096;
 
 /// Sends what state wants sent since the last time. What only hints is sent by tasks of its own.
 pub fn send_pending<V: Vfs, E: Env + Backchannel>(server: &Rc<Server<V, E>>) {
-    let effects = server.shared.state.take_effects();
+    act_on(server, server.shared.state.take_effects());
+}
+
+/// Has state look over what time alone brings about, and does what comes of it. To be called about once a second,
+/// on one core.
+pub fn sweep<V: Vfs, E: Env + Backchannel>(server: &Rc<Server<V, E>>) {
+    let now = server.env.now_ns();
+    act_on(server, server.shared.state.sweep(now));
+}
+
+/// Sends the notices. The files that no state needs any more are dropped here, outside of state's locks.
+fn act_on<V: Vfs, E: Env + Backchannel>(server: &Rc<Server<V, E>>, effects: Effects<V::File>) {
     for notice in effects.notices {
         let task_server = server.clone();
         server.env.spawn(async move { notify_lock(&task_server, notice).await });

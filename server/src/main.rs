@@ -1,2 +1,53 @@
-//! The `penstock` binary.
-fn main() {}
+//! `penstock`: the server and its administrator's commands.
+
+#![forbid(unsafe_code)]
+
+mod announce;
+mod bounds;
+mod check;
+mod cli;
+mod config;
+mod environment;
+mod exports;
+mod fatal;
+mod hosts;
+mod logging;
+mod memory;
+mod names;
+mod process;
+mod reload;
+mod serve;
+mod shard;
+mod signals;
+mod state_directory;
+mod store;
+#[cfg(test)]
+mod testing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Command, CommandLine};
+
+/// Stays fast with one thread per core and gives memory back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let good = match CommandLine::parse().command {
+        Command::Serve(arguments) => match serve::run(arguments) {
+            Ok(()) => true,
+            Err(error) => {
+                eprintln!("penstock: {error}");
+                false
+            }
+        },
+        Command::Check(arguments) => check::run(&arguments),
+        Command::ConfigExample => {
+            print!("{}", config::example());
+            true
+        }
+    };
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wire::nfs4::{ClientId, Status};
 
 use crate::client::{Client, Record};
+use crate::file_key::FileKey;
 use crate::lease::Standing;
 use crate::state::State;
 use crate::stateid::client_stripe;
@@ -61,6 +62,27 @@ impl<F: Clone + Send + Sync> State<F> {
         // If the record's removal takes a while, a sweep does the rest.
         self.displace(&client, now);
         Ok(())
+    }
+
+    /// Revokes every open, with its locks, of the files that `concerns` picks: their export is gone. Their stateids
+    /// answer NFS4ERR_ADMIN_REVOKED until they are freed. The open files come with the next
+    /// [`take_effects`](State::take_effects).
+    pub fn revoke_files(&self, concerns: impl Fn(&FileKey) -> bool, now: u64) {
+        for stripe in 0..STRIPES {
+            let mut notices = Vec::new();
+            let mut files = Vec::new();
+            {
+                let mut table = self.inner.files.lock(stripe);
+                let picked = table.opens.iter().filter(|(_, open)| concerns(&open.file));
+                let counters: Vec<u64> = picked.map(|(counter, _)| *counter).collect();
+                for counter in counters {
+                    let removed = table.remove_open(counter, now, Some(Standing::Revoked));
+                    notices.extend(removed.notices);
+                    files.push(removed.files);
+                }
+            }
+            self.inner.effects.add(notices, files);
+        }
     }
 
     /// Whether what the client holds may be taken by others: it is not live, or it has missed its lease.

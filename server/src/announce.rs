@@ -1,0 +1,69 @@
+//! How to mount what is served, said at start, and what the service manager is told.
+
+use sd_notify::NotifyState;
+
+use crate::config::{ClientPattern, ExportPlan, NFS_PORT};
+
+/// One mount command for each export.
+pub fn mount_commands(exports: &[ExportPlan], host: &str, port: u16) -> Vec<String> {
+    let port = if port == NFS_PORT { String::new() } else { format!(",port={port}") };
+    // Addresses of IPv6 have colons too.
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let command = |export: &ExportPlan| {
+        format!("mount -t nfs4 -o vers=4.2{port} {host}:{} /mnt", quoted(&export.pseudo_path()))
+    };
+    exports.iter().map(command).collect()
+}
+
+/// Prints what is served and how to mount it.
+pub fn print(exports: &[ExportPlan], host: &str, port: u16) {
+    println!("penstock serves on port {port}:");
+    for (export, command) in exports.iter().zip(mount_commands(exports, host, port)) {
+        let clients: Vec<_> = export.clients.iter().map(ClientPattern::to_string).collect();
+        let readers: Vec<_> =
+            export.read_only_clients.iter().map(|client| format!("{client} (ro)")).collect();
+        println!(
+            "  {} as {}, {}, to {}\n    {command}",
+            export.path.display(),
+            export.pseudo_path(),
+            if export.read_only { "read-only" } else { "read-write" },
+            [clients, readers].concat().join(" "),
+        );
+    }
+}
+
+/// Tells the service manager, if there is one.
+pub fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::warn!("the service manager cannot be told: {error}");
+    }
+}
+
+/// A reload begins (systemd wants the time along with it).
+pub fn notify_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("the service manager cannot be told: {error}"),
+    }
+}
+
+/// The path as a shell takes it.
+fn quoted(path: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+@%".contains(character);
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_have_the_port_only_where_it_is_needed() {
+        let mut export = ExportPlan::simple("/srv".into());
+        let command =
+            |export: &ExportPlan, port| mount_commands(std::slice::from_ref(export), "filer", port).remove(0);
+        assert_eq!(command(&export, 2049), "mount -t nfs4 -o vers=4.2 filer:/ /mnt");
+        export.pseudo = vec!["a b".into()];
+        assert_eq!(command(&export, 2050), "mount -t nfs4 -o vers=4.2,port=2050 filer:'/a b' /mnt");
+    }
+}

@@ -1,0 +1,113 @@
+//! `penstock check`: what a configuration would export, or what is wrong with it.
+
+use serde::Serialize;
+
+use crate::cli::CheckArguments;
+use crate::config::{self, ClientPattern, Diagnostic, ExportPlan, Settings};
+
+#[derive(Serialize)]
+struct Report {
+    valid: bool,
+    problems: Vec<ProblemReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    exports: Vec<ExportReport>,
+}
+
+#[derive(Serialize)]
+struct ProblemReport {
+    file: Option<String>,
+    line: Option<usize>,
+    column: Option<usize>,
+    reason: String,
+    remedy: String,
+}
+
+#[derive(Serialize)]
+struct ExportReport {
+    path: String,
+    pseudo: String,
+    id: u32,
+    access: &'static str,
+    clients: Vec<String>,
+    read_only_clients: Vec<String>,
+    squash: String,
+}
+
+/// Checks and reports; whether the configuration is good.
+pub fn run(arguments: &CheckArguments) -> bool {
+    let loaded = config::load(&arguments.config);
+    let valid = loaded.is_ok();
+    if arguments.json {
+        let report = match &loaded {
+            Ok(settings) => Report {
+                valid,
+                problems: Vec::new(),
+                port: Some(settings.server.port),
+                exports: settings.exports.iter().map(export_report).collect(),
+            },
+            Err(found) => Report {
+                valid,
+                problems: found.0.iter().map(problem_report).collect(),
+                port: None,
+                exports: Vec::new(),
+            },
+        };
+        println!("{}", serde_json::to_string_pretty(&report).expect("a report of plain values is JSON"));
+        return valid;
+    }
+    match &loaded {
+        Ok(settings) => print(arguments, settings),
+        Err(found) => eprintln!("{found}"),
+    }
+    valid
+}
+
+fn print(arguments: &CheckArguments, settings: &Settings) {
+    println!("{} is good; it exports on port {}:", arguments.config.display(), settings.server.port);
+    for export in &settings.exports {
+        let report = export_report(export);
+        println!(
+            "  {} as {} (id {}), {}, squash {}\n    clients: {}",
+            report.path,
+            report.pseudo,
+            report.id,
+            report.access,
+            report.squash,
+            if report.clients.is_empty() { "none".to_owned() } else { report.clients.join(" ") },
+        );
+        if !report.read_only_clients.is_empty() {
+            println!("    read-only clients: {}", report.read_only_clients.join(" "));
+        }
+    }
+}
+
+fn export_report(export: &ExportPlan) -> ExportReport {
+    let list = |patterns: &[ClientPattern]| patterns.iter().map(ClientPattern::to_string).collect();
+    ExportReport {
+        path: export.path.display().to_string(),
+        pseudo: export.pseudo_path(),
+        id: export.id.0,
+        access: if export.read_only { "ro" } else { "rw" },
+        clients: list(&export.clients),
+        read_only_clients: list(&export.read_only_clients),
+        squash: match export.squash {
+            nfs_ops::Squash::Nobody => "none",
+            nfs_ops::Squash::Root => "root",
+            nfs_ops::Squash::All => "all",
+        }
+        .to_owned(),
+    }
+}
+
+fn problem_report(problem: &Diagnostic) -> ProblemReport {
+    let place = problem.place.as_ref();
+    let position = place.and_then(|(_, position)| *position);
+    ProblemReport {
+        file: place.map(|(file, _)| file.display().to_string()),
+        line: position.map(|(line, _)| line),
+        column: position.map(|(_, column)| column),
+        reason: problem.reason.clone(),
+        remedy: problem.remedy.clone(),
+    }
+}

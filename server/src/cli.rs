@@ -1,0 +1,110 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The program and its subcommands.
+#[derive(Debug, Parser)]
+#[command(name = "penstock", version, about = "An NFSv4.1 and NFSv4.2 server", after_long_help = EXAMPLES)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve one directory to everybody, on port 2049:
+      penstock serve /srv/data
+  Another port, the state somewhere else:
+      penstock serve ./export --port 20490 --state-dir ./state
+  Serve what a configuration file says, after checking it:
+      penstock config-example > /etc/penstock.toml
+      penstock check /etc/penstock.toml
+      penstock serve --config /etc/penstock.toml
+  Take over changed exports without stopping:
+      kill -HUP $(pidof penstock)";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve directories to NFS clients until told to stop (SIGTERM or SIGINT).
+    #[command(after_long_help = EXAMPLES)]
+    Serve(ServeArguments),
+    /// Read a configuration file and say what it would export; nothing is started.
+    Check(CheckArguments),
+    /// Print a configuration file with every setting, its default and what it does.
+    ConfigExample,
+}
+
+/// Arguments of `penstock serve`.
+#[derive(Args, Debug, Default)]
+pub struct ServeArguments {
+    /// The directory to serve at the root of the name space, to everybody, read-write, with root squashed.
+    /// Without it and without --config: ./export.
+    #[arg(conflicts_with = "config")]
+    pub directory: Option<PathBuf>,
+    /// Serve what this file says (see `penstock config-example`).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Port to listen on. [default: 2049]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Address to listen on; may be given more than once. [default: all]
+    #[arg(long = "address", value_name = "ADDRESS")]
+    pub addresses: Vec<IpAddr>,
+    /// Where the server keeps what must survive a restart. [default: /var/lib/penstock]
+    #[arg(long = "state-dir", value_name = "DIRECTORY")]
+    pub state_directory: Option<PathBuf>,
+    /// How many cores to use. [default: all this process may run on]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub shards: Option<u16>,
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,nfs_ops=debug`. [default: info]
+    #[arg(long = "log-level", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// How to log. [default: text]
+    #[arg(long = "log-format", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Arguments of `penstock check`.
+#[derive(Args, Debug)]
+pub struct CheckArguments {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Say it in JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn directory_and_configuration_exclude_each_other() {
+        assert!(CommandLine::try_parse_from(["penstock", "serve", "/a", "--config", "/b"]).is_err());
+        assert!(CommandLine::try_parse_from(["penstock", "serve", "/a", "--port", "0"]).is_err());
+        assert!(CommandLine::try_parse_from(["penstock", "serve"]).is_ok());
+    }
+}

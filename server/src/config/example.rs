@@ -1,0 +1,86 @@
+//! A configuration file that teaches.
+
+use super::limits::{LIMIT_ROWS, LimitRow};
+
+const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with its default, commented out; what has no
+# default is an example. Check a changed file with `penstock check FILE`; let a running server take
+# over changed exports with `systemctl reload penstock` or `kill -HUP PID`. All else needs a restart.
+
+[server]
+# Addresses to listen on. Empty: all, IPv6 and IPv4.
+#addresses = []
+#port = 2049
+# Shards, one core each. Default: one for each core the process may run on.
+#shards = 4
+# What must survive a restart: identity, secret of the file handles, client records.
+#state_directory = "/var/lib/penstock"
+# How long a silent client keeps its locks against others (10 to 3600).
+#lease_seconds = 60
+# How long after a start clients may reclaim their locks before others get any; ends early when all
+# have. Default: lease_seconds, which is also the least.
+#grace_seconds = 60
+# How long an expired client keeps what nobody else asks for.
+#courtesy_seconds = 86400
+# How long a stop waits for requests in progress.
+#drain_seconds = 10
+# How often host names in `clients` are resolved anew.
+#resolve_seconds = 300
+# Accept owners written as user@DOMAIN; plain numbers are always accepted. Not set by default.
+#domain = "example.org"
+
+[log]
+# error, warn, info, debug, trace, or a filter such as "info,nfs_ops=debug".
+#level = "info"
+# text or json.
+#format = "text"
+
+# At least one export is needed.
+[[export]]
+# The directory, absolute.
+path = "/srv/data"
+# Its place in the name space clients see. Default: "/" for the only export, else "/" and the last
+# component of the path.
+#pseudo = "/data"
+# rw or ro.
+#access = "rw"
+# Who may use it: addresses, networks, host names, "*" for everybody.
+#clients = ["*"]
+# Who may only read. When only these are given, nobody else has access.
+#read_only_clients = []
+# Whose identity is taken away: root, all or none.
+#squash = "root"
+# Whom the squashed act as.
+#anonuid = 65534
+#anongid = 65534
+# Demand a source port below 1024.
+#secure = false
+# Enter file systems mounted below the path.
+#cross_mounts = false
+# Look up supplementary groups on the server (a client can send 16 at most).
+#lookup_groups = false
+# Answer READ_PLUS (the Linux client is better off with READ).
+#read_plus = false
+# Number of the export in file handles. Default: made from `pseudo`. Set it to keep handles valid when
+# `pseudo` changes.
+#id = 7
+
+# At each bound the client concerned is slowed or refused by the protocol's own means; others go on.
+[limits]
+"#;
+
+/// The text that `penstock config-example` prints.
+pub fn example() -> String {
+    let mut text = HEAD.to_owned();
+    for LimitRow { name, default, range: (least, greatest), bounds, at_bound } in LIMIT_ROWS {
+        let bounds = capital(bounds);
+        text.push_str(&format!(
+            "# {bounds} ({least} to {greatest}). At the bound: {at_bound}.\n#{name} = {default}\n"
+        ));
+    }
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}

@@ -1,0 +1,90 @@
+//! The configuration file as it is written.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::limits::LimitsSection;
+use crate::cli::LogFormat;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub server: ServerSection,
+    pub limits: LimitsSection,
+    pub log: LogSection,
+    #[serde(rename = "export")]
+    pub exports: Vec<Spanned<ExportSection>>,
+}
+
+/// `[server]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    pub addresses: Vec<Spanned<IpAddr>>,
+    pub port: Option<Spanned<i64>>,
+    pub shards: Option<Spanned<i64>>,
+    pub state_directory: Option<Spanned<PathBuf>>,
+    pub lease_seconds: Option<Spanned<i64>>,
+    pub grace_seconds: Option<Spanned<i64>>,
+    pub courtesy_seconds: Option<Spanned<i64>>,
+    pub drain_seconds: Option<Spanned<i64>>,
+    pub resolve_seconds: Option<Spanned<i64>>,
+    pub domain: Option<Spanned<String>>,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    pub level: Option<Spanned<String>>,
+    pub format: Option<LogFormat>,
+}
+
+/// One `[[export]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportSection {
+    pub path: Spanned<PathBuf>,
+    pub pseudo: Option<Spanned<String>>,
+    pub id: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub access: AccessWord,
+    pub clients: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub read_only_clients: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub squash: SquashWord,
+    pub anonuid: Option<Spanned<i64>>,
+    pub anongid: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub secure: bool,
+    #[serde(default)]
+    pub cross_mounts: bool,
+    #[serde(default)]
+    pub lookup_groups: bool,
+    #[serde(default)]
+    pub read_plus: bool,
+}
+
+/// `access`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessWord {
+    #[default]
+    Rw,
+    Ro,
+}
+
+/// `squash`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SquashWord {
+    #[default]
+    Root,
+    All,
+    None,
+}

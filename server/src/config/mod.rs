@@ -1,0 +1,122 @@
+//! What the server is told: one TOML file in which everything has a default, and the command line over it.
+
+mod client;
+mod diagnostic;
+mod example;
+mod export;
+mod file;
+mod limits;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use client::{ClientPattern, width};
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use example::example;
+pub use export::{ExportPlan, directory_problem};
+#[cfg(test)]
+pub use limits::LIMIT_ROWS;
+pub use limits::Limits;
+pub use server::{LogSettings, NFS_PORT, ServerSettings, log_filter};
+
+use crate::cli::ServeArguments;
+use diagnostic::Source;
+
+/// Everything the server is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[server]`.
+    pub server: ServerSettings,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// Every `[[export]]`.
+    pub exports: Vec<ExportPlan>,
+}
+
+/// The settings in the file at `path`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Settings, Diagnostics> {
+    let text = std::fs::read_to_string(path).map_err(|error| Diagnostic {
+        place: Some((path.to_owned(), None)),
+        reason: format!("the configuration cannot be read: {error}"),
+        remedy: "name a readable file; `penstock config-example` prints one to start from".into(),
+    })?;
+    parse(path, &text)
+}
+
+/// The settings in `text`, which stands in `path`.
+fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
+    let mut source = Source::new(path, text);
+    let file: file::File = match toml::from_str(text) {
+        Ok(file) => file,
+        Err(error) => {
+            let span = error.span().unwrap_or(0..0);
+            source.wrong(span, error.message().trim_end(), remedy_for(error.message()));
+            file::File::default()
+        }
+    };
+    // Nothing more can be said about a file that could not be read as a whole.
+    let mut source = source.finish_or_continue()?;
+    let settings = Settings {
+        server: server::resolve(&file.server, &mut source),
+        limits: file.limits.resolve(&mut source),
+        log: server::resolve_log(&file.log, &mut source),
+        exports: export::resolve_all(&file.exports, &mut source),
+    };
+    source.finish(settings)
+}
+
+fn remedy_for(message: &str) -> &'static str {
+    if message.starts_with("unknown field") {
+        "correct the name or remove the line; `penstock config-example` lists every setting"
+    } else if message.starts_with("missing field `path`") {
+        "every [[export]] needs path = \"/the/directory\""
+    } else {
+        "correct it; `penstock config-example` shows every setting in its form"
+    }
+}
+
+/// The settings for `penstock serve`: the file's or the defaults, with the command line over them.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn for_serving(arguments: &ServeArguments) -> Result<Settings, Diagnostics> {
+    let mut settings = match &arguments.config {
+        Some(path) => load(path)?,
+        None => for_directory(arguments.directory.as_deref().unwrap_or(Path::new("./export")))?,
+    };
+    let server = &mut settings.server;
+    if !arguments.addresses.is_empty() {
+        server.addresses.clone_from(&arguments.addresses);
+    }
+    server.port = arguments.port.unwrap_or(server.port);
+    server.shards = arguments.shards.map(usize::from).or(server.shards);
+    if let Some(directory) = &arguments.state_directory {
+        server.state_directory.clone_from(directory);
+    }
+    if let Some(level) = &arguments.log_level {
+        settings.log.filter = log_filter(level).map_err(|reason| {
+            Diagnostic::new(format!("--log-level {level}: {reason}"), server::LOG_LEVEL_REMEDY)
+        })?;
+    }
+    settings.log.format = arguments.log_format.unwrap_or(settings.log.format);
+    Ok(settings)
+}
+
+fn for_directory(directory: &Path) -> Result<Settings, Diagnostics> {
+    let path = std::path::absolute(directory)
+        .map_err(|error| Diagnostic::new(format!("{}: {error}", directory.display()), "name a directory"))?;
+    directory_problem(&path).map_err(|(reason, remedy)| Diagnostic::new(reason, remedy))?;
+    Ok(Settings {
+        server: ServerSettings::default(),
+        limits: Limits::default(),
+        log: LogSettings::default(),
+        exports: vec![ExportPlan::simple(path)],
+    })
+}

@@ -1,0 +1,200 @@
+//! `[server]` and `[log]`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use toml::Spanned;
+use tracing_subscriber::EnvFilter;
+
+use super::diagnostic::Source;
+use super::file::{LogSection, ServerSection};
+use crate::cli::LogFormat;
+
+/// The port of NFS (RFC 8881 §2.9.3).
+pub const NFS_PORT: u16 = 2049;
+
+/// Where the state is kept when nothing is said.
+const STATE_DIRECTORY: &str = "/var/lib/penstock";
+
+/// Long enough to ride out a switch's restart, short enough that nobody gives up waiting for a dead client.
+const LEASE_SECONDS: u32 = 60;
+
+/// A laptop closed overnight finds its files open in the morning.
+const COURTESY_SECONDS: u32 = 24 * 3600;
+
+/// Requests that run at a stop are done within this, unless storage hangs.
+const DRAIN_SECONDS: u32 = 10;
+
+/// How old the addresses of clients' names may be.
+const RESOLVE_SECONDS: u32 = 300;
+
+/// Most shards: connection ids have 16 bits for the core, and no machine has more.
+const SHARDS_MAX: u32 = 1024;
+
+/// What helps against a bad level.
+pub const LOG_LEVEL_REMEDY: &str =
+    "give error, warn, info, debug, trace, or a filter such as \"info,nfs_ops=debug\"";
+
+/// `[server]`, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where to listen; none means all addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// How many shards; `None` is one for each core this process may run on.
+    pub shards: Option<usize>,
+    /// Where what must survive a restart is kept.
+    pub state_directory: PathBuf,
+    /// Lease period.
+    pub lease_seconds: u32,
+    /// Longest grace period after a start.
+    pub grace_seconds: u32,
+    /// How long an expired client keeps what nobody else wants.
+    pub courtesy_seconds: u32,
+    /// How long a stop waits for requests that run.
+    pub drain_seconds: u32,
+    /// How often names of clients are resolved anew.
+    pub resolve_seconds: u32,
+    /// The domain in names of owners that clients may send (`user@domain`).
+    pub domain: Option<String>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            port: NFS_PORT,
+            shards: None,
+            state_directory: PathBuf::from(STATE_DIRECTORY),
+            lease_seconds: LEASE_SECONDS,
+            grace_seconds: LEASE_SECONDS,
+            courtesy_seconds: COURTESY_SECONDS,
+            drain_seconds: DRAIN_SECONDS,
+            resolve_seconds: RESOLVE_SECONDS,
+            domain: None,
+        }
+    }
+}
+
+/// `[log]`, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// What is logged; a valid filter.
+    pub filter: String,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// `text` if it is a filter of log lines, else what is wrong with it.
+pub fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// What `[server]` says.
+pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettings {
+    let lease_seconds =
+        number("lease_seconds", section.lease_seconds.as_ref(), LEASE_SECONDS, (10, 3600), source);
+    let grace_seconds =
+        number("grace_seconds", section.grace_seconds.as_ref(), lease_seconds, (10, 7200), source);
+    if let Some(written) = &section.grace_seconds
+        && grace_seconds < lease_seconds
+    {
+        source.wrong(
+            written.span(),
+            format!("`grace_seconds` is {grace_seconds}, less than the lease of {lease_seconds}"),
+            "give at least `lease_seconds`: clients notice a restart only when they renew",
+        );
+    }
+    let shards = section
+        .shards
+        .as_ref()
+        .map(|written| number("shards", Some(written), 1, (1, SHARDS_MAX), source) as usize);
+    ServerSettings {
+        addresses: section.addresses.iter().map(|address| *address.get_ref()).collect(),
+        port: number("port", section.port.as_ref(), NFS_PORT.into(), (1, 65535), source) as u16,
+        shards,
+        state_directory: state_directory(section, source),
+        lease_seconds,
+        grace_seconds,
+        courtesy_seconds: number(
+            "courtesy_seconds",
+            section.courtesy_seconds.as_ref(),
+            COURTESY_SECONDS,
+            (0, 30 * 24 * 3600),
+            source,
+        ),
+        drain_seconds: number(
+            "drain_seconds",
+            section.drain_seconds.as_ref(),
+            DRAIN_SECONDS,
+            (0, 600),
+            source,
+        ),
+        resolve_seconds: number(
+            "resolve_seconds",
+            section.resolve_seconds.as_ref(),
+            RESOLVE_SECONDS,
+            (10, 24 * 3600),
+            source,
+        ),
+        domain: section.domain.as_ref().map(|domain| domain.get_ref().clone()),
+    }
+}
+
+/// What `[log]` says.
+pub fn resolve_log(section: &LogSection, source: &mut Source<'_>) -> LogSettings {
+    let mut settings = LogSettings { format: section.format.unwrap_or_default(), ..LogSettings::default() };
+    if let Some(level) = &section.level {
+        match log_filter(level.get_ref()) {
+            Ok(filter) => settings.filter = filter,
+            Err(reason) => {
+                source.wrong(
+                    level.span(),
+                    format!("`level` is {:?}: {reason}", level.get_ref()),
+                    LOG_LEVEL_REMEDY,
+                );
+            }
+        }
+    }
+    settings
+}
+
+fn state_directory(section: &ServerSection, source: &mut Source<'_>) -> PathBuf {
+    let Some(written) = &section.state_directory else { return PathBuf::from(STATE_DIRECTORY) };
+    if !written.get_ref().is_absolute() {
+        source.wrong(
+            written.span(),
+            format!("`state_directory` is {}, which is not absolute", written.get_ref().display()),
+            "write the path from / on",
+        );
+    }
+    written.get_ref().clone()
+}
+
+fn number(
+    name: &str,
+    written: Option<&Spanned<i64>>,
+    default: u32,
+    (least, greatest): (u32, u32),
+    source: &mut Source<'_>,
+) -> u32 {
+    let Some(written) = written else { return default };
+    match u32::try_from(*written.get_ref()) {
+        Ok(value) if (least..=greatest).contains(&value) => value,
+        _ => {
+            source.wrong(
+                written.span(),
+                format!("`{name}` is {}, out of range", written.get_ref()),
+                format!("give a number from {least} to {greatest}, or leave it out for {default}"),
+            );
+            default
+        }
+    }
+}

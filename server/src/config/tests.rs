@@ -1,0 +1,114 @@
+use std::path::Path;
+
+use super::*;
+
+fn parsed(text: &str) -> Result<Settings, Diagnostics> {
+    parse(Path::new("/etc/penstock.toml"), text)
+}
+
+/// Asserts that `text` is refused at `position` ("line:column") with `words` in the message.
+fn refused(text: &str, position: &str, words: &str) {
+    let message = parsed(text).expect_err("a bad configuration is refused").to_string();
+    assert!(message.starts_with(&format!("/etc/penstock.toml:{position}:")), "{message}");
+    assert!(message.contains(words), "{message}");
+    assert!(message.contains("\n  remedy: "), "{message}");
+}
+
+#[test]
+fn everything_but_the_path_has_a_default() {
+    let settings = parsed("[[export]]\npath = \"/usr\"\n").unwrap();
+    assert_eq!(settings.server, ServerSettings::default());
+    assert_eq!(settings.limits, Limits::default());
+    assert_eq!(settings.exports, [ExportPlan::simple("/usr".into())]);
+}
+
+#[test]
+fn several_exports_have_places_by_their_names() {
+    let settings =
+        parsed("[[export]]\npath = \"/usr\"\n[[export]]\npath = \"/etc\"\npseudo = \"/a/b/\"\n").unwrap();
+    let places: Vec<_> = settings.exports.iter().map(ExportPlan::pseudo_path).collect();
+    assert_eq!(places, ["/usr", "/a/b"]);
+    assert_ne!(settings.exports[0].id, settings.exports[1].id);
+}
+
+#[test]
+fn readers_alone_keep_others_out() {
+    let settings = parsed("[[export]]\npath = \"/usr\"\nread_only_clients = [\"10.0.0.0/8\"]\n").unwrap();
+    assert!(settings.exports[0].clients.is_empty());
+}
+
+#[test]
+fn mistakes_are_named_with_place_and_remedy() {
+    refused("[server]\nprot = 1\n", "2:1", "unknown field `prot`");
+    refused("[server]\nport = 70000\n[[export]]\npath = \"/usr\"\n", "2:8", "`port` is 70000");
+    refused("[server]\nport = \"x\"\n", "2:8", "invalid type");
+    refused("[server]\nlease_seconds = 60\ngrace_seconds = 20\n", "3:17", "less than the lease");
+    refused("[limits]\nclients = 0\n", "2:11", "`clients` is 0");
+    refused("[log]\nlevel = \"a=b=c\"\n", "2:9", "`level`");
+    refused("a = [1,\n", "1:8", "unclosed array");
+    refused("[[export]]\npath = \"/usr\"\nsqush = \"all\"\n", "3:1", "unknown field `sqush`");
+    refused("[[export]]\npath = \"/no/such/place\"\n", "2:8", "does not exist");
+    refused("[[export]]\npath = \"usr\"\n", "2:8", "not absolute");
+    refused("[[export]]\npath = \"/etc/passwd\"\n", "2:8", "not a directory");
+    refused("[[export]]\npath = \"/usr\"\nclients = [\"*\", \"10.0.0.0/99\"]\n", "3:17", "not a network");
+    refused("[[export]]\npath = \"/usr\"\npseudo = \"a\"\n", "3:10", "not a place");
+    refused("[[export]]\npath = \"/usr\"\nanonuid = -1\n", "3:11", "`anonuid`");
+    refused("[[export]]\naccess = \"ro\"\n", "1:1", "missing field `path`");
+    refused("", "1:1", "no [[export]]");
+}
+
+#[test]
+fn exports_in_each_others_way_are_refused() {
+    let two = |first: &str, second: &str| {
+        format!("[[export]]\npath = \"/usr\"\n{first}\n[[export]]\npath = \"/etc\"\n{second}\n")
+    };
+    refused(&two("pseudo = \"/a\"", "pseudo = \"/a\""), "6:10", "two exports have the place /a");
+    refused(&two("pseudo = \"/a\"", "pseudo = \"/a/b\""), "6:10", "lie within one another");
+    refused(&two("pseudo = \"/\"", ""), "5:8", "lie within one another");
+    refused(&two("id = 5", "id = 5"), "6:6", "same `id` 5");
+    refused(
+        "[[export]]\npath = \"/usr\"\n[[export]]\npath = \"/usr/\"\npseudo = \"/b\"\n",
+        "4:8",
+        "exported twice",
+    );
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let found =
+        parsed("[server]\nport = 0\n[[export]]\npath = \"/no/such\"\nclients = [\"@x\"]\n").unwrap_err();
+    assert_eq!(found.0.len(), 3, "{found}");
+}
+
+#[test]
+fn the_example_says_the_defaults() {
+    // Every commented-out setting is put in force; the result is the defaults, but where the text says
+    // that it is an example.
+    let text: String = example()
+        .lines()
+        .filter(|line| !line.starts_with("# "))
+        .map(|line| line.strip_prefix('#').unwrap_or(line).replace("/srv/data", "/usr") + "\n")
+        .collect();
+    let mut settings = parsed(&text).unwrap();
+    assert_eq!(settings.server.domain.take().as_deref(), Some("example.org"));
+    assert_eq!(settings.server.shards.take(), Some(4));
+    assert_eq!(settings.server, ServerSettings::default());
+    assert_eq!(settings.log, LogSettings::default());
+    assert_eq!(settings.limits, Limits::default());
+    let plain = parsed("[[export]]\npath = \"/usr\"\npseudo = \"/data\"\nid = 7\n").unwrap();
+    assert_eq!(settings.exports, plain.exports);
+}
+
+#[test]
+fn the_document_lists_every_limit_with_its_default() {
+    let document = include_str!("../../../docs/CONFIGURATION.md");
+    for row in LIMIT_ROWS {
+        let line = format!(
+            "| `{}` | {} | {} to {} | {} | {} |",
+            row.name, row.default, row.range.0, row.range.1, row.bounds, row.at_bound
+        );
+        assert!(document.contains(&line), "docs/CONFIGURATION.md lacks the line\n{line}");
+    }
+    let listed = document.lines().filter(|line| line.starts_with("| `")).count();
+    assert!(listed >= LIMIT_ROWS.len());
+}

@@ -1,0 +1,260 @@
+//! `penstock serve`: puts the parts together, runs them, and takes them apart again.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use engine::{Engine, EngineConfig, ShardFailed};
+use nfs_ops::{HandleKey, Offloads, Shared};
+use sd_notify::NotifyState;
+use state::State;
+use transport_tcp::{BULK_MAX, Intake, Listener};
+use vfs_local::File;
+
+use crate::cli::ServeArguments;
+use crate::config::{self, ServerSettings, Settings};
+use crate::environment::{fill, nanoseconds_since};
+use crate::exports::{self, OpenExport};
+use crate::fatal::Fatal;
+use crate::hosts::Hosts;
+use crate::memory::Memory;
+use crate::reload::Reloader;
+use crate::signals::{self, Event};
+use crate::state_directory::{Identity, StateDirectory};
+use crate::store::RecordStore;
+use crate::{announce, bounds, logging, process, shard};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What the engine waits beyond `drain_seconds`, in which connections that were cut off end.
+const DRAIN_MARGIN: Duration = Duration::from_secs(2);
+
+/// What the exports are begun with and reloaded from.
+struct Served {
+    hosts: Hosts,
+    exports: Vec<OpenExport>,
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// Whatever keeps the server from starting or going on, with the remedy.
+pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> {
+    process::require_root()?;
+    let settings = config::for_serving(&arguments)?;
+    logging::start(&settings.log);
+    process::abort_on_panic();
+    let (events_sender, events) = channel();
+    signals::watch(events_sender.clone())?;
+
+    let probe =
+        engine::probe().map_err(|error| Fatal::new("the engine cannot run here", error.to_string()))?;
+    tracing::info!("{probe}");
+    let descriptors_max = process::prepare()?;
+    let engine_config = engine_config(&settings);
+    let shards = engine_config.shard_count();
+    process::warn_of_few_descriptors(&settings, shards, descriptors_max);
+
+    let directory = StateDirectory::open(&settings.server.state_directory)?;
+    let origin = Instant::now();
+    let shared = Arc::new(shared(&settings, &directory, origin)?);
+    let memory = Memory::of(
+        &settings.limits,
+        shards,
+        settings.exports.len(),
+        bounds::of_state(&settings.limits).memory_bytes_max(),
+    );
+    tracing::info!("memory: {memory}");
+
+    let listeners = listen(&settings.server)?;
+    let hosts = Hosts::resolve(&settings.exports, &Hosts::default());
+    let exports = exports::open(&settings.exports, &hosts, &[], &settings.limits, shards)?;
+    let served = Served { hosts, exports };
+    process::drop_rights()?;
+    let engine = start_engine(engine_config, &settings, &served, &shared, origin, listeners)?;
+
+    announce::print(&settings.exports, &host(&settings.server), settings.server.port);
+    announce::notify(&[NotifyState::Ready]);
+    let drain = Duration::from_secs(settings.server.drain_seconds.into()) + DRAIN_MARGIN;
+    let reload = start_reloader(arguments, settings, served, &engine, &shared, origin)?;
+    let ended = until_stopped(engine, &events, events_sender, &reload, &shared, drain);
+    tracing::info!("stopped");
+    Ok(ended?)
+}
+
+fn engine_config(settings: &Settings) -> EngineConfig {
+    EngineConfig {
+        shards: settings.server.shards,
+        region_bytes: (settings.limits.payload_memory_mib << 20) as usize,
+        helper_threads: settings.limits.helper_threads as usize,
+        ..EngineConfig::default()
+    }
+}
+
+/// What all shards share: state, with the records of the last life, and who the server is.
+fn shared(settings: &Settings, directory: &StateDirectory, origin: Instant) -> Result<Shared<File>, Fatal> {
+    let identity = directory.identity();
+    let records = directory.records_file();
+    let store = RecordStore::open(&records)?;
+    let state =
+        State::new(state_config(settings, identity), Arc::new(store), nanoseconds_since(origin, origin))
+            .map_err(|error| {
+                Fatal::new(error.to_string(), format!("restore {}, or move it away", records.display()))
+            })?;
+    tracing::info!(epoch = identity.epoch, owner = identity.owner, grace = state.is_in_grace(), "identity");
+    Ok(Shared {
+        state,
+        handle_key: HandleKey::new(identity.handle_key),
+        settings: nfs_ops::Settings {
+            owner: identity.owner.clone().into_bytes(),
+            scope: identity.scope.clone().into_bytes(),
+            lease_seconds: settings.server.lease_seconds,
+            payload_bytes_max: BULK_MAX as u32,
+            domain: settings.server.domain.clone(),
+        },
+        offloads: Offloads::default(),
+    })
+}
+
+fn state_config(settings: &Settings, identity: &Identity) -> state::Config {
+    let mut key = [0; 16];
+    fill(&mut key);
+    let key = u128::from_ne_bytes(key);
+    state::Config {
+        lease_ns: u64::from(settings.server.lease_seconds) * SECOND_NS,
+        grace_ns: u64::from(settings.server.grace_seconds) * SECOND_NS,
+        courtesy_ns: u64::from(settings.server.courtesy_seconds) * SECOND_NS,
+        limits: bounds::of_state(&settings.limits),
+        ..state::Config::new(identity.epoch, [key as u64, (key >> 64) as u64])
+    }
+}
+
+fn listen(settings: &ServerSettings) -> Result<Vec<Listener>, Fatal> {
+    let port = settings.port;
+    if settings.addresses.is_empty() {
+        return Ok(vec![Listener::bind_all(port).map_err(|error| no_listener(None, port, &error))?]);
+    }
+    let bind = |address: &IpAddr| {
+        Listener::bind(SocketAddr::new(*address, port))
+            .map_err(|error| no_listener(Some(*address), port, &error))
+    };
+    settings.addresses.iter().map(bind).collect()
+}
+
+fn no_listener(address: Option<IpAddr>, port: u16, error: &std::io::Error) -> Fatal {
+    let place = address.map_or_else(|| format!("port {port}"), |address| format!("{address} port {port}"));
+    let remedy = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another server has it (the kernel's: systemctl stop nfs-server); stop that, or choose another with --port \
+             or `port` in [server]"
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: correct --address or `addresses` in [server]"
+        }
+        _ => "choose another with --port, --address or in [server]",
+    };
+    Fatal::new(format!("cannot listen on {place}: {error}"), remedy)
+}
+
+fn start_engine(
+    config: EngineConfig,
+    settings: &Settings,
+    served: &Served,
+    shared: &Arc<Shared<File>>,
+    origin: Instant,
+    listeners: Vec<Listener>,
+) -> Result<Engine, Fatal> {
+    let shards = config.shard_count();
+    let (started, starts) = channel();
+    let plan = Arc::new(shard::Plan {
+        shared: Arc::clone(shared),
+        exports: Mutex::new(served.exports.clone()),
+        origin,
+        names: Mutex::new(None),
+        transport: bounds::of_transport(&settings.limits),
+        intake: Intake::new(shards),
+        listeners: Mutex::new(listeners),
+        drain: Duration::from_secs(settings.server.drain_seconds.into()),
+        started: Mutex::new(started),
+    });
+    let main_plan = Arc::clone(&plan);
+    let engine = Engine::start(config, move |shard| shard::run(shard, Arc::clone(&main_plan)))
+        .map_err(|error| Fatal::new("the engine cannot start", error.to_string()))?;
+    for _ in 0..shards {
+        starts.recv().unwrap_or_else(|_| Err(Fatal::new("a shard ended while it started", "see the log")))?;
+    }
+    // From here on only the reloader and the shards' own tables hold exports: one that goes is let go of.
+    plan.forget_exports();
+    tracing::info!(shards, "all shards run");
+    Ok(engine)
+}
+
+fn start_reloader(
+    arguments: ServeArguments,
+    settings: Settings,
+    served: Served,
+    engine: &Engine,
+    shared: &Arc<Shared<File>>,
+    origin: Instant,
+) -> Result<Sender<()>, Fatal> {
+    let (reload, requests) = channel();
+    let reloader = Reloader {
+        arguments,
+        settings,
+        hosts: served.hosts,
+        exports: served.exports,
+        remote: engine.remote().clone(),
+        shared: Arc::clone(shared),
+        origin,
+    };
+    std::thread::Builder::new()
+        .name("exports".into())
+        .spawn(move || reloader.run(&requests))
+        .map_err(|error| Fatal::new(format!("no thread for reloads: {error}"), "raise the limit on tasks"))?;
+    Ok(reload)
+}
+
+/// Hands reloads on until a signal says stop or a shard fails; returns when all shards have ended.
+fn until_stopped(
+    engine: Engine,
+    events: &Receiver<Event>,
+    events_sender: Sender<Event>,
+    reload: &Sender<()>,
+    shared: &Arc<Shared<File>>,
+    drain: Duration,
+) -> Result<(), Fatal> {
+    let remote = engine.remote().clone();
+    let joined = std::thread::spawn(move || {
+        let ended = engine.join();
+        // The main thread may be past listening.
+        let _ = events_sender.send(Event::Ended);
+        ended
+    });
+    for event in events {
+        match event {
+            Event::Reload => {
+                if reload.send(()).is_err() {
+                    tracing::error!("the thread for reloads has ended");
+                }
+            }
+            Event::Stop => {
+                tracing::info!("stopping: calls in progress are finished first");
+                announce::notify(&[NotifyState::Stopping]);
+                shared.state.close();
+                remote.shut_down(drain);
+            }
+            Event::Ended => break,
+        }
+    }
+    let failed = |error: ShardFailed| Fatal::new(error.to_string(), "see the log; start the server again");
+    joined.join().map_err(|_| ShardFailed::Panicked).and_then(|ended| ended).map_err(failed)
+}
+
+/// What clients call this machine, as far as it knows.
+fn host(settings: &ServerSettings) -> String {
+    match settings.addresses.first() {
+        Some(address) if !address.is_unspecified() => address.to_string(),
+        _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+    }
+}

@@ -1,0 +1,268 @@
+//! Client records on stable storage: redb, on a thread of its own.
+//!
+//! Operations that are queued while a transaction is being committed go together into the next one, so a
+//! thousand clients that come back after a restart cost a few syncs and not a thousand.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use state::{ClientRecord, Completion, Store, StoreError, StoreOperation, StoreResult};
+use wire::nfs4::Verifier;
+
+use crate::fatal::Fatal;
+
+/// Records by the client's own name.
+const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("clients");
+
+/// The form of a record.
+const RECORD_VERSION: u8 = 1;
+
+/// Operations that may wait for the thread: several for each client there can be. Beyond, an operation fails
+/// and its client tries again.
+const QUEUE_MAX: usize = 16 * 1024;
+
+/// Operations in one transaction, so that the first does not wait long for the last.
+const BATCH_MAX: usize = 1024;
+
+/// Memory for redb's cache; records are few and small.
+const CACHE_BYTES: usize = 1 << 20;
+
+type Queued = (StoreOperation, Completion);
+
+/// The records. Dropping it waits for what was submitted.
+pub struct RecordStore {
+    queue: Option<SyncSender<Queued>>,
+    loaded: Mutex<Option<Vec<ClientRecord>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RecordStore {
+    /// Opens the file, or makes it, and reads all records.
+    ///
+    /// # Errors
+    /// When the file is damaged or cannot be written.
+    pub fn open(file: &Path) -> Result<Self, Fatal> {
+        let damaged = |error: String| {
+            Fatal::new(
+                format!("the client records in {} cannot be used: {error}", file.display()),
+                "free some space or restore the file; or move it away, then clients lose what they had locked",
+            )
+        };
+        let database = redb::Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .create(file)
+            .map_err(|error| damaged(error.to_string()))?;
+        let loaded = load(&database).map_err(|error| damaged(error.0))?;
+        let (queue, operations) = sync_channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("records".into())
+            .spawn(move || run(&database, &operations))
+            .map_err(|error| {
+                Fatal::new(format!("no thread for client records: {error}"), "raise the limit on tasks")
+            })?;
+        Ok(Self { queue: Some(queue), loaded: Mutex::new(Some(loaded)), thread: Some(thread) })
+    }
+}
+
+impl Store for RecordStore {
+    fn load(&self) -> Result<Vec<ClientRecord>, StoreError> {
+        let loaded = self.loaded.lock().map_err(|_| StoreError("a reader panicked".into()))?.take();
+        loaded.ok_or_else(|| StoreError("the records are read once".into()))
+    }
+
+    fn submit(&self, operation: StoreOperation, done: Completion) {
+        let queue = self.queue.as_ref().expect("the queue is there until the store is dropped");
+        match queue.try_send((operation, done)) {
+            Ok(()) => {}
+            Err(TrySendError::Full((_, done))) => done(Err(StoreError("too many changes wait".into()))),
+            Err(TrySendError::Disconnected((_, done))) => {
+                done(Err(StoreError("the thread has ended".into())))
+            }
+        }
+    }
+}
+
+impl Drop for RecordStore {
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported there.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(database: &Database, operations: &Receiver<Queued>) {
+    while let Ok(first) = operations.recv() {
+        let batch: Vec<Queued> =
+            std::iter::once(first).chain(operations.try_iter().take(BATCH_MAX - 1)).collect();
+        let outcome = commit(database, batch.iter().map(|(operation, _)| operation));
+        if let Err(error) = &outcome {
+            tracing::error!(operations = batch.len(), "{error}");
+        }
+        for (_, done) in batch {
+            done(outcome.clone());
+        }
+    }
+}
+
+/// All of `operations` in one transaction, on stable storage when it returns.
+fn commit<'a>(database: &Database, operations: impl Iterator<Item = &'a StoreOperation>) -> StoreResult {
+    let transaction = database.begin_write().map_err(failed)?;
+    {
+        let mut table = transaction.open_table(RECORDS).map_err(failed)?;
+        for operation in operations {
+            apply(&mut table, operation)?;
+        }
+    }
+    transaction.commit().map_err(failed)
+}
+
+fn apply(table: &mut Table<'_, &[u8], &[u8]>, operation: &StoreOperation) -> StoreResult {
+    match operation {
+        StoreOperation::Put(record) => {
+            table.insert(&record.owner[..], &encode(record)[..]).map_err(failed)?;
+        }
+        StoreOperation::Remove { owner } => {
+            table.remove(&owner[..]).map_err(failed)?;
+        }
+        StoreOperation::RemoveBefore { epoch } => {
+            let stays = |owner: &[u8], value: &[u8]| {
+                decode(owner, value).is_some_and(|record| record.epoch >= *epoch)
+            };
+            table.retain(|owner, value| stays(owner, value)).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn load(database: &Database) -> Result<Vec<ClientRecord>, StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let table = match transaction.open_table(RECORDS) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table.map_err(failed)?,
+    };
+    let mut records = Vec::new();
+    for entry in table.iter().map_err(failed)? {
+        let (owner, value) = entry.map_err(failed)?;
+        let record = decode(owner.value(), value.value())
+            .ok_or_else(|| StoreError("a record has a form that this release does not know".into()))?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError(error.to_string())
+}
+
+/// Version, reclaimable, epoch, verifier, principal.
+fn encode(record: &ClientRecord) -> Vec<u8> {
+    let mut bytes = vec![RECORD_VERSION, u8::from(record.reclaimable)];
+    bytes.extend(record.epoch.to_be_bytes());
+    bytes.extend(record.verifier.0);
+    bytes.extend(&record.principal);
+    bytes
+}
+
+fn decode(owner: &[u8], value: &[u8]) -> Option<ClientRecord> {
+    let (&version, rest) = value.split_first()?;
+    let (&reclaimable, rest) = rest.split_first()?;
+    let (epoch, rest) = rest.split_first_chunk()?;
+    let (verifier, principal) = rest.split_first_chunk()?;
+    (version == RECORD_VERSION && reclaimable <= 1).then(|| ClientRecord {
+        owner: owner.to_vec(),
+        verifier: Verifier(*verifier),
+        principal: principal.to_vec(),
+        epoch: u32::from_be_bytes(*epoch),
+        reclaimable: reclaimable == 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::testing::Scratch;
+
+    fn record(number: u32, epoch: u32) -> ClientRecord {
+        ClientRecord {
+            owner: number.to_be_bytes().to_vec(),
+            verifier: Verifier([7; 8]),
+            principal: b"sys:0".to_vec(),
+            epoch,
+            reclaimable: number % 2 == 0,
+        }
+    }
+
+    /// Submits all of it and waits until all of it is acknowledged.
+    fn submit(store: &RecordStore, operations: impl IntoIterator<Item = StoreOperation>) {
+        let (acknowledge, acknowledged) = channel();
+        for operation in operations {
+            let acknowledge = acknowledge.clone();
+            store.submit(operation, Box::new(move |outcome| acknowledge.send(outcome).unwrap()));
+        }
+        drop(acknowledge);
+        acknowledged.iter().for_each(|outcome| outcome.unwrap());
+    }
+
+    /// What a server that starts now would find: the file as it is on disk at this moment, the store still open.
+    fn after_a_crash(scratch: &Scratch, file: &Path) -> Vec<ClientRecord> {
+        let copy: PathBuf = scratch.path().join("copy.redb");
+        std::fs::copy(file, &copy).unwrap();
+        RecordStore::open(&copy).unwrap().load().unwrap()
+    }
+
+    #[test]
+    fn what_was_acknowledged_survives_a_crash() {
+        let scratch = Scratch::new();
+        let file = scratch.path().join("state.redb");
+        let store = RecordStore::open(&file).unwrap();
+        assert_eq!(store.load().unwrap(), []);
+        submit(&store, (0..100).map(|number| StoreOperation::Put(record(number, 1))));
+        assert_eq!(
+            after_a_crash(&scratch, &file),
+            (0..100).map(|number| record(number, 1)).collect::<Vec<_>>()
+        );
+        submit(
+            &store,
+            [StoreOperation::Put(record(3, 2)), StoreOperation::Remove { owner: record(4, 1).owner }],
+        );
+        let found = after_a_crash(&scratch, &file);
+        assert_eq!((found.len(), found[3].epoch), (99, 2));
+        submit(&store, [StoreOperation::RemoveBefore { epoch: 2 }]);
+        assert_eq!(after_a_crash(&scratch, &file), [record(3, 2)]);
+    }
+
+    #[test]
+    fn order_is_kept_within_a_batch() {
+        let scratch = Scratch::new();
+        let file = scratch.path().join("state.redb");
+        let store = RecordStore::open(&file).unwrap();
+        let one = record(1, 1);
+        submit(
+            &store,
+            [
+                StoreOperation::Put(one.clone()),
+                StoreOperation::Remove { owner: one.owner.clone() },
+                StoreOperation::Put(ClientRecord { epoch: 5, ..one.clone() }),
+            ],
+        );
+        drop(store);
+        assert_eq!(RecordStore::open(&file).unwrap().load().unwrap(), [ClientRecord { epoch: 5, ..one }]);
+    }
+
+    #[test]
+    fn damage_is_refused_with_a_remedy() {
+        let scratch = Scratch::new();
+        let file = scratch.path().join("state.redb");
+        std::fs::write(&file, b"not a database, and long enough to be looked at as one").unwrap();
+        let message = RecordStore::open(&file).err().unwrap().to_string();
+        assert!(message.contains("cannot be used") && message.contains("move it away"), "{message}");
+    }
+}

@@ -1,0 +1,220 @@
+//! What the program says when it is told something wrong, and when it is told to begin and to end.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A directory of a test's own, removed with it. Under the target directory, whose file system has file handles more often
+/// than the one for temporary files.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path).expect("a new directory");
+        Self(path)
+    }
+
+    fn directory(&self, name: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(&path).expect("a new directory");
+        path
+    }
+
+    fn config(&self, text: &str) -> PathBuf {
+        let path = self.0.join("penstock.toml");
+        std::fs::write(&path, text).expect("a written file");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn penstock() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_penstock"))
+}
+
+fn run(command: &mut Command) -> (bool, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the program runs");
+    (status.success(), String::from_utf8_lossy(&stdout).into(), String::from_utf8_lossy(&stderr).into())
+}
+
+/// Asserts that the program refuses, and says all of `words`.
+fn refused(command: &mut Command, words: &[&str]) {
+    let (good, _, message) = run(command);
+    assert!(!good, "{message}");
+    for word in words.iter().chain(&["remedy: "]) {
+        assert!(message.contains(word), "{word:?} is not in\n{message}");
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+#[test]
+fn a_good_configuration_is_described() {
+    let scratch = Scratch::new("good");
+    let directory = scratch.directory("data");
+    let config =
+        scratch.config(&format!("[[export]]\npath = {directory:?}\npseudo = \"/a\"\naccess = \"ro\"\n"));
+    let (good, said, _) = run(penstock().arg("check").arg(&config));
+    assert!(good && said.contains(" as /a (id ") && said.contains("ro, squash root"), "{said}");
+    let (good, said, _) = run(penstock().args(["check", "--json"]).arg(&config));
+    let report: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+    assert!(good && report["valid"] == true && report["exports"][0]["pseudo"] == "/a", "{said}");
+}
+
+#[test]
+fn a_bad_configuration_is_refused_with_its_place() {
+    let scratch = Scratch::new("bad");
+    let config = scratch.config("[server]\nport = 2049\nleese_seconds = 4\n");
+    let place = format!("{}:3:1: unknown field `leese_seconds`", config.display());
+    refused(penstock().arg("check").arg(&config), &[&place, "config-example"]);
+    let config = scratch.config("[[export]]\npath = \"/no/such/place\"\n");
+    refused(penstock().arg("check").arg(&config), &[":2:8: ", "/no/such/place does not exist", "mkdir"]);
+    let (good, said, _) = run(penstock().args(["check", "--json"]).arg(&config));
+    let report: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+    assert!(!good && report["problems"][0]["line"] == 2, "{said}");
+    refused(
+        penstock().args(["check", "/no/such/file"]),
+        &["/no/such/file: the configuration cannot be read"],
+    );
+}
+
+#[test]
+fn the_example_is_a_configuration() {
+    let scratch = Scratch::new("example");
+    let directory = scratch.directory("data");
+    let (_, example, _) = run(penstock().arg("config-example"));
+    let config = scratch.config(&example.replace("/srv/data", directory.to_str().expect("a plain name")));
+    let (good, said, problems) = run(penstock().arg("check").arg(&config));
+    assert!(good, "{said}{problems}");
+}
+
+#[test]
+fn without_root_it_refuses_and_says_why() {
+    use std::os::unix::process::CommandExt;
+    let mut command = penstock();
+    if is_root() {
+        // The binary must be reachable for nobody; where it is not, there is nothing to see.
+        let copy = std::env::temp_dir().join(format!("penstock-nobody-{}", std::process::id()));
+        std::fs::copy(env!("CARGO_BIN_EXE_penstock"), &copy).expect("a copy");
+        command = Command::new(&copy);
+        command.uid(65534).gid(65534).current_dir("/");
+        refused(command.args(["serve", "/"]), &["needs root", "identities"]);
+        std::fs::remove_file(copy).expect("the copy goes");
+    } else {
+        refused(command.args(["serve", "/"]), &["needs root", "identities"]);
+    }
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_named() {
+    if !is_root() {
+        eprintln!("not root: `penstock serve` refuses before it comes this far");
+        return;
+    }
+    let scratch = Scratch::new("start");
+    let data = scratch.directory("data");
+    let serve = |arguments: &[&str]| {
+        let mut command = penstock();
+        command
+            .arg("serve")
+            .args(arguments)
+            .arg("--state-dir")
+            .arg(scratch.0.join("state"))
+            .args(["--shards", "1"]);
+        command
+    };
+    refused(&mut serve(&["/no/such/place"]), &["/no/such/place does not exist"]);
+    refused(
+        &mut serve(&["--log-level", "a=b=c"]).current_dir(data.parent().expect("it has one")),
+        &["/export does not exist"],
+    );
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let path = data.to_str().expect("a plain name");
+    refused(&mut serve(&[path, "--address", "127.0.0.1", "--port", &port]), &[&port, "in use", "--port"]);
+    refused(
+        &mut serve(&[path, "--address", "192.0.2.1", "--port", &port]),
+        &["192.0.2.1", "no such address"],
+    );
+    refused(&mut serve(&[path, "--log-level", "a=b=c"]), &["--log-level a=b=c"]);
+    let mut loose = penstock();
+    std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("its owner may");
+    refused(loose.args(["serve", path, "--state-dir", path]), &["open to other users", "chmod 0700"]);
+}
+
+/// A running server, killed with the test.
+struct Server {
+    child: Child,
+    port: u16,
+    said: Vec<String>,
+}
+
+impl Server {
+    /// Starts the server and waits until it has printed a mount command.
+    fn start(scratch: &Scratch, arguments: &[&str]) -> Self {
+        let port = free_port();
+        let mut command = penstock();
+        command.arg("serve").args(arguments).args(["--address", "127.0.0.1", "--port", &port.to_string()]);
+        command.arg("--state-dir").arg(scratch.0.join("state")).args(["--shards", "2"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut said = Vec::new();
+        while !said.last().is_some_and(|line: &String| line.contains("mount -t nfs4")) {
+            said.push(lines.next().expect("it says how to mount").expect("text"));
+        }
+        Self { child, port, said }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let child = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(child, signal).expect("it runs");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_serves_says_how_to_mount_keeps_others_out_and_stops() {
+    if !is_root() {
+        eprintln!("not root: nothing can be served");
+        return;
+    }
+    let scratch = Scratch::new("serve");
+    let data = scratch.directory("data");
+    let path = data.to_str().expect("a plain name");
+    let mut server = Server::start(&scratch, &[path]);
+    let command = format!("mount -t nfs4 -o vers=4.2,port={} 127.0.0.1:/ /mnt", server.port);
+    assert!(server.said.iter().any(|line| line.contains(&command)), "{:?}", server.said);
+    TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect("it listens");
+
+    let holder = format!("process {}", server.child.id());
+    let mut second = penstock();
+    second.args(["serve", path, "--state-dir"]).arg(scratch.0.join("state"));
+    refused(&mut second, &["in use by another penstock", &holder]);
+
+    server.signal(rustix::process::Signal::HUP);
+    server.signal(rustix::process::Signal::TERM);
+    let status = server.child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+}
