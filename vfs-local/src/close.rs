@@ -2,7 +2,7 @@
 //!
 //! The last close of a file may write (delayed allocation) or free its storage (its last name is gone), and then
 //! waits for a frozen or hung file system. Files are let go of wherever their last holder is, so such closes are
-//! handed to the export's helper threads. What must show a close's effect waits for them, up to a bound.
+//! handed to the export's helper threads. Counting space waits for them, up to a bound.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -62,6 +62,7 @@ pub struct Closer {
 struct Pending {
     _fd: Arc<OwnedFd>,
     _object: Arc<Object>,
+    _kept: Option<Arc<Object>>,
     _count: Count,
 }
 
@@ -79,14 +80,21 @@ impl Closer {
         Self { helpers, cap, storage }
     }
 
+    /// Notes that a file was opened on `object`.
+    pub fn opened(&self, object: &Arc<Object>) {
+        self.storage.open_files().add(object);
+    }
+
     /// Closes a file that was open for `access`, at once where that cannot sleep.
     pub fn close(&self, fd: Arc<OwnedFd>, object: Arc<Object>, access: OpenAccess) {
+        let kept = self.storage.open_files().remove(object.handle());
         let named = attribute::raw(&*fd).is_ok_and(|seen| seen.stx_nlink > 0);
         if named && !access.writes() {
             return;
         }
         self.storage.closes().start();
-        let pending = Pending { _fd: fd, _object: object, _count: Count(Arc::clone(&self.storage)) };
+        let pending =
+            Pending { _fd: fd, _object: object, _kept: kept, _count: Count(Arc::clone(&self.storage)) };
         // Where too many jobs wait already, the file is closed here: descriptors must not pile up.
         drop(self.helpers.run(&self.cap, move || drop(pending)));
     }

@@ -41,6 +41,7 @@ mod names;
 mod object;
 mod open;
 mod open_create;
+mod open_files;
 mod options;
 mod personality;
 mod probe;

@@ -32,6 +32,9 @@ impl Local {
         if handle == storage.root().handle() {
             return Ok(Node(Arc::clone(storage.root())));
         }
+        if let Some(object) = storage.open_files().get(handle) {
+            return Ok(Node(object));
+        }
         let epoch = storage.caches().epoch();
         let handle = *handle;
         let object = self.on_helper(move |storage| storage.object_by_handle(&handle)).await?;

@@ -25,6 +25,7 @@ pub struct OpenFile {
 impl OpenFile {
     /// The file `fd` is open on, which is `object`, for `access`.
     pub fn new(fd: OwnedFd, object: Arc<Object>, access: OpenAccess, closer: Closer) -> Self {
+        closer.opened(&object);
         Self { fd: Some(Arc::new(fd)), object: Some(object), access, closer }
     }
 

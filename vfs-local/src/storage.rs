@@ -12,6 +12,7 @@ use crate::cache::{Caches, Epoch};
 use crate::close::Closes;
 use crate::mounts::{Mount, Mounts};
 use crate::object::{self, Object};
+use crate::open_files::OpenFiles;
 use crate::options::{OpenError, Options};
 use crate::sys::errno::error;
 use crate::sys::handle;
@@ -32,6 +33,7 @@ pub struct LocalStorage {
     caches: Arc<Caches>,
     capabilities: Capabilities,
     closes: Closes,
+    open_files: OpenFiles,
 }
 
 impl LocalStorage {
@@ -72,6 +74,7 @@ impl LocalStorage {
             caches,
             capabilities,
             closes: Closes::default(),
+            open_files: OpenFiles::default(),
         }))
     }
 
@@ -117,6 +120,10 @@ impl LocalStorage {
         &self.closes
     }
 
+    pub(crate) fn open_files(&self) -> &OpenFiles {
+        &self.open_files
+    }
+
     /// How names are resolved: within the directory, following nothing.
     pub(crate) fn resolution(&self) -> ResolveFlags {
         let flags = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
@@ -141,17 +148,6 @@ impl LocalStorage {
 
     /// The object of this name. May sleep. The thread must be the superuser.
     pub(crate) fn object_by_handle(&self, name: &NodeHandle) -> Result<Object> {
-        let object = self.open_by_handle(name)?;
-        if object.named() {
-            return Ok(object);
-        }
-        // Somebody has it open, or is just closing it.
-        drop(object);
-        self.closes.wait();
-        self.open_by_handle(name)
-    }
-
-    fn open_by_handle(&self, name: &NodeHandle) -> Result<Object> {
         let (number, kernel) = object::decode(name)?;
         let mount = self.mounts.find_number(number)?;
         let fd = handle::open(mount.root(), &kernel).map_err(|errno| match errno {
@@ -159,7 +155,10 @@ impl LocalStorage {
             Errno::INVAL | Errno::NOENT => vfs::Error::Stale,
             other => error(other),
         })?;
-        self.object(fd)
+        let object = self.object(fd)?;
+        // Without a name it is there only because somebody has it open. That is not one of our files, which are
+        // found before; or it is just being closed.
+        if object.named() { Ok(object) } else { Err(vfs::Error::Stale) }
     }
 
     /// Caches `object` for `core`.

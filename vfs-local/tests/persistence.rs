@@ -15,7 +15,11 @@ fn handles_and_fsids_survive_a_restart() {
     let before = storage(&mounted.path);
     let handle = with(before.clone(), |local, _| async move {
         let opened = make(&local, &local.root(), &root(), "file").await.expect("a file");
-        local.handle(&opened.node)
+        let handle = local.handle(&opened.node);
+        drop(opened);
+        // Closes happen before space is counted.
+        local.space(&local.root(), &root()).await.expect("space");
+        handle
     });
     let after = storage(&mounted.path);
     assert_eq!(before.capabilities().fsid, after.capabilities().fsid);
