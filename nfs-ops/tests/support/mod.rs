@@ -1,0 +1,15 @@
+//! A small deterministic world around the operations, and clients that read like the compounds they send.
+
+mod client;
+mod env;
+mod executor;
+mod operations;
+mod reply;
+mod world;
+
+pub use client::{Client, Connection, received};
+pub use env::{Callback, Manner, TestEnv, next_random};
+pub use executor::Running;
+pub use operations::*;
+pub use reply::{Listing, Reply, Segment};
+pub use world::{EXPORT, World, export_settings};
