@@ -1,5 +1,7 @@
 //! How to mount what is served, said at start, and what the service manager is told.
 
+use std::io::Write;
+
 use sd_notify::NotifyState;
 
 use crate::config::{ClientPattern, ExportPlan, NFS_PORT};
@@ -17,19 +19,21 @@ pub fn mount_commands(exports: &[ExportPlan], host: &str, port: u16) -> Vec<Stri
 
 /// Prints what is served and how to mount it.
 pub fn print(exports: &[ExportPlan], host: &str, port: u16) {
-    println!("penstock serves on port {port}:");
+    let mut text = format!("penstock serves on port {port}:\n");
     for (export, command) in exports.iter().zip(mount_commands(exports, host, port)) {
         let clients: Vec<_> = export.clients.iter().map(ClientPattern::to_string).collect();
         let readers: Vec<_> =
             export.read_only_clients.iter().map(|client| format!("{client} (ro)")).collect();
-        println!(
-            "  {} as {}, {}, to {}\n    {command}",
+        text += &format!(
+            "  {} as {}, {}, to {}\n    {command}\n",
             export.path.display(),
             export.pseudo_path(),
             if export.read_only { "read-only" } else { "read-write" },
             [clients, readers].concat().join(" "),
         );
     }
+    // Nobody may be reading; that is no reason not to serve.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Tells the service manager, if there is one.

@@ -30,11 +30,14 @@ enum Question {
     Group(String),
 }
 
+/// When it was asked, and what the system said.
+type Answer = (Instant, Option<Vec<u32>>);
+
 /// The name service. All shards share one.
 pub struct Names {
     helpers: Helpers,
     cap: Cap,
-    answers: Mutex<HashMap<Question, (Instant, Option<Vec<u32>>)>>,
+    answers: Mutex<HashMap<Question, Answer>>,
 }
 
 impl Names {

@@ -33,9 +33,23 @@ pub fn prepare() -> Result<u64, Fatal> {
     if let Err(errno) = setrlimit(Resource::Fsize, unlimited) {
         tracing::debug!("the limit on file sizes stays: {errno}");
     }
+    raise_descriptor_ceiling();
     engine::raise_file_limit().map_err(|error| {
         Fatal::new(format!("the limit on open files cannot be raised: {error}"), "run as root")
     })
+}
+
+/// Raises the hard limit on descriptors to what the kernel allows at all, as far as this process may. In a container it may
+/// not, and what it was given must do.
+fn raise_descriptor_ceiling() {
+    let ceiling =
+        std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
+    if let Some(ceiling) = ceiling {
+        let limit = Rlimit { current: Some(ceiling), maximum: Some(ceiling) };
+        if let Err(errno) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!("the hard limit on open files stays: {errno}");
+        }
+    }
 }
 
 /// Says so when the bounds allow more descriptors than the process may have. Clients then get NFS4ERR_DELAY early.

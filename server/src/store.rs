@@ -196,7 +196,7 @@ mod tests {
             verifier: Verifier([7; 8]),
             principal: b"sys:0".to_vec(),
             epoch,
-            reclaimable: number % 2 == 0,
+            reclaimable: number.is_multiple_of(2),
         }
     }
 

@@ -1,44 +1,11 @@
 //! What the program says when it is told something wrong, and when it is told to begin and to end.
 
-use std::io::{BufRead, BufReader};
+mod support;
+
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
-/// A directory of a test's own, removed with it. Under the target directory, whose file system has file handles more often
-/// than the one for temporary files.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        std::fs::DirBuilder::new().mode(0o700).create(&path).expect("a new directory");
-        Self(path)
-    }
-
-    fn directory(&self, name: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(&path).expect("a new directory");
-        path
-    }
-
-    fn config(&self, text: &str) -> PathBuf {
-        let path = self.0.join("penstock.toml");
-        std::fs::write(&path, text).expect("a written file");
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn penstock() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_penstock"))
-}
+use support::{Scratch, Server, is_root, penstock};
 
 fn run(command: &mut Command) -> (bool, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program runs");
@@ -52,15 +19,6 @@ fn refused(command: &mut Command, words: &[&str]) {
     for word in words.iter().chain(&["remedy: "]) {
         assert!(message.contains(word), "{word:?} is not in\n{message}");
     }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
 }
 
 #[test]
@@ -140,7 +98,7 @@ fn what_keeps_it_from_starting_is_named() {
     };
     refused(&mut serve(&["/no/such/place"]), &["/no/such/place does not exist"]);
     refused(
-        &mut serve(&["--log-level", "a=b=c"]).current_dir(data.parent().expect("it has one")),
+        serve(&["--log-level", "a=b=c"]).current_dir(data.parent().expect("it has one")),
         &["/export does not exist"],
     );
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -158,42 +116,6 @@ fn what_keeps_it_from_starting_is_named() {
     refused(loose.args(["serve", path, "--state-dir", path]), &["open to other users", "chmod 0700"]);
 }
 
-/// A running server, killed with the test.
-struct Server {
-    child: Child,
-    port: u16,
-    said: Vec<String>,
-}
-
-impl Server {
-    /// Starts the server and waits until it has printed a mount command.
-    fn start(scratch: &Scratch, arguments: &[&str]) -> Self {
-        let port = free_port();
-        let mut command = penstock();
-        command.arg("serve").args(arguments).args(["--address", "127.0.0.1", "--port", &port.to_string()]);
-        command.arg("--state-dir").arg(scratch.0.join("state")).args(["--shards", "2"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let mut said = Vec::new();
-        while !said.last().is_some_and(|line: &String| line.contains("mount -t nfs4")) {
-            said.push(lines.next().expect("it says how to mount").expect("text"));
-        }
-        Self { child, port, said }
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let child = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(child, signal).expect("it runs");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn it_serves_says_how_to_mount_keeps_others_out_and_stops() {
     if !is_root() {
@@ -203,7 +125,7 @@ fn it_serves_says_how_to_mount_keeps_others_out_and_stops() {
     let scratch = Scratch::new("serve");
     let data = scratch.directory("data");
     let path = data.to_str().expect("a plain name");
-    let mut server = Server::start(&scratch, &[path]);
+    let mut server = Server::start(&scratch, [path]);
     let command = format!("mount -t nfs4 -o vers=4.2,port={} 127.0.0.1:/ /mnt", server.port);
     assert!(server.said.iter().any(|line| line.contains(&command)), "{:?}", server.said);
     TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect("it listens");
