@@ -159,7 +159,7 @@ fn message(
     })?;
     encoder.put(&CallbackCompoundArgs {
         tag: Opaque(&[]),
-        minor_version: 1,
+        minor_version: claim.session().minor_version(),
         callback_ident: 0,
         operations: 2,
     })?;

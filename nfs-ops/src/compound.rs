@@ -5,7 +5,7 @@ use std::rc::Rc;
 use buf::Chain;
 use rpc::{Call, Payload, Peer};
 use vfs::Vfs;
-use wire::nfs4::{CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
+use wire::nfs4::{Bitmap, CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
 use wire::xdr::{self, Decoder, Encoder};
 
 use crate::env::{Backchannel, Env};
@@ -18,6 +18,10 @@ use crate::operation;
 use crate::sequence::{self, InSession};
 use crate::server::Server;
 use crate::table::{self, Effect, Needs, Position, Row};
+
+/// Room kept behind every operation but the last, so that the next one can always say how it failed: its head, and
+/// the bitmap that comes with every SETATTR.
+pub const ERROR_BYTES: usize = ResultHead::LEN + xdr::UNIT;
 
 /// The state of one compound between its operations.
 pub struct Compound<V: Vfs, E> {
@@ -33,6 +37,10 @@ pub struct Compound<V: Vfs, E> {
     pub minor: u32,
     /// How many operations the compound has.
     pub operations: u32,
+    /// Whether the operation that runs is the last.
+    pub is_last: bool,
+    /// The most bytes the reply may have.
+    pub reply_bytes_max: usize,
     /// Bytes of the whole call message.
     pub call_bytes: usize,
     /// What the current file handle stands for.
@@ -74,6 +82,8 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         caller,
         minor: header.minor_version,
         operations: header.operations,
+        is_last: false,
+        reply_bytes_max: reply.limit(),
         call_bytes,
         current: None,
         saved: None,
@@ -106,9 +116,6 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
             let Ok(operation) = Operation::decode_or_illegal(decoder) else {
                 return self.end_without_operation(index, reply);
             };
-            if reply.room() < ResultHead::LEN {
-                return (self.too_big(), index);
-            }
             let status = self.run_operation(operation, index, decoder, reply).await;
             if status != Status::Ok || self.is_replay() {
                 return (status, index + 1);
@@ -119,8 +126,10 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
 
     /// The compound promises more operations than it has: the missing one cannot be named.
     fn end_without_operation(&self, index: u32, reply: &mut Encoder) -> (Status, u32) {
-        let written = ResultHead::encode(reply, Operation::Illegal.number(), Status::Badxdr);
-        (Status::Badxdr, if written.is_ok() { index + 1 } else { index })
+        reply.set_limit(self.reply_bytes_max);
+        ResultHead::encode(reply, Operation::Illegal.number(), Status::Badxdr)
+            .expect("the operation before has left room for an error");
+        (Status::Badxdr, index + 1)
     }
 
     /// Runs one operation and writes its number, status and body.
@@ -131,10 +140,11 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
         decoder: &mut Decoder<'_>,
         reply: &mut Encoder,
     ) -> Status {
-        let room = reply.room();
-        let start =
-            ResultHead::encode(reply, operation.number(), Status::Ok).expect("there is room for the head");
-        let outcome = match self.check(operation, index, room) {
+        self.is_last = index + 1 == self.operations;
+        reply.set_limit(self.reply_bytes_max);
+        let start = ResultHead::encode(reply, operation.number(), Status::Ok)
+            .expect("the operation before has left room for an error");
+        let outcome = match self.check(operation, index, reply) {
             Ok(row) => self.run_admitted(row, decoder, reply).await,
             Err(status) => Err(Failure::Status(status)),
         };
@@ -143,6 +153,11 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
             Err(Failure::WithBody(status)) => status,
             Err(Failure::Status(status)) => {
                 reply.truncate(start + ResultHead::LEN);
+                reply.set_limit(self.reply_bytes_max);
+                if operation == Operation::Setattr {
+                    // RFC 8881 §18.30.2: the bitmap is there whatever the status.
+                    reply.put(&Bitmap::EMPTY).expect("the operation before has left room for an error");
+                }
                 if status == Status::RepTooBig { self.too_big() } else { status }
             }
         };
@@ -165,13 +180,14 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
         operation::run(self, row.operation, decoder, reply).await
     }
 
-    /// Whether the operation may run here and now, by its row.
-    fn check(&self, operation: Operation, index: u32, room: usize) -> Result<Row, Status> {
+    /// Whether the operation may run here and now, by its row. Sets what of the reply it may fill.
+    fn check(&self, operation: Operation, index: u32, reply: &mut Encoder) -> Result<Row, Status> {
         let row = self.row(operation)?;
         if self.session.as_ref().is_some_and(InSession::is_uncached_retry) {
             return Err(Status::RetryUncachedRep);
         }
         match row.position {
+            Position::Alone if self.operations > 1 => return Err(Status::NotOnlyOp),
             Position::First if index > 0 => return Err(Status::SequencePos),
             Position::InSession if self.session.is_none() => return Err(Status::OpNotInSession),
             Position::AloneOrInSession if self.session.is_none() && self.operations > 1 => {
@@ -179,9 +195,12 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
             }
             _ => {}
         }
-        if row.effect == Effect::Changes && room < ResultHead::LEN + row.room_bytes {
+        let kept = if self.is_last { 0 } else { ERROR_BYTES };
+        let room = reply.room().checked_sub(kept).ok_or_else(|| self.too_big())?;
+        if row.effect == Effect::Changes && room < row.room_bytes {
             return Err(self.too_big());
         }
+        reply.set_limit(self.reply_bytes_max - kept);
         match row.needs {
             Needs::Nothing => Ok(row),
             _ if self.current.is_none() => Err(Status::Nofilehandle),

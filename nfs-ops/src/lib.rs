@@ -28,6 +28,6 @@ pub use callback::{recall_slots, send_pending, sweep};
 pub use dispatch::NfsService;
 pub use env::{Backchannel, BackchannelError, Env};
 pub use export::{Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Squash};
-pub use handle::{ExportId, FILE_HANDLE_BYTES, HandleKey};
+pub use handle::{ExportId, FILE_HANDLE_BYTES, HandleContent, HandleKey, PseudoId};
 pub use offload::{OFFLOADS_FINISHED_MAX, OFFLOADS_PER_CLIENT_MAX, Offloads};
 pub use server::{Server, Settings, Shared};

@@ -11,7 +11,7 @@ use wire::nfs4::{ResultHead, SequenceArgs, SequenceResult, Status};
 use wire::xdr::{Decoder, Encoder};
 
 use crate::callback;
-use crate::compound::Compound;
+use crate::compound::{Compound, ERROR_BYTES};
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 
@@ -75,7 +75,8 @@ pub fn begin<V: Vfs, E: Env + Backchannel>(
     let bound_by_cache = arguments.cache_this && fore.response_cached_bytes_max < fore.response_bytes_max;
     let limit = if bound_by_cache { fore.response_cached_bytes_max } else { fore.response_bytes_max };
     let written_before = reply.written() - ResultHead::LEN;
-    if (limit as usize) < written_before + RESULT_BYTES {
+    let kept = if compound.is_last { 0 } else { ERROR_BYTES };
+    if (limit as usize) < written_before + RESULT_BYTES + kept {
         return Err(if bound_by_cache { Status::RepTooBigToCache } else { Status::RepTooBig }.into());
     }
     let call = SequenceCall {
@@ -94,7 +95,8 @@ pub fn begin<V: Vfs, E: Env + Backchannel>(
     let cache_this = arguments.cache_this;
     compound.session =
         Some(InSession { session: session.clone(), claim, replay, cache_this, bound_by_cache });
-    reply.set_limit(limit as usize);
+    compound.reply_bytes_max = limit as usize;
+    reply.set_limit(compound.reply_bytes_max - kept);
     reply.put(&SequenceResult {
         session_id: arguments.session_id,
         sequence_id: arguments.sequence_id,
@@ -117,6 +119,7 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     let Some(session) = compound.session.take() else { return compound.data };
     if let Some(replay) = session.replay {
         reply.truncate(body_at);
+        reply.set_limit(compound.reply_bytes_max);
         reply.put_fixed(&replay).expect("what a slot keeps fits its session's replies");
         return Vec::new();
     }

@@ -65,6 +65,15 @@ struct Sessions {
     seen: HashSet<(ConnectionId, SessionId)>,
 }
 
+impl Sessions {
+    /// Forgets sessions that are gone, so that a client that makes and destroys them does not fill the tables.
+    fn forget_dead(&mut self) {
+        self.known.retain(|_, session| session.is_alive());
+        let Self { known, seen } = self;
+        seen.retain(|(_, id)| known.contains_key(id));
+    }
+}
+
 impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     /// A server on this core.
     pub fn new(shared: Arc<Shared<V::File>>, env: E, exports: ExportTable<V>) -> Rc<Self> {
@@ -99,7 +108,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
         let session = match known {
             Some(session) => session,
             None => {
-                sessions.known.retain(|_, session| session.is_alive());
+                sessions.forget_dead();
                 let session = self.shared.state.session(id)?;
                 sessions.known.insert(*id, session.clone());
                 session

@@ -29,6 +29,8 @@ pub enum Effect {
 pub enum Position {
     /// Behind SEQUENCE.
     InSession,
+    /// Alone.
+    Alone,
     /// First and alone, or behind SEQUENCE.
     AloneOrInSession,
     /// First.
@@ -126,7 +128,7 @@ rows! {
     Verify             1 InSession        Current Looks   0, None;
     Write              1 InSession        Current Changes 16, None;
     BackchannelCtl     1 InSession        Nothing Changes 0, None;
-    BindConnToSession  1 AloneOrInSession Nothing Changes 24, None;
+    BindConnToSession  1 Alone            Nothing Changes 24, None;
     ExchangeId         1 AloneOrInSession Nothing Changes EXCHANGED, None;
     CreateSession      1 AloneOrInSession Nothing Changes SESSION, None;
     DestroySession     1 AloneOrInSession Nothing Changes 0, None;

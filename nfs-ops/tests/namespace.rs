@@ -14,9 +14,8 @@ fn two_exports() -> World {
 fn lookups_lead_through_the_pseudo_file_system_and_back() {
     let world = two_exports();
     let client = world.client("one");
-    let at = |operations: &[Op]| {
-        client.run(&[&[putrootfh()][..], operations, &[getfh()]].concat()).ok().handle()
-    };
+    let at =
+        |operations: &[Op]| client.run(&[&[putrootfh()][..], operations, &[getfh()]].concat()).ok().handle();
     let root = at(&[]);
     assert_eq!(at(&[lookup("a"), lookupp()]), root);
     assert_eq!(at(&[lookup("a"), lookup("b"), lookupp()]), at(&[lookup("a")]));
@@ -38,7 +37,10 @@ fn lookups_lead_through_the_pseudo_file_system_and_back() {
         (vec![Open::named("x").unchecked(&mode(0o600))], Status::Rofs),
         (vec![setattr(Stateid::ANONYMOUS, &mode(0o777))], Status::Rofs),
         (vec![lookup("c"), savefh(), putrootfh(), lookup("a"), lookup("b"), rename("d", "e")], Status::Xdev),
-        (vec![lookup("c"), lookup("d"), savefh(), putrootfh(), lookup("a"), lookup("b"), link("l")], Status::Xdev),
+        (
+            vec![lookup("c"), lookup("d"), savefh(), putrootfh(), lookup("a"), lookup("b"), link("l")],
+            Status::Xdev,
+        ),
     ] {
         let reply = client.run(&[&[putrootfh()][..], &operations].concat());
         assert_eq!(reply.status, status, "{:?}", operations.last());
@@ -139,7 +141,9 @@ fn handles_are_this_servers_own() {
     client.run(&[putfh(FileHandle::new(b"short").unwrap())]).fails(Status::Badhandle);
     client.at_export(&[remove("a")]).ok();
     client.run(&[putfh(file)]).fails(Status::Stale);
-    for operation in [getfh(), savefh(), getattr(&[]), lookup("a"), readdir(0, 99, &[]), close(Stateid::ANONYMOUS)] {
+    for operation in
+        [getfh(), savefh(), getattr(&[]), lookup("a"), readdir(0, 99, &[]), close(Stateid::ANONYMOUS)]
+    {
         client.run(&[operation]).fails(Status::Nofilehandle);
     }
     client.run(&[restorefh()]).fails(Status::Nofilehandle);
@@ -171,11 +175,13 @@ fn objects_of_every_type_are_made_and_told() {
         if matches!(expected, FileType::BlockDevice | FileType::CharacterDevice) {
             assert_eq!(told.rawdev, Some(device));
         }
-        client.at_export(&[lookup(name), Open::handle().claim(OpenClaim::Handle).op()]).fails(match expected {
-            FileType::Directory => Status::Isdir,
-            FileType::SymbolicLink => Status::Symlink,
-            _ => Status::WrongType,
-        });
+        client.at_export(&[lookup(name), Open::handle().claim(OpenClaim::Handle).op()]).fails(
+            match expected {
+                FileType::Directory => Status::Isdir,
+                FileType::SymbolicLink => Status::Symlink,
+                _ => Status::WrongType,
+            },
+        );
     }
     let text = client.at_export(&[lookup("link"), readlink()]).ok();
     assert_eq!(text.body::<wire::xdr::Opaque<'_, 100>>(Operation::Readlink).bytes(), b"to/where");
@@ -196,9 +202,8 @@ fn names_are_linked_renamed_and_removed() {
     client.at_export(&[mkdir("d")]).ok();
     let file = client.make_file("a", b"x");
     let dir = [putrootfh(), lookup(EXPORT)];
-    let with_saved = |save: &[Op], then: &[Op]| {
-        client.run(&[&dir[..], save, &[savefh()], &dir[..], then].concat())
-    };
+    let with_saved =
+        |save: &[Op], then: &[Op]| client.run(&[&dir[..], save, &[savefh()], &dir[..], then].concat());
     with_saved(&[lookup("a")], &[link("b")]).ok();
     with_saved(&[lookup("a")], &[link("b")]).fails(Status::Exist);
     with_saved(&[lookup("d")], &[link("e")]).fails(Status::Isdir);

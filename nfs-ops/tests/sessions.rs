@@ -28,16 +28,17 @@ fn exchange_id_tells_new_clients_from_known_ones() {
     connection.compound(1, &[exchange_id("one", 1, update)]).fails(Status::Noent);
     let client = connection.client("one", 2);
     let (known, _, flags) = connection.exchange_id("one", 1);
-    assert_eq!((known, flags & exchange_flags::CONFIRMED_R), (client.client_id(), exchange_flags::CONFIRMED_R));
+    assert_eq!(
+        (known, flags & exchange_flags::CONFIRMED_R),
+        (client.client_id(), exchange_flags::CONFIRMED_R)
+    );
     assert_eq!(flags & exchange_flags::MASK_PNFS, exchange_flags::USE_NON_PNFS);
     connection.compound(1, &[exchange_id("one", 1, update)]).ok();
     connection.compound(1, &[exchange_id("one", 2, update)]).fails(Status::NotSame);
     connection.user(9, 9, &[]).compound(1, &[exchange_id("one", 1, update)]).fails(Status::Perm);
-    for (minor, flag) in [
-        (1, exchange_flags::CONFIRMED_R),
-        (1, 0x0020_0000),
-        (1, exchange_flags::SUPP_FENCE_OPS),
-    ] {
+    for (minor, flag) in
+        [(1, exchange_flags::CONFIRMED_R), (1, 0x0020_0000), (1, exchange_flags::SUPP_FENCE_OPS)]
+    {
         connection.compound(minor, &[exchange_id("one", 1, flag)]).fails(Status::Inval);
     }
     connection.compound(2, &[exchange_id("one", 1, exchange_flags::SUPP_FENCE_OPS)]).ok();
@@ -75,7 +76,8 @@ fn create_session_is_replayed_by_its_sequence_id() {
     let connection = world.connection();
     let (client_id, first, _) = connection.exchange_id("one", 1);
     let all = create_session_flags::PERSIST | create_session_flags::CONN_BACK_CHAN;
-    let make = |sequence, flags| connection.compound(1, &[create_session(client_id, sequence, CHANNEL, flags)]);
+    let make =
+        |sequence, flags| connection.compound(1, &[create_session(client_id, sequence, CHANNEL, flags)]);
     make(first.next(), all).fails(Status::SeqMisordered);
     let made = make(first, all).ok();
     let created: CreateSessionResult = made.body(Operation::CreateSession);
@@ -233,7 +235,8 @@ fn connections_are_bound_and_a_lost_back_channel_is_told() {
 fn the_callback_program_can_be_changed() {
     let world = World::new();
     let client = world.client("one");
-    let control = |security| op(BackchannelCtlArgs { callback_program: 77, callback_security: List(security) });
+    let control =
+        |security| op(BackchannelCtlArgs { callback_program: 77, callback_security: List(security) });
     let gss = GssCallbackHandles {
         service: GssService::None,
         handle_from_server: Opaque(b"a"),

@@ -23,6 +23,8 @@ pub struct CreateSession<'a> {
     pub client: ClientId,
     /// `csa_sequence`.
     pub sequence: SequenceId,
+    /// Minor version of the compound: callbacks on the session are of the same (RFC 8881 §20.9.3).
+    pub minor_version: u32,
     /// Who asks, as in [`ExchangeId`](crate::ExchangeId).
     pub principal: &'a [u8],
     /// CREATE_SESSION4_FLAG_CONN_BACK_CHAN.
@@ -156,7 +158,7 @@ impl<F: Clone + Send + Sync> State<F> {
         }
         fore.requests_max = self.reserve_reply_cache(&fore)?;
         let id = session_id(asked.client, counter);
-        let session = Session::new(id, &entry.client, fore, back, &self.inner.shared);
+        let session = Session::new(id, &entry.client, asked.minor_version, fore, back, &self.inner.shared);
         session.set_backchannel(asked.callback_program, asked.callback_credential.clone());
         let session = Arc::new(session);
         let created = SessionCreated {

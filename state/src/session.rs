@@ -29,6 +29,7 @@ pub(crate) mod phase {
 pub struct Session {
     id: SessionId,
     client: Arc<Client>,
+    minor_version: u32,
     fore: ChannelAttributes,
     back: ChannelAttributes,
     pub(crate) shared: Arc<Shared>,
@@ -51,6 +52,7 @@ impl Session {
     pub(crate) fn new(
         id: SessionId,
         client: &Arc<Client>,
+        minor_version: u32,
         fore: ChannelAttributes,
         back: ChannelAttributes,
         shared: &Arc<Shared>,
@@ -60,6 +62,7 @@ impl Session {
         Self {
             id,
             client: Arc::clone(client),
+            minor_version,
             fore,
             back,
             shared: Arc::clone(shared),
@@ -83,6 +86,11 @@ impl Session {
     /// The client.
     pub fn client(&self) -> &Arc<Client> {
         &self.client
+    }
+
+    /// Minor version in which the session was made, and of its callbacks.
+    pub fn minor_version(&self) -> u32 {
+        self.minor_version
     }
 
     /// Properties of the fore channel.

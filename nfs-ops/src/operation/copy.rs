@@ -134,7 +134,7 @@ async fn copy_all<V: Vfs>(
         let done = match done {
             Ok(done) => done,
             // What was copied before the error counts; the client asks for the rest and learns of the error then.
-            Err(_) if copied > 0 && !matches!(stability, Stability::File) => return Ok((copied, stability)),
+            Err(_) if copied > 0 => return Ok((copied, stability)),
             Err(error) => return Err((error, copied)),
         };
         stability = stability.min(done.stability);

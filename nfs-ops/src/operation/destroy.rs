@@ -2,7 +2,7 @@
 
 use state::ConnectionId;
 use vfs::Vfs;
-use wire::nfs4::{DestroyClientIdArgs, DestroySessionArgs};
+use wire::nfs4::{DestroyClientIdArgs, DestroySessionArgs, Status};
 
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
@@ -14,6 +14,11 @@ pub fn session<V: Vfs, E: Env + Backchannel>(
     arguments: DestroySessionArgs,
 ) -> Result<(), Failure> {
     let own = compound.session.as_ref().and_then(|session| session.claim());
+    // RFC 8881 §18.37.3: nothing can follow in a session that is gone.
+    let is_own = own.is_some_and(|claim| claim.session().id() == arguments.session_id);
+    if is_own && !compound.is_last {
+        return Err(Status::NotOnlyOp.into());
+    }
     let connection = ConnectionId(compound.peer.connection.to_u64());
     compound.server.shared.state.destroy_session(&arguments.session_id, connection, own)?;
     Ok(())

@@ -71,7 +71,11 @@ pub async fn parent<V: Vfs, E: Env + Backchannel>(compound: &Compound<V, E>) -> 
     }
 }
 
-fn pseudo_child<V: Vfs, E: Env + Backchannel>(
+/// Where `name` in a pseudo directory leads.
+///
+/// # Errors
+/// `NFS4ERR_NOENT`, `NFS4ERR_STALE`.
+pub fn pseudo_child<V: Vfs, E: Env + Backchannel>(
     compound: &Compound<V, E>,
     id: PseudoId,
     name: &[u8],

@@ -1,6 +1,6 @@
 //! REMOVE (RFC 8881 §18.25), RENAME (§18.26), LINK (§18.9), READLINK (§18.24).
 
-use vfs::{DirectoryChange, Vfs};
+use vfs::{DirectoryChange, FileKind, Vfs};
 use wire::nfs4::{ChangeInfo, LinkArgs, RemoveArgs, RenameArgs, Status};
 use wire::xdr::Encoder;
 
@@ -34,13 +34,33 @@ pub async fn rename<V: Vfs, E: Env + Backchannel>(
     let source = changeable(compound.saved_place(Status::Rofs)?)?;
     let target = changeable(compound.place(Status::Rofs)?)?;
     same_export(source, target)?;
-    let (left, entered) = source
+    let renamed = source
         .storage()
         .rename(&source.node, &arguments.old_name, &target.node, &arguments.new_name, &source.identity)
-        .await?;
+        .await;
+    let (left, entered) = match renamed {
+        Ok(changes) => changes,
+        Err(vfs::Error::IsDirectory | vfs::Error::NotDirectory) => {
+            return Err(refuse_rename(source, target).await?.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     reply.put(&change_info(left))?;
     reply.put(&change_info(entered))?;
     Ok(())
+}
+
+/// Why a rename failed for the kind of something: one of the two is no directory, or the new name stands for what
+/// the old one cannot replace (RFC 8881 §18.26.3).
+async fn refuse_rename<V: Vfs>(source: &Place<V>, target: &Place<V>) -> Result<Status, Failure> {
+    for place in [source, target] {
+        match place.storage().attributes(&place.node).await?.kind {
+            FileKind::Directory => {}
+            FileKind::Symlink => return Ok(Status::Symlink),
+            _ => return Ok(Status::Notdir),
+        }
+    }
+    Ok(Status::Exist)
 }
 
 /// LINK: the saved object gets a name in the current directory.

@@ -12,7 +12,7 @@ use wire::nfs4::{
 use wire::xdr::Encoder;
 
 use super::namespace::{change_info, changeable};
-use super::open_file;
+use super::{lookup, open_file};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -64,7 +64,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let shares = shares(&arguments)?;
-    compound.place(Status::Isdir)?;
+    refuse_pseudo(compound, &arguments)?;
     let creation = creation(compound, &arguments).await?;
     let done = match arguments.claim {
         OpenClaim::Null(name) => {
@@ -97,6 +97,21 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     compound.set_current(Object::Node(done.place));
     compound.current_stateid = Some(done.stateid);
     Ok(())
+}
+
+/// The pseudo file system has no files and takes none.
+fn refuse_pseudo<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    arguments: &OpenArgs<'_>,
+) -> Result<(), Status> {
+    let Object::Pseudo(id) = compound.object()? else { return Ok(()) };
+    let OpenClaim::Null(name) = &arguments.claim else { return Err(Status::Isdir) };
+    name::check(name)?;
+    match (lookup::pseudo_child(compound, *id, name), &arguments.how) {
+        (Ok(_), _) => Err(Status::Isdir),
+        (Err(Status::Noent), OpenHow::Create(_)) => Err(Status::Rofs),
+        (Err(status), _) => Err(status),
+    }
 }
 
 fn shares<'a>(arguments: &'a OpenArgs<'_>) -> Result<Shares<'a>, Status> {

@@ -2,6 +2,7 @@
 //!
 //! Off unless the export asks for it: a Linux client that gets `NFS4ERR_NOTSUPP` uses READ, whose payload can be placed.
 
+use qos::Kind;
 use vfs::{SeekTarget, Vfs};
 use wire::nfs4::{DataContent, ReadPlusArgs, Status};
 use wire::xdr::{Encoder, UNIT};
@@ -36,6 +37,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         return Err(Status::Notsupp.into());
     }
     let storage = place.storage().clone();
+    let _pass = compound.enter(Kind::Read, arguments.count.into()).await?;
     let size_bytes = storage.attributes(&place.node).await?.size_bytes;
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
     let end = arguments.offset.saturating_add(arguments.count.into()).min(size_bytes);
@@ -47,11 +49,12 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     while offset < end && segments < SEGMENTS_MAX && reply.room() > SEGMENT_FRAME_BYTES {
         let segment = next_segment(&storage, &opened, offset, end).await?;
         let told = put_segment(compound, &storage, &opened, segment, reply).await?;
+        segments += 1;
+        offset += told;
+        // No room for data, or the file was cut short meanwhile.
         if told == 0 {
             break;
         }
-        offset += told;
-        segments += 1;
     }
     reply.patch_u32(eof_at, (offset >= size_bytes).into());
     reply.patch_u32(eof_at + UNIT, segments);

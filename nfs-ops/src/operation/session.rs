@@ -30,6 +30,7 @@ pub async fn create<V: Vfs, E: Env + Backchannel>(
     let asked = CreateSession {
         client: arguments.client_id,
         sequence: arguments.sequence,
+        minor_version: compound.minor,
         principal: &compound.caller.principal(),
         back_channel: arguments.flags & create_session_flags::CONN_BACK_CHAN != 0,
         fore: channel(&arguments.fore_channel),

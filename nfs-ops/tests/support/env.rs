@@ -130,8 +130,13 @@ fn reply(xid: u32, sequence: &CallbackSequenceArgs, operation: u32, status: Stat
     if ok {
         let CallbackSequenceArgs { session_id, sequence_id, slot_id, highest_slot_id, .. } = *sequence;
         let target_highest_slot_id = highest_slot_id;
-        let result =
-            CallbackSequenceResult { session_id, sequence_id, slot_id, highest_slot_id, target_highest_slot_id };
+        let result = CallbackSequenceResult {
+            session_id,
+            sequence_id,
+            slot_id,
+            highest_slot_id,
+            target_highest_slot_id,
+        };
         encoder.put(&result).unwrap();
         ResultHead::encode(&mut encoder, operation, Status::Ok).unwrap();
     }

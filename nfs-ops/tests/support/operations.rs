@@ -161,7 +161,13 @@ pub struct Open<'a> {
 impl<'a> Open<'a> {
     pub fn named(name: &'a str) -> Self {
         let claim = OpenClaim::Null(name.into());
-        Open { access: share_access::BOTH, deny: share_deny::NONE, owner: "owner", how: OpenHow::NoCreate, claim }
+        Open {
+            access: share_access::BOTH,
+            deny: share_deny::NONE,
+            owner: "owner",
+            how: OpenHow::NoCreate,
+            claim,
+        }
     }
 
     pub fn handle() -> Self {

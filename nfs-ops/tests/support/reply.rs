@@ -192,7 +192,9 @@ fn skip_body(head: &ResultHead, decoder: &mut Decoder<'_>) -> Result<(), Error> 
     match (operation, head.status) {
         // RFC 8881 §18.30.2: whatever the status.
         (Operation::Setattr, _) => return decoder.get::<Bitmap>().map(drop),
-        (Operation::Lock | Operation::Lockt, Status::Denied) => return decoder.get::<LockDenied<'_>>().map(drop),
+        (Operation::Lock | Operation::Lockt, Status::Denied) => {
+            return decoder.get::<LockDenied<'_>>().map(drop);
+        }
         (_, Status::Ok) => {}
         _ => return Ok(()),
     }

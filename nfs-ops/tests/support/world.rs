@@ -185,9 +185,7 @@ fn shared(epoch: u32, store: Arc<MemoryStore>, now_ns: u64) -> Shared<MemFile> {
 
 fn exports(settings: &[ExportSettings], storages: &[MemStorage]) -> ExportTable<Mem> {
     let pairs = settings.iter().zip(storages);
-    let exports = pairs.map(|(settings, storage)| Export {
-        settings: Arc::new(settings.clone()),
-        storage: storage.view(),
-    });
+    let exports = pairs
+        .map(|(settings, storage)| Export { settings: Arc::new(settings.clone()), storage: storage.view() });
     ExportTable::new(exports.collect()).unwrap()
 }

@@ -249,6 +249,7 @@ pub(crate) fn create(client: ClientId, sequence: u32) -> CreateSession<'static> 
         requests_max: 64,
     };
     CreateSession {
+        minor_version: 1,
         client,
         sequence: SequenceId(sequence),
         principal: b"root",
