@@ -21,11 +21,11 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Waits until somebody listens on a local port: port, seconds.
+# Waits until somebody listens on a local port, as long as a process lives (0: the kernel): port, seconds, process.
 wait_for_port() {
     local deadline=$((SECONDS + $2))
     until (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do
-        [ $SECONDS -lt $deadline ] || return 1
+        if [ $SECONDS -ge $deadline ] || ! kill -0 "$3" 2>/dev/null; then return 1; fi
         sleep 0.2
     done
 }

@@ -11,7 +11,9 @@ START_SECONDS_MAX=60
 # The image is in memory's file system inside the guest and sparse on the machine.
 server_storage() {
     local file_system=$1
-    mkdir -p "$server_root/export" "$server_root/state"
+    mkdir -p "$server_root/export"
+    mkdir -p "$server_root/state"
+    chmod 700 "$server_root/state"
     case $file_system in
     dir) ;;
     tmpfs) mount -t tmpfs -o size=1G tmpfs "$server_root/export" ;;
@@ -64,7 +66,7 @@ server_start() {
         ;;
     knfsd) knfsd_start ;;
     esac
-    wait_for_port "$server_port" $START_SECONDS_MAX || {
+    wait_for_port "$server_port" $START_SECONDS_MAX "$server_pid" || {
         tail -n 20 "$server_root/server.log" >&2 || true
         die "the server did not listen on port $server_port within $START_SECONDS_MAX s"
     }

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 size=$([ "$QUICK" = 1 ] && echo 16m || echo 256m)
-common=(--size="$size" --rw=randwrite --verify=crc32c --do_verify=1 --verify_fatal=1 --randseed=7 --minimal)
+common=(--size="$size" --rw=randwrite --verify=crc32c --do_verify=1 --verify_fatal=1 --randseed=7)
 fio "${common[@]}" --name=buffered --bssplit=4k/50:32k/30:128k/20 --ioengine=psync --end_fsync=1 --invalidate=1
 # What is verified next comes from the server, not from this client's memory.
 echo 3 >/proc/sys/vm/drop_caches

@@ -1,14 +1,17 @@
-# A repository of many files: init, add, commit, change, branch, merge, clone, fsck. Full 2,100 files, quick 200.
+# A repository of many files: init, add, commit, change, branch, merge, clone, fsck. Full 2,100 files, quick 120.
 # shellcheck shell=bash
 set -euo pipefail
 
-files=$([ "$QUICK" = 1 ] && echo 200 || echo 2100)
+files=$([ "$QUICK" = 1 ] && echo 120 || echo 2100)
 export HOME=$WORK GIT_CONFIG_NOSYSTEM=1
 git config --global user.name client
 git config --global user.email client@example.org
 git config --global init.defaultBranch main
 git config --global gc.auto 0
 
+# Which step took how long, and which failed.
+PS4='+ $SECONDS s: '
+set -x
 git init -q tree
 cd tree
 awk -v files="$files" 'BEGIN {
@@ -30,7 +33,7 @@ for i in 0 7 49; do echo changed >>"d0/file$i.txt"; done
 git mv d1 moved
 git commit -q -a -m second
 git checkout -q main
-git merge -q --no-edit change
+git merge -q --no-edit --no-progress change
 [ "$(git ls-files | wc -l)" = "$files" ]
 git fsck --full --strict
 git clone -q . ../copy

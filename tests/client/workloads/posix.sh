@@ -2,5 +2,5 @@
 # shellcheck shell=bash
 set -euo pipefail
 
-entries=$([ "$QUICK" = 1 ] && echo 1500 || echo 5000)
+entries=$([ "$QUICK" = 1 ] && echo 600 || echo 5000)
 python3 "$CLIENT_DIR/workloads/posix.py" "$WORK" "$VERS" "$entries"
