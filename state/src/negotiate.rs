@@ -52,13 +52,13 @@ pub(crate) fn fore_channel(asked: &ChannelAttributes, limits: &Limits) -> Result
     })
 }
 
-/// What the backchannel gets. Its sizes matter only when the session has one.
+/// What the backchannel gets. Its sizes matter when the session has one or is to have slots for one.
 pub(crate) fn back_channel(
     asked: &ChannelAttributes,
     wanted: bool,
     limits: &Limits,
 ) -> Result<ChannelAttributes, Status> {
-    if wanted {
+    if wanted || asked.requests_max > 0 {
         asked.check_sizes()?;
         if asked.operations_max < BACK_OPERATIONS_MIN {
             return Err(Status::Toosmall);

@@ -11,7 +11,8 @@ use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 
-/// Flags a client may send.
+/// Flags a client may send. SUPP_FENCE_OPS is not among them: it offers a kind of fencing that this server has no use
+/// for, and the field's servers refuse it.
 const KNOWN_FLAGS: u32 = exchange_flags::SUPP_MOVED_REFER
     | exchange_flags::SUPP_MOVED_MIGR
     | exchange_flags::BIND_PRINC_STATEID
@@ -27,8 +28,7 @@ pub fn exchange_id<V: Vfs, E: Env + Backchannel>(
     arguments: ExchangeIdArgs<'_>,
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
-    let fence = if compound.minor >= 2 { exchange_flags::SUPP_FENCE_OPS } else { 0 };
-    if arguments.flags & !(KNOWN_FLAGS | fence) != 0 {
+    if arguments.flags & !KNOWN_FLAGS != 0 {
         return Err(Status::Inval.into());
     }
     // Machine credentials need RPCSEC_GSS, which is what a client would have to use to ask for them

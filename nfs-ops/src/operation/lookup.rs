@@ -1,6 +1,6 @@
 //! LOOKUP (RFC 8881 §18.13) and LOOKUPP (§18.14).
 
-use vfs::Vfs;
+use vfs::{FileKind, Vfs};
 use wire::nfs4::{LookupArgs, Status};
 
 use crate::compound::Compound;
@@ -8,7 +8,7 @@ use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::handle::PseudoId;
 use crate::name;
-use crate::object::Object;
+use crate::object::{Object, Place};
 use crate::pseudo::Junction;
 
 /// LOOKUP: the object of a name in the current directory.
@@ -57,7 +57,7 @@ pub async fn child<V: Vfs, E: Env + Backchannel>(
 /// As LOOKUPP's: `NFS4ERR_NOENT` at the root.
 pub async fn parent<V: Vfs, E: Env + Backchannel>(compound: &Compound<V, E>) -> Result<Object<V>, Failure> {
     match compound.object()? {
-        Object::Node(place) => match place.storage().parent(&place.node, &place.identity).await? {
+        Object::Node(place) => match storage_parent(place).await? {
             Some(node) => Ok(Object::Node(place.with(node))),
             None => {
                 let above = compound.exports.pseudo.parent_of(place.export.settings.id);
@@ -68,6 +68,18 @@ pub async fn parent<V: Vfs, E: Env + Backchannel>(compound: &Compound<V, E>) -> 
             let directory = compound.exports.pseudo.directory(*id).ok_or(Status::Stale)?;
             directory.parent.map(Object::Pseudo).ok_or(Status::Noent.into())
         }
+    }
+}
+
+/// The directory above within the export. A symbolic link has an error of its own (RFC 8881 §18.14.3).
+async fn storage_parent<V: Vfs>(place: &Place<V>) -> Result<Option<V::Node>, Failure> {
+    match place.storage().parent(&place.node, &place.identity).await {
+        Err(vfs::Error::NotDirectory)
+            if place.storage().attributes(&place.node).await?.kind == FileKind::Symlink =>
+        {
+            Err(Status::Symlink.into())
+        }
+        found => Ok(found?),
     }
 }
 
