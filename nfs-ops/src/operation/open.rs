@@ -313,7 +313,7 @@ async fn open_missing<V: Vfs>(
         StateClaim::New => Authority::Caller,
         StateClaim::Reclaim => Authority::Reclaim,
     };
-    let file = place.storage().open(&place.node, &place.identity, open_access(access), authority).await?;
+    let file = open_file::open(place, open_access(access), authority).await?;
     Ok(files(access, file))
 }
 

@@ -2,7 +2,7 @@
 
 use qos::Kind;
 use state::{FileKey, IoGrant, IoWant};
-use vfs::{Authority, FileKind, OpenAccess, Vfs};
+use vfs::{Access, Authority, FileKind, Identity, OpenAccess, Vfs};
 use wire::nfs4::{Stateid, Status};
 
 use crate::compound::Compound;
@@ -119,8 +119,32 @@ async fn open_once<V: Vfs>(place: &Place<V>, want: Want) -> Result<OpenFile<V::F
         place.writable()?;
     }
     require_regular(place.storage().attributes(&place.node).await?.kind)?;
-    let file = place.storage().open(&place.node, &place.identity, access, Authority::Caller).await?;
+    let file = open(place, access, Authority::Caller).await?;
     Ok(OpenFile { file })
+}
+
+/// Opens the storage's file. Who may execute a file may read it: clients execute by reading, and the server cannot tell
+/// the two apart (RFC 8881 §6.2.1.3.1, ACE4_EXECUTE).
+///
+/// # Errors
+/// The storage's.
+pub async fn open<V: Vfs>(
+    place: &Place<V>,
+    access: OpenAccess,
+    authority: Authority,
+) -> Result<V::File, vfs::Error> {
+    let storage = place.storage();
+    match storage.open(&place.node, &place.identity, access, authority).await {
+        Err(vfs::Error::AccessDenied) if access == OpenAccess::Read && may_execute(place).await? => {
+            storage.open(&place.node, &Identity::root(), access, authority).await
+        }
+        opened => opened,
+    }
+}
+
+async fn may_execute<V: Vfs>(place: &Place<V>) -> Result<bool, vfs::Error> {
+    let execute = Access { execute: true, ..Access::default() };
+    Ok(place.storage().access(&place.node, &place.identity, execute).await? == execute)
 }
 
 /// Refuses what has no data (RFC 8881 §18.22.4).
