@@ -1,6 +1,15 @@
 //! The server as its clients see it: compounds in, replies out, over a file system in memory.
 
+mod attributes;
+mod data;
+mod garbage;
+mod grace;
+mod locks;
 mod namespace;
+mod opens;
 mod sessions;
 mod slots;
+mod sparse;
 mod support;
+mod unsupported;
+mod xattrs;

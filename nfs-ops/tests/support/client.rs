@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rpc::{Call, ConnectionId, Outcome, Payload, Peer, Service, Transport};
 use wire::nfs4::*;
 use wire::rpc::{AuthSys, CallHeader, Credential, Gids, OpaqueAuth};
@@ -97,11 +97,6 @@ impl Connection {
             head.extend_from_slice(&op.head);
         }
         Call { head: head.freeze(), payloads, peer: self.peer() }
-    }
-
-    /// A call of these bytes.
-    pub fn call_of(&self, bytes: &[u8]) -> Call {
-        Call { head: Bytes::copy_from_slice(bytes), payloads: Vec::new(), peer: self.peer() }
     }
 
     fn header(&self) -> CallHeader<'_> {
@@ -214,6 +209,18 @@ impl Client {
     /// SEQUENCE of the last request on a slot again.
     pub fn sequence_again(&self, slot: u32) -> Op {
         sequence(self.session, slot, self.sequences.borrow()[slot as usize], self.cache_this.get())
+    }
+
+    /// Finds out by asking which sequence id a slot expects, after calls that may or may not have used it.
+    pub fn resynchronise(&self, slot: u32) {
+        let last = self.sequences.borrow()[slot as usize];
+        for next in [last, last.wrapping_sub(1), last.wrapping_add(1)] {
+            self.sequences.borrow_mut()[slot as usize] = next;
+            if self.send(self.sequence_on(slot), &[]).status == Status::Ok {
+                return;
+            }
+        }
+        panic!("slot {slot} expects neither {last} nor its neighbours");
     }
 
     /// Runs SEQUENCE and these operations on slot 0.
