@@ -5,6 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod asking;
+pub mod behaved;
+pub mod mounted;
+pub mod raw;
+pub mod server;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,60 @@
+//! Asking a server with our own client, from a test that is not async.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use client::{Client, ClientOptions, Identity};
+use engine::{EngineConfig, Shard, block_on};
+use transport_tcp::{Endpoint, Limits};
+
+/// One core's clients.
+#[derive(Clone)]
+pub struct Asking {
+    /// The core.
+    pub shard: Shard,
+    endpoint: Endpoint,
+    address: SocketAddr,
+}
+
+impl Asking {
+    /// A client of its own name, with root's identity.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn client(&self, name: &str) -> Client {
+        self.client_with(ClientOptions::named(name)).await
+    }
+
+    /// A client of its own name that acts for a user with one group of the same number.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn client_of(&self, name: &str, user: u32) -> Client {
+        self.client_with(ClientOptions::named(name).identity(Identity::new(user, user))).await
+    }
+
+    /// Any client.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn client_with(&self, options: ClientOptions) -> Client {
+        Client::connect(&self.endpoint, self.address, options).await.expect("a session")
+    }
+}
+
+/// Runs `ask` on a core of its own, with the means to have clients of the server at `address`.
+///
+/// # Panics
+/// When there is no ring for it.
+pub fn ask<A, F>(address: SocketAddr, ask: A) -> F::Output
+where
+    A: FnOnce(Asking) -> F + Send + 'static,
+    F: Future + 'static,
+    F::Output: Send + 'static,
+{
+    let asked = block_on(EngineConfig::small(), move |shard| async move {
+        let endpoint = Endpoint::new(&shard, Limits::default());
+        ask(Asking { shard, endpoint, address }).await
+    });
+    asked.expect("a ring for the clients")
+}
