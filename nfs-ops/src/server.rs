@@ -13,6 +13,7 @@ use wire::nfs4::{SessionId, Status};
 
 use crate::env::{Backchannel, Env};
 use crate::export::ExportTable;
+use crate::grants::Grants;
 use crate::handle::HandleKey;
 use crate::identity::Callers;
 use crate::offload::Offloads;
@@ -54,6 +55,8 @@ pub struct Server<V: Vfs, E> {
     pub callers: Callers,
     /// What stands between a request and storage on this core.
     pub admission: Admission,
+    /// Which I/O was granted on this core.
+    pub(crate) grants: Grants<V::File>,
     exports: RefCell<Rc<ExportTable<V>>>,
     sessions: RefCell<Sessions>,
 }
@@ -82,6 +85,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             env,
             callers: Callers::default(),
             admission: Admission::new(Gate::new(), Bounds::default()),
+            grants: Grants::default(),
             exports: RefCell::new(Rc::new(exports)),
             sessions: RefCell::default(),
         })
@@ -119,6 +123,16 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             sessions.seen.insert((connection, *id));
         }
         Ok(session)
+    }
+
+    /// Drops the grants that have ended, and with them the open files they hold.
+    pub fn prune_grants(&self) {
+        self.grants.prune();
+    }
+
+    /// Grants kept on this core.
+    pub fn grants_kept(&self) -> usize {
+        self.grants.count()
     }
 
     /// The connection is gone.

@@ -4,6 +4,7 @@ mod attributes;
 mod data;
 mod garbage;
 mod grace;
+mod grants;
 mod locks;
 mod namespace;
 mod opens;

@@ -1,6 +1,6 @@
 //! Names: the pseudo file system, exports and their permissions, and the operations on directories.
 
-use nfs_ops::{Network, Squash};
+use nfs_ops::{ExportSettings, Network, Squash};
 use wire::nfs4::*;
 use wire::xdr::List;
 
@@ -108,25 +108,27 @@ fn exports_are_for_their_clients() {
 #[test]
 fn identities_are_squashed() {
     for (squash, uid, expected) in [
-        (Squash::Nobody, 0, "0"),
-        (Squash::Root, 0, "65534"),
-        (Squash::Root, 5, "5"),
-        (Squash::All, 5, "65534"),
+        (Squash::Nobody, Some(0), "0"),
+        (Squash::Nobody, None, "65534"),
+        (Squash::Root, Some(0), "65534"),
+        (Squash::Root, Some(5), "5"),
+        (Squash::All, Some(0), "65534"),
+        (Squash::All, Some(5), "65534"),
     ] {
-        let mut settings = export_settings(1, EXPORT);
-        settings.squash = Squash::Nobody;
-        let plain = World::with(vec![settings.clone()]);
-        settings.squash = squash;
-        let world = World::with(vec![settings]);
-        drop(plain);
-        let client = world.client("one").user(uid, uid, &[]);
-        // The root of the storage belongs to the superuser, so a squashed caller may not write there.
-        let made = client.at_export(&[mkdir("d"), getattr(&[attribute::OWNER])]);
-        if expected == "0" {
-            assert_eq!(made.ok().attributes().owner.unwrap().bytes(), b"0");
-        } else {
-            made.fails(Status::Access);
-        }
+        let open = export_settings(1, EXPORT);
+        let squashing = ExportSettings { squash, ..export_settings(2, "squashing") };
+        let world = World::over_one_storage(vec![open, squashing]);
+        let root = world.client("root");
+        root.at_export(&[setattr(Stateid::ANONYMOUS, &mode(0o777))]).ok();
+        let client = match uid {
+            Some(uid) => root.user(uid, uid, &[]),
+            None => root.over(&root.connection().nobody()),
+        };
+        let numbers = [attribute::OWNER, attribute::OWNER_GROUP];
+        let made = client.run(&[putrootfh(), lookup("squashing"), mkdir("d"), getattr(&numbers)]).ok();
+        let told = made.attributes();
+        assert_eq!(told.owner.unwrap().bytes(), expected.as_bytes(), "{squash:?} {uid:?}");
+        assert_eq!(told.owner_group.unwrap().bytes(), expected.as_bytes(), "{squash:?} {uid:?}");
     }
 }
 

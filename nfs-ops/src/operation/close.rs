@@ -21,6 +21,7 @@ pub fn run<V: Vfs, E: Env + Backchannel>(
     let client = compound.session()?.session.client();
     let (state, now_ns) = (&compound.server.shared.state, compound.server.env.now_ns());
     let closed = state.close_file(client, &file, &stateid, now_ns)?;
+    compound.server.grants.prune_file(client.id(), &file);
     reply.put(&closed.stateid)?;
     compound.current_stateid = Some(closed.stateid);
     Ok(())
@@ -39,6 +40,7 @@ pub fn downgrade<V: Vfs, E: Env + Backchannel>(
     let client = compound.session()?.session.client();
     let state = &compound.server.shared.state;
     let stateid = state.open_downgrade(client, &file, &stateid, access, deny)?;
+    compound.server.grants.prune_file(client.id(), &file);
     reply.put(&OpenDowngradeResult { stateid })?;
     compound.current_stateid = Some(stateid);
     Ok(())

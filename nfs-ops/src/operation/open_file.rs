@@ -2,7 +2,7 @@
 
 use qos::Kind;
 use state::{FileKey, IoGrant, IoWant};
-use vfs::{Access, Authority, FileKind, Identity, OpenAccess, Vfs};
+use vfs::{Access, Authority, FileKind, Identity, NODE_HANDLE_BYTES_MAX, OpenAccess, Vfs};
 use wire::nfs4::{Stateid, Status};
 
 use crate::compound::Compound;
@@ -10,6 +10,9 @@ use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::handle::HandleContent;
 use crate::object::Place;
+
+/// Bytes of an export's id in a file's key.
+const EXPORT_BYTES: usize = 4;
 
 /// What an open file is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +34,11 @@ pub struct OpenFile<F> {
 /// Names the file of `place` in state.
 pub fn key<V: Vfs>(place: &Place<V>) -> FileKey {
     let HandleContent::Node(export, node) = place.content() else { unreachable!("a place is in an export") };
-    let mut bytes = Vec::with_capacity(4 + node.as_bytes().len());
-    bytes.extend_from_slice(&export.0.to_be_bytes());
-    bytes.extend_from_slice(node.as_bytes());
-    FileKey::new(&bytes).expect("export and node fit a file key")
+    let length = EXPORT_BYTES + node.as_bytes().len();
+    let mut bytes = [0; EXPORT_BYTES + NODE_HANDLE_BYTES_MAX];
+    bytes[..EXPORT_BYTES].copy_from_slice(&export.0.to_be_bytes());
+    bytes[EXPORT_BYTES..length].copy_from_slice(node.as_bytes());
+    FileKey::new(&bytes[..length]).expect("export and node fit a file key")
 }
 
 /// The open file that the stateid stands for at the current file handle.
@@ -72,8 +76,8 @@ pub fn for_size_change<V: Vfs, E: Env + Backchannel>(
 ) -> Result<Option<OpenFile<V::File>>, Failure> {
     let stateid = compound.stateid(stateid)?;
     match grant(compound, compound.place(Status::Isdir)?, &stateid, Want::Write)? {
-        IoGrant::Open(grant) => Ok(Some(OpenFile { file: grant.file })),
-        IoGrant::Special => Ok(None),
+        Granted::Open(opened) => Ok(Some(opened)),
+        Granted::Special => Ok(None),
     }
 }
 
@@ -84,8 +88,8 @@ async fn resolve<V: Vfs, E: Env + Backchannel>(
     want: Want,
 ) -> Result<OpenFile<V::File>, Failure> {
     match grant(compound, place, &stateid, want) {
-        Ok(IoGrant::Open(grant)) => Ok(OpenFile { file: grant.file }),
-        Ok(IoGrant::Special) => open_once(place, want).await,
+        Ok(Granted::Open(opened)) => Ok(opened),
+        Ok(Granted::Special) => open_once(place, want).await,
         Err(status) => {
             // What is no file cannot have a good stateid either, and the client is better told the former.
             require_regular(place.storage().attributes(&place.node).await?.kind)?;
@@ -94,21 +98,51 @@ async fn resolve<V: Vfs, E: Env + Backchannel>(
     }
 }
 
+/// What a stateid is good for.
+enum Granted<F> {
+    /// I/O with this open file.
+    Open(OpenFile<F>),
+    /// A request as if it opened the file.
+    Special,
+}
+
 fn grant<V: Vfs, E: Env + Backchannel>(
     compound: &Compound<V, E>,
     place: &Place<V>,
     stateid: &Stateid,
     want: Want,
-) -> Result<IoGrant<V::File>, Status> {
-    let client = compound.session()?.session.client();
-    let (state, file, now_ns) = (&compound.server.shared.state, key(place), compound.server.env.now_ns());
+) -> Result<Granted<V::File>, Status> {
+    let file = key(place);
     match want {
-        Want::Read => state.check_io(client, &file, stateid, IoWant::Read, now_ns),
-        Want::Write => state.check_io(client, &file, stateid, IoWant::Write, now_ns),
-        Want::Any => match state.check_io(client, &file, stateid, IoWant::Read, now_ns) {
-            Err(Status::Openmode) => state.check_io(client, &file, stateid, IoWant::Write, now_ns),
+        Want::Read => grant_io(compound, &file, stateid, IoWant::Read),
+        Want::Write => grant_io(compound, &file, stateid, IoWant::Write),
+        Want::Any => match grant_io(compound, &file, stateid, IoWant::Read) {
+            Err(Status::Openmode) => grant_io(compound, &file, stateid, IoWant::Write),
             granted => granted,
         },
+    }
+}
+
+/// From what this core keeps, else from the table that all cores share. Nothing is awaited between this and the
+/// storage's call, so what is granted here is valid when the I/O begins.
+fn grant_io<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    file: &FileKey,
+    stateid: &Stateid,
+    want: IoWant,
+) -> Result<Granted<V::File>, Status> {
+    let client = compound.session()?.session.client();
+    let server = &compound.server;
+    if let Some(file) = server.grants.find(client.id(), file, stateid, want) {
+        return Ok(Granted::Open(OpenFile { file }));
+    }
+    match server.shared.state.check_io(client, file, stateid, want, server.env.now_ns())? {
+        IoGrant::Special => Ok(Granted::Special),
+        IoGrant::Open(grant) => {
+            let opened = OpenFile { file: grant.file.clone() };
+            server.grants.keep(file, stateid, want, grant);
+            Ok(Granted::Open(opened))
+        }
     }
 }
 

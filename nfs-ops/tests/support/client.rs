@@ -143,7 +143,6 @@ impl Connection {
             minor,
             client_id,
             session: created.session_id,
-            channel: created.fore_channel,
             sequences: Rc::new(RefCell::new(vec![0; created.fore_channel.requests_max as usize])),
             cache_this: Rc::new(Cell::new(false)),
         }
@@ -157,7 +156,6 @@ pub struct Client {
     minor: u32,
     client_id: ClientId,
     session: SessionId,
-    channel: ChannelAttributes,
     sequences: Rc<RefCell<Vec<u32>>>,
     cache_this: Rc<Cell<bool>>,
 }
@@ -173,10 +171,6 @@ impl Client {
 
     pub fn session(&self) -> SessionId {
         self.session
-    }
-
-    pub fn channel(&self) -> &ChannelAttributes {
-        &self.channel
     }
 
     /// The same client used by another user.

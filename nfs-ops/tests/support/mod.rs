@@ -7,9 +7,8 @@ mod operations;
 mod reply;
 mod world;
 
-pub use client::{Client, Connection, received};
-pub use env::{Callback, Manner, TestEnv, next_random};
-pub use executor::Running;
+pub use client::{Client, received};
+pub use env::{Manner, next_random};
 pub use operations::*;
-pub use reply::{Listing, Reply, Segment};
+pub use reply::{Reply, Segment};
 pub use world::{EXPORT, World, export_settings};

@@ -59,14 +59,23 @@ impl World {
 
     /// These exports, each over a storage of its own.
     pub fn with(settings: Vec<ExportSettings>) -> Self {
+        let storage = |minor| {
+            let fsid = vfs::Fsid { major: 7, minor };
+            MemStorage::new(MemOptions { fsid, seed: minor, ..MemOptions::default() })
+        };
+        let storages = (1..=settings.len() as u64).map(storage).collect();
+        Self::over(settings, storages)
+    }
+
+    /// These exports, all of one storage.
+    pub fn over_one_storage(settings: Vec<ExportSettings>) -> Self {
+        let storages = vec![MemStorage::default(); settings.len()];
+        Self::over(settings, storages)
+    }
+
+    fn over(settings: Vec<ExportSettings>, storages: Vec<MemStorage>) -> Self {
         let executor = Executor::default();
         let env = TestEnv::new(executor.clone());
-        let storages: Vec<_> = (1..=settings.len() as u64)
-            .map(|minor| {
-                let fsid = vfs::Fsid { major: 7, minor };
-                MemStorage::new(MemOptions { fsid, seed: minor, ..MemOptions::default() })
-            })
-            .collect();
         let store = Arc::new(MemoryStore::new());
         let shared = Arc::new(shared(1, store.clone(), 0));
         let server = Server::new(shared, env.clone(), exports(&settings, &storages));
@@ -137,6 +146,10 @@ impl World {
 
     pub fn advance_seconds(&self, seconds: u64) {
         self.0.executor.advance(seconds * 1_000_000_000);
+    }
+
+    pub fn advance_milliseconds(&self, milliseconds: u64) {
+        self.0.executor.advance(milliseconds * 1_000_000);
     }
 
     /// Lets everything run that can without time passing, and answers the callbacks sent.
