@@ -293,3 +293,17 @@ fn a_callback_takes_another_connection_when_its_own_breaks() {
     let flags = client.run(&[]).ok().sequence().status_flags;
     assert_eq!(flags & sequence_status::BACKCHANNEL_FAULT, sequence_status::BACKCHANNEL_FAULT);
 }
+
+#[test]
+fn a_session_is_one_on_every_core() {
+    let world = World::new();
+    let client = world.client("one").cache_this(true);
+    let elsewhere = client.over(&world.on_another_core().connection());
+    let operations = [putrootfh(), lookup(EXPORT), mkdir("a")];
+    let first = client.run(&operations).ok();
+    assert_eq!(elsewhere.retry(&operations), first);
+    elsewhere.run(&[putrootfh()]).ok();
+    client.run(&[putrootfh()]).ok();
+    client.connection().compound(1, &[destroy_session(client.session())]).ok();
+    elsewhere.run(&[putrootfh()]).fails(Status::Badsession);
+}
