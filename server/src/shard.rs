@@ -16,9 +16,6 @@ use crate::exports::{self, NfsServer, OpenExport};
 use crate::fatal::Fatal;
 use crate::names::{ANSWER_AGE_MAX, Names};
 
-/// How often state is looked over for what time brings about.
-const SWEEP_PERIOD: Duration = Duration::from_secs(1);
-
 /// How often and how many times calls that began before a reload are looked for.
 const OLD_CALLS_LOOK: Duration = Duration::from_millis(20);
 const OLD_CALLS_LOOKS_MAX: usize = 500;
@@ -128,8 +125,8 @@ pub async fn run(shard: Shard, plan: Arc<Plan>) {
         for listener in listeners {
             accepting.push(shard.spawn(listener.accept_all(shard.clone(), plan.intake.clone())));
         }
-        tasks.push(shard.spawn(sweep(shard.clone(), Rc::clone(&server))));
     }
+    tasks.push(shard.spawn(Rc::clone(&server).maintain(shard.index() == 0)));
     tasks.push(shard.spawn(forget_identities(shard.clone(), Rc::clone(&server))));
     let service = Rc::new(NfsService(server));
     let intake = plan.intake.clone();
@@ -165,14 +162,6 @@ fn make(shard: &Shard, plan: &Plan) -> Result<(Rc<NfsServer>, Endpoint), Fatal> 
     let table = exports::table(&exports, None, shard)?;
     let server = NfsServer::new(Arc::clone(&plan.shared), environment, table);
     Ok((server, Endpoint::new(shard, plan.transport.clone())))
-}
-
-/// Leases, grace and waiters go on with time.
-async fn sweep(shard: Shard, server: Rc<NfsServer>) {
-    loop {
-        shard.sleep(SWEEP_PERIOD).await;
-        nfs_ops::sweep(&server);
-    }
 }
 
 /// Users change their groups; an identity lives as long as an answer of name service.

@@ -122,6 +122,7 @@ pub async fn commit<V: Vfs, E: Env + Backchannel>(
     }
     let place = changeable(compound.place(Status::Isdir)?)?;
     open_file::require_regular(place.storage().attributes(&place.node).await?.kind)?;
+    let _pass = compound.enter(Kind::Write, 0).await?;
     let storage = place.storage();
     // No stateid comes with COMMIT, and who may write was decided when the data was written.
     let file = storage.open(&place.node, &place.identity, OpenAccess::Write, Authority::Reclaim).await?;
