@@ -27,6 +27,9 @@ fn check_values(raw: &RawAttributes<'_>) {
         Err(error) => return check_error(raw, error),
     };
     assert_eq!(attributes.present(), raw.mask);
+    let longer = [raw.values.bytes(), &[0; 4]].concat();
+    let longer = RawAttributes { mask: raw.mask, values: longer[..].into() };
+    assert_eq!(longer.decode_values(), Err(AttributeError::Malformed(Error::Trailing)));
     let (bytes, cuts) = encode(&attributes);
     assert!(cuts.is_empty());
     let again: Attributes<'_> = Decoder::new(&bytes).get().expect("what was encoded decodes");
