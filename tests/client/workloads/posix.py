@@ -69,8 +69,9 @@ def check_symbolic_links():
     put("target", b"t")
     os.symlink("target", "link")
     assert os.readlink("link") == "target" and get("link") == b"t" and stat.S_ISLNK(os.lstat("link").st_mode)
-    os.symlink("x" * 4000, "long")
-    assert os.readlink("long") == "x" * 4000
+    # As long as every Linux file system allows: xfs ends at 1,024 bytes.
+    os.symlink("x" * 1000, "long")
+    assert os.readlink("long") == "x" * 1000
     os.symlink("nowhere", "dangling")
     fails_with(errno.ENOENT, os.stat, "dangling")
     fails_with(errno.EEXIST, os.symlink, "y", "link")
