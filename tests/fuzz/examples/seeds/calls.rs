@@ -45,6 +45,14 @@ pub fn write_compound() -> Vec<u8> {
     compound(&[], &[])
 }
 
+/// Two WRITEs with something between them.
+pub fn writes_compound() -> Vec<u8> {
+    compound(
+        &[],
+        &[GetAttrArgs { requested: Bitmap::of(&[3, 4]) }.into(), Arguments::Getfh, Arguments::Savefh],
+    )
+}
+
 /// Compounds that between them have most operations.
 pub fn compounds() -> Vec<(&'static str, Vec<u8>)> {
     let write = |before: &[Arguments<'_>]| compound(before, &[]);
@@ -83,7 +91,7 @@ fn compound(before: &[Arguments<'_>], between: &[Arguments<'_>]) -> Vec<u8> {
     let object = FileHandle::new(&[5; 32]).expect("a handle");
     let mut count = operations(&mut encoder, &[sequence.into(), PutFhArgs { object }.into()]);
     count += operations(&mut encoder, before);
-    write(&mut encoder, b"some data");
+    write(&mut encoder, &[b'd'; 61]);
     count += 1 + operations(&mut encoder, between);
     write(&mut encoder, b"more");
     frame.finish(&mut encoder, count + 1);

@@ -44,7 +44,7 @@ fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     let write = calls::write_compound();
     add("compound", "cut_anywhere", &[3, 0, 100, 0, 8], &write);
     add("compound", "cut_and_short", &[2, 0, 124, 0, 0], &write);
-    add("compound", "cut_behind_a_cut", &[3, 0, 145, 0, 8], &write);
+    add("compound", "cut_behind_a_cut", &[3, 0, 200, 0, 4], &calls::writes_compound());
     for (name, attributes) in attributes() {
         add("attributes", name, &[], &encoded(&attributes));
     }
