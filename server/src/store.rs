@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use state::{ClientRecord, Completion, Store, StoreError, StoreOperation, StoreResult};
 use wire::nfs4::Verifier;
 
@@ -29,6 +29,11 @@ const BATCH_MAX: usize = 1024;
 
 /// Memory for redb's cache; records are few and small.
 const CACHE_BYTES: usize = 1 << 20;
+
+/// When a transaction is on stable storage: before its commit returns, but for the build that the test of power cuts
+/// must catch.
+const DURABILITY: Durability =
+    if cfg!(feature = "skip-sync-for-tests") { Durability::None } else { Durability::Immediate };
 
 type Queued = (StoreOperation, Completion);
 
@@ -111,7 +116,8 @@ fn run(database: &Database, operations: &Receiver<Queued>) {
 
 /// All of `operations` in one transaction, on stable storage when it returns.
 fn commit<'a>(database: &Database, operations: impl Iterator<Item = &'a StoreOperation>) -> StoreResult {
-    let transaction = database.begin_write().map_err(failed)?;
+    let mut transaction = database.begin_write().map_err(failed)?;
+    transaction.set_durability(DURABILITY).map_err(failed)?;
     {
         let mut table = transaction.open_table(RECORDS).map_err(failed)?;
         for operation in operations {

@@ -16,7 +16,7 @@ use vfs::{Error, Identity, ReadDone, Result, Stability, Written};
 use crate::local::{File, Local};
 use crate::open::OpenFile;
 use crate::sys::errno::{error, from_io};
-use crate::{attribute, process};
+use crate::{attribute, durable, process};
 
 impl Local {
     /// Reads into the front of `buffer`.
@@ -99,6 +99,7 @@ impl Local {
             Err(failure) => return (payload, Err(failure)),
         };
         let flags = match stability {
+            _ if durable::is_skipped() => 0,
             Stability::Unstable => 0,
             Stability::Data => libc::RWF_DSYNC,
             Stability::File => libc::RWF_SYNC,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use client::{Client, ClientOptions};
+use client::Client;
 use engine::{EngineConfig, Shard, block_on};
 use transport_tcp::{Endpoint, Limits};
 
@@ -18,8 +18,17 @@ use crate::worker::{Ground, Worker};
 
 /// Workers and what they do. The part of the name before the dash is the export.
 pub const WORKERS: &[&str] = &[
-    "write-0", "commit-0", "unstable-0", "create-0", "rename-0", "remove-0", "setattr-0", "link-0", "record-0",
-    "mixed-0", "mixed-1",
+    "write-0",
+    "commit-0",
+    "unstable-0",
+    "create-0",
+    "rename-0",
+    "remove-0",
+    "setattr-0",
+    "link-0",
+    "record-0",
+    "mixed-0",
+    "mixed-1",
 ];
 
 /// Acknowledged operations of each worker before the cut means something.
@@ -45,7 +54,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// Runs until the server is gone. In `folder`: the journal; `settle.request`, made when everything that the load needs
 /// is there and may be brought to stable storage, which is waited for as `settle.done`; `loaded`, made when the cut may come.
 pub fn run(address: SocketAddr, folder: &Path, round: &str) -> Result<(), String> {
-    let journal = Journal::create(&folder.join(format!("journal-{round}"))).map_err(|error| error.to_string())?;
+    let journal =
+        Journal::create(&folder.join(format!("journal-{round}"))).map_err(|error| error.to_string())?;
     let (folder, round) = (folder.to_owned(), round.to_owned());
     let ran = block_on(EngineConfig::small(), move |shard| async move {
         let endpoint = Endpoint::new(&shard, Limits::default());
@@ -125,7 +135,9 @@ async fn drive(name: &'static str, mut worker: Worker) -> client::Error {
             "remove" => worker.remove().await,
             "setattr" => worker.set_attributes().await,
             "link" => worker.link().await,
-            "record" if clients.len() < CLIENTS_MAX => worker.add_client().await.map(|client| clients.push(client)),
+            "record" if clients.len() < CLIENTS_MAX => {
+                worker.add_client().await.map(|client| clients.push(client))
+            }
             "record" => worker.idle().await,
             _ => worker.anything().await,
         };

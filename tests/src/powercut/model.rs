@@ -171,7 +171,8 @@ impl Model {
                 self.names.remove(path).expect("it has the name");
             }
         }
-        if let (Effect::Create { path, .. } | Effect::Open { path }, Some(handle)) = (&effect, answer.handle) {
+        if let (Effect::Create { path, .. } | Effect::Open { path }, Some(handle)) = (&effect, answer.handle)
+        {
             let object = self.object(path);
             (object.handle, object.open) = (Some(handle), answer.open);
         }
@@ -204,7 +205,8 @@ mod tests {
     #[test]
     fn only_what_was_promised_is_settled() {
         let make = Effect::Create { path: "f".into(), kind: Kind::Regular, mode: 0o600 };
-        let mut events = vec![Event::Begun(make), done(), write(0, 4, 1, true), done(), write(2, 4, 2, false), done()];
+        let mut events =
+            vec![Event::Begun(make), done(), write(0, 4, 1, true), done(), write(2, 4, 2, false), done()];
         let before = model(events.clone());
         assert_eq!(before.objects[0].size_range, (4, 6));
         assert_eq!(before.objects[0].generations(1), [1]);

@@ -8,9 +8,7 @@ use std::time::Duration;
 use client::{Client, ClientOptions, Compound, OpenFile, OpenHow, Session};
 use engine::Shard;
 use transport_tcp::Endpoint;
-use wire::nfs4::{
-    Attributes, CreateType, FileHandle, NfsTime, SetTime, StableHow, Stateid, Status, Verifier,
-};
+use wire::nfs4::{Attributes, CreateType, FileHandle, NfsTime, SetTime, StableHow, Status, Verifier};
 
 use crate::journal::{Answer, Effect, Event, Journal, Kind, hexadecimal};
 use crate::pattern::{self, CELL_BYTES, Random};
@@ -101,7 +99,7 @@ impl Worker {
         ground.journal.borrow_mut().put(name, Event::Done(Answer::default()));
         let session = client.session().clone();
         let top = session.lookup(export).await?;
-        let round = directory(&ground.shard, &session, top, &ground.round).await?;
+        let round = directory(&ground.shard, &session, top, &format!("round{}", ground.round)).await?;
         let own = patiently(&ground.shard, || session.create_directory(round, name, 0o755)).await?;
         let seed = name.bytes().fold(0x9e37_79b9_u64, |seed, byte| seed.wrapping_mul(131) + u64::from(byte));
         let mut worker = Self {
@@ -182,7 +180,10 @@ impl Worker {
         let (session, handle) = (self.client.session(), open.handle);
         let verifier = patiently(&self.ground.shard, || session.commit(handle)).await?;
         // Or else the commit would promise nothing.
-        assert!(verifiers.iter().all(|seen| *seen == verifier), "the write verifier changes while the server runs");
+        assert!(
+            verifiers.iter().all(|seen| *seen == verifier),
+            "the write verifier changes while the server runs"
+        );
         self.done(Answer { verifier: Some(verifier.0), ..Answer::default() });
         Ok(())
     }
@@ -213,7 +214,8 @@ impl Worker {
         };
         self.begin(effect);
         let (session, open) = (self.client.session(), *open);
-        patiently(&self.ground.shard, || session.set_attributes(open.handle, open.stateid, &attributes)).await?;
+        patiently(&self.ground.shard, || session.set_attributes(open.handle, open.stateid, &attributes))
+            .await?;
         self.done(Answer::default());
         Ok(())
     }
@@ -224,7 +226,10 @@ impl Worker {
         let (from, kind) = self.spares.swap_remove(at);
         let over = self.random.below(8) == 0 && self.spares.len() > SPARES_MIN && kind != Kind::Directory;
         let victim = self.spares.iter().position(|(_, other)| over && *other != Kind::Directory);
-        let to = victim.map_or_else(|| self.new_name(), |victim| self.spares.swap_remove(victim).0);
+        let to = match victim {
+            Some(victim) => self.spares.swap_remove(victim).0,
+            None => self.new_name(),
+        };
         self.begin(Effect::Rename { from: from.clone(), to: to.clone() });
         let ((source, old), (target, new)) = (self.place(&from), self.place(&to));
         let session = self.client.session();
@@ -236,13 +241,15 @@ impl Worker {
 
     /// LINK of a spare that is no directory.
     pub async fn link(&mut self) -> client::Result<()> {
-        let Some((from, kind)) = self.spares.iter().find(|(_, kind)| *kind != Kind::Directory).cloned() else {
+        let Some((from, kind)) = self.spares.iter().find(|(_, kind)| *kind != Kind::Directory).cloned()
+        else {
             return self.create_spare().await;
         };
         let to = self.new_name();
         self.begin(Effect::Link { from: from.clone(), to: to.clone() });
         let ((source, old), (target, new)) = (self.place(&from), self.place(&to));
-        let compound = || Compound::new().put_handle(source).lookup(old).save_handle().put_handle(target).link(new);
+        let compound =
+            || Compound::new().put_handle(source).lookup(old).save_handle().put_handle(target).link(new);
         let session = self.client.session();
         patiently(&self.ground.shard, || async {
             session.call(compound().cached()).await?.skip(4)?;
@@ -257,8 +264,7 @@ impl Worker {
     /// REMOVE of a spare, while there are any.
     pub async fn remove(&mut self) -> client::Result<()> {
         if self.spares.is_empty() {
-            self.ground.shard.sleep(DELAY_PAUSE).await;
-            return Ok(());
+            return self.idle().await;
         }
         let at = self.random.below(self.spares.len() as u64) as usize;
         let (path, _) = self.spares.swap_remove(at);
@@ -268,6 +274,12 @@ impl Worker {
         patiently(&self.ground.shard, || session.remove(directory, name)).await?;
         self.done(Answer::default());
         Ok(())
+    }
+
+    /// Asks for something that changes nothing, to notice the cut.
+    pub async fn idle(&self) -> client::Result<()> {
+        self.ground.shard.sleep(DELAY_PAUSE).await;
+        self.client.session().call(Compound::new().put_root()).await?.skip(1)
     }
 
     /// Any of the above.
@@ -410,6 +422,3 @@ async fn directory(
         outcome => outcome,
     }
 }
-
-/// For operations by handle alone.
-pub const ANONYMOUS: Stateid = Stateid::ANONYMOUS;
