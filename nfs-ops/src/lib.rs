@@ -26,7 +26,7 @@ mod server;
 mod settable;
 mod table;
 
-pub use callback::{recall_slots, send_pending};
+pub use callback::{recall_slots, send_pending, sweep};
 pub use dispatch::NfsService;
 pub use env::{Backchannel, BackchannelError, Env};
 pub use export::{Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Squash};
