@@ -29,7 +29,8 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
         let mut decoder = Decoder::with_cuts(&head, &cuts);
         let header = match CallHeader::decode(&mut decoder) {
             Ok(header) => header,
-            Err(CallError::Garbage(_)) => return Outcome::Discard,
+            // There is nothing to answer, and no request is dropped without breaking its connection (RFC 8881 §2.9.2).
+            Err(CallError::Garbage(_)) => return Outcome::Disconnect,
             Err(CallError::RpcMismatch { xid }) => {
                 return answer(&ReplyHeader::denied(xid, Denied::RpcMismatch((RPC_VERSION, RPC_VERSION))));
             }

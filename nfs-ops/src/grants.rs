@@ -1,8 +1,7 @@
 //! Grants kept on one core, so that READ and WRITE ask no table that cores share.
 //!
-//! A [`Grant`] holds the storage's open file. One that is no longer valid must not keep that file open, for the space
-//! of a removed file is free only when its last open file is gone: it is dropped when it is met, when this core closes
-//! or downgrades an open of the file, before this core removes a name, and by [`Grants::prune`] from time to time.
+//! A [`Grant`] that is no longer valid keeps nothing open, only its place here: it is dropped when it is met, when this
+//! core closes or downgrades an open of the file, and by [`Grants::prune`] from time to time.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -44,7 +43,7 @@ impl<F: Clone> Grants<F> {
         let files = self.files.borrow();
         let kept = files.get(&(client, *file))?;
         let kept = kept.iter().find(|kept| kept.want == want && kept.stateid == *stateid)?;
-        kept.grant.is_valid().then(|| kept.grant.file.clone())
+        kept.grant.file()
     }
 
     /// Keeps a grant that was just given.

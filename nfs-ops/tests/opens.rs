@@ -295,3 +295,18 @@ fn an_open_file_outlives_its_name_until_closed() {
     assert!(free() >= before + 65536);
     client.run(&[putfh(file)]).fails(Status::Stale);
 }
+
+#[test]
+fn who_may_execute_a_file_may_read_it_and_nobody_else_more() {
+    let world = World::new();
+    let client = world.client("one");
+    let file = client.make_file("program", b"text");
+    client.run(&[putfh(file), setattr(Stateid::ANONYMOUS, &mode(0o711))]).ok();
+    let other = client.user(7, 7, &[]);
+    let reply = other.at_export(&[Open::named("program").access(READ).op()]).ok();
+    let stateid = reply.opened().stateid;
+    assert_eq!(other.run(&[putfh(file), read(stateid, 0, 9)]).ok().data(), (b"text".to_vec(), true));
+    other.at_export(&[Open::named("program").access(BOTH).op()]).fails(Status::Access);
+    client.run(&[putfh(file), setattr(Stateid::ANONYMOUS, &mode(0o700))]).ok();
+    other.at_export(&[Open::named("program").access(READ).op()]).fails(Status::Access);
+}

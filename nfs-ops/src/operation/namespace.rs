@@ -18,8 +18,6 @@ pub async fn remove<V: Vfs, E: Env + Backchannel>(
 ) -> Result<(), Failure> {
     name::check(&arguments.target)?;
     let place = changeable(compound.place(Status::Rofs)?)?;
-    // What was closed elsewhere must not keep the file that goes.
-    compound.server.prune_grants();
     let change = place.storage().remove(&place.node, &place.identity, &arguments.target).await?;
     reply.put(&change_info(change))?;
     Ok(())
@@ -36,8 +34,6 @@ pub async fn rename<V: Vfs, E: Env + Backchannel>(
     let source = changeable(compound.saved_place(Status::Rofs)?)?;
     let target = changeable(compound.place(Status::Rofs)?)?;
     same_export(source, target)?;
-    // As in REMOVE, for the file whose name is taken over.
-    compound.server.prune_grants();
     let renamed = source
         .storage()
         .rename(&source.node, &arguments.old_name, &target.node, &arguments.new_name, &source.identity)

@@ -295,7 +295,8 @@ fn reserve<V: Vfs, E: Env + Backchannel>(
     compound.server.shared.state.open_reserve(client, &request, compound.server.env.now_ns())
 }
 
-/// Opens what the owner's earlier opens have not brought. A reclaim asks nobody for permission.
+/// Opens what the owner's earlier opens have not brought; permission is asked for all of it, as for every OPEN. A reclaim
+/// asks nobody.
 async fn open_missing<V: Vfs>(
     place: &Place<V>,
     shares: &Shares<'_>,
@@ -303,6 +304,11 @@ async fn open_missing<V: Vfs>(
 ) -> Result<OpenFiles<V::File>, Failure> {
     let needs_read = shares.access.reads() && existing.read.is_none();
     let needs_write = shares.access.writes() && existing.write.is_none();
+    if shares.claim == StateClaim::New {
+        let (held_read, held_write) =
+            (shares.access.reads() && !needs_read, shares.access.writes() && !needs_write);
+        open_file::still_allowed(place, held_read, held_write).await?;
+    }
     let access = match (needs_read, needs_write) {
         (false, false) => return Ok(OpenFiles { read: None, write: None }),
         (true, false) => Access::Read,

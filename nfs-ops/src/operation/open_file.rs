@@ -139,7 +139,8 @@ fn grant_io<V: Vfs, E: Env + Backchannel>(
     match server.shared.state.check_io(client, file, stateid, want, server.env.now_ns())? {
         IoGrant::Special => Ok(Granted::Special),
         IoGrant::Open(grant) => {
-            let opened = OpenFile { file: grant.file.clone() };
+            // It may have been closed on another core since.
+            let opened = OpenFile { file: grant.file().ok_or(Status::BadStateid)? };
             server.grants.keep(file, stateid, want, grant);
             Ok(Granted::Open(opened))
         }
@@ -174,6 +175,20 @@ pub async fn open<V: Vfs>(
         }
         opened => opened,
     }
+}
+
+/// Whether the caller would be allowed now what its earlier opens of the file were.
+///
+/// # Errors
+/// `NFS4ERR_ACCESS`, or the storage's.
+pub async fn still_allowed<V: Vfs>(place: &Place<V>, read: bool, write: bool) -> Result<(), Failure> {
+    if !read && !write {
+        return Ok(());
+    }
+    let wanted = Access { read, write, execute: false };
+    let held = place.storage().access(&place.node, &place.identity, wanted).await?;
+    let readable = !read || held.read || may_execute(place).await?;
+    if readable && (!write || held.write) { Ok(()) } else { Err(Status::Access.into()) }
 }
 
 async fn may_execute<V: Vfs>(place: &Place<V>) -> Result<bool, vfs::Error> {
