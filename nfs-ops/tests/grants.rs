@@ -73,7 +73,7 @@ fn a_removed_file_gives_its_space_back_when_it_is_closed() {
 }
 
 #[test]
-fn another_cores_grant_holds_a_closed_file_no_longer_than_a_moment() {
+fn another_cores_grant_does_not_hold_a_closed_file() {
     let world = World::new();
     let client = world.client("one");
     let (other_world, other) = elsewhere(&world, &client);
@@ -86,9 +86,8 @@ fn another_cores_grant_holds_a_closed_file_no_longer_than_a_moment() {
     ];
     client.run(&[putfh(file), close(stateid)]).ok();
     client.at_export(&[remove("a")]).ok();
-    assert_eq!(free(&client), before, "the other core has not looked yet");
-    world.advance_milliseconds(200);
-    assert_eq!(free(&client), before + DATA_BYTES as u64);
+    assert_eq!(free(&client), before + DATA_BYTES as u64, "the other core's grant keeps nothing open");
+    world.advance_milliseconds(1100);
     assert_eq!(other_world.server().grants_kept(), 0);
 }
 

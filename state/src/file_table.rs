@@ -58,7 +58,8 @@ pub(crate) struct OpenState<F> {
     pub(crate) owner: StateOwner,
     pub(crate) seqid: u32,
     pub(crate) combinations: Combinations,
-    pub(crate) files: OpenFiles<F>,
+    /// Held by nobody else for longer than a request takes, so that what is closed here is closed.
+    pub(crate) files: Arc<OpenFiles<F>>,
     /// Changes whenever a grant may no longer hold, be it of the open's stateid or of its locks' stateids.
     pub(crate) generation: Arc<AtomicU64>,
     pub(crate) locks: Vec<u64>,
@@ -274,7 +275,7 @@ impl<F> FileTable<F> {
 
 /// What is left of an open that was removed.
 pub(crate) struct Removed<F> {
-    pub(crate) files: OpenFiles<F>,
+    pub(crate) files: Arc<OpenFiles<F>>,
     pub(crate) notices: Vec<LockNotice>,
 }
 

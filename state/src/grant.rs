@@ -1,13 +1,14 @@
 //! Which I/O a stateid allows (RFC 8881 §8.2.3 to §8.2.5, §9.1.2).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use wire::nfs4::{ClientId, Stateid, Status};
 
 use crate::client::Client;
 use crate::file_key::FileKey;
 use crate::file_table::FileTable;
+use crate::open::OpenFiles;
 use crate::revoke::Obstacle;
 use crate::share::{Access, Deny};
 use crate::state::State;
@@ -26,11 +27,26 @@ pub enum IoWant {
 /// stateid (seqid included), file and want, and used as long as [`is_valid`](Grant::is_valid).
 #[derive(Clone, Debug)]
 pub struct Grant<F> {
-    /// The open file to do it with.
-    pub file: F,
+    /// Kept by the open alone: a grant that is forgotten somewhere keeps no file open, and no removed file's space.
+    files: Weak<OpenFiles<F>>,
+    want: IoWant,
     client: ClientId,
     generation: Arc<AtomicU64>,
     granted: u64,
+}
+
+impl<F: Clone> Grant<F> {
+    /// The open file to do it with, while the grant is valid.
+    pub fn file(&self) -> Option<F> {
+        if !self.is_valid() {
+            return None;
+        }
+        let files = self.files.upgrade()?;
+        match self.want {
+            IoWant::Read => files.read.clone(),
+            IoWant::Write => files.write.clone(),
+        }
+    }
 }
 
 impl<F> Grant<F> {
@@ -84,8 +100,10 @@ impl<F: Clone + Send + Sync> State<F> {
             IoWant::Read => open.files.read.as_ref(),
             IoWant::Write => open.files.write.as_ref().filter(|_| may_write),
         };
+        opened.ok_or(Status::Openmode)?;
         Ok(IoGrant::Open(Grant {
-            file: opened.ok_or(Status::Openmode)?.clone(),
+            files: Arc::downgrade(&open.files),
+            want,
             client: client.id(),
             generation: Arc::clone(&open.generation),
             granted: open.generation.load(Ordering::Acquire),

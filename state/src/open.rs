@@ -115,7 +115,8 @@ impl<F: Clone + Send + Sync> State<F> {
             client: Arc::clone(client),
             file: asked.file,
             counter,
-            existing: held.map_or(OpenFiles { read: None, write: None }, |open| open.files.clone()),
+            existing: held
+                .map_or(OpenFiles { read: None, write: None }, |open| OpenFiles::clone(&open.files)),
             settled: false,
         })
     }
@@ -178,7 +179,7 @@ impl<F: Clone + Send + Sync> OpenReservation<F> {
                 owner: reservation.owner.clone(),
                 seqid: 0,
                 combinations: Combinations::default(),
-                files,
+                files: Arc::new(files),
                 generation: Arc::new(AtomicU64::new(0)),
                 locks: Vec::new(),
             };
@@ -189,7 +190,7 @@ impl<F: Clone + Send + Sync> OpenReservation<F> {
             // The upgraded open counts once.
             table.uncount(StateKind::Open, &self.client);
             let open = table.opens.get_mut(&counter).expect("the file's list names opens of the table");
-            surplus = Some(merge(&mut open.files, files));
+            surplus = Some(merge(Arc::make_mut(&mut open.files), files));
         }
         let open = table.opens.get_mut(&counter).expect("inserted or found just now");
         let before = open.combinations.union();
