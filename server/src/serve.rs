@@ -30,6 +30,14 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// What the engine waits beyond `drain_seconds`, in which connections that were cut off end.
 const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
+/// How long a port that is taken is tried for. The kernel takes a ring apart only after its process is gone, and with the
+/// ring the listening socket that it accepts on: whoever starts the server again at once after a crash finds the port
+/// taken for some 10 ms, and for longer on a busy machine.
+const PORT_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Pause between two attempts.
+const PORT_PAUSE: Duration = Duration::from_millis(10);
+
 /// What the exports are begun with and reloaded from.
 struct Served {
     hosts: Hosts,
@@ -133,13 +141,27 @@ fn state_config(settings: &Settings, identity: &Identity) -> state::Config {
 fn listen(settings: &ServerSettings) -> Result<Vec<Listener>, Fatal> {
     let port = settings.port;
     if settings.addresses.is_empty() {
-        return Ok(vec![Listener::bind_all(port).map_err(|error| no_listener(None, port, &error))?]);
+        let all = once_free(|| Listener::bind_all(port));
+        return Ok(vec![all.map_err(|error| no_listener(None, port, &error))?]);
     }
     let bind = |address: &IpAddr| {
-        Listener::bind(SocketAddr::new(*address, port))
+        once_free(|| Listener::bind(SocketAddr::new(*address, port)))
             .map_err(|error| no_listener(Some(*address), port, &error))
     };
     settings.addresses.iter().map(bind).collect()
+}
+
+/// Tries again for a while when the port is taken: perhaps by a server that has just died.
+fn once_free(bind: impl Fn() -> std::io::Result<Listener>) -> std::io::Result<Listener> {
+    let deadline = Instant::now() + PORT_WAIT_MAX;
+    loop {
+        match bind() {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(PORT_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn no_listener(address: Option<IpAddr>, port: u16, error: &std::io::Error) -> Fatal {
