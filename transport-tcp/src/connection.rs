@@ -8,6 +8,7 @@ use crate::{
     CallError, Message, Received,
     endpoint::Shared,
     fault::Fault,
+    limits::PROVEN_BYTES,
     listener::Load,
     message::{CALL, REPLY},
     outbox::Outbox,
@@ -44,6 +45,8 @@ pub struct Connection {
     /// Room for a reply that the peer owes.
     pub(crate) sending: Progress,
     pub(crate) standing: Cell<Standing>,
+    /// Payload bytes completed, until they are enough to be trusted.
+    completed: Cell<usize>,
     pub(crate) calls: Cell<usize>,
     pub(crate) payload_held: Cell<usize>,
     heads_held: Cell<usize>,
@@ -82,6 +85,7 @@ impl Connection {
             receiving: Progress::default(),
             sending: Progress::default(),
             standing: Cell::new(standing),
+            completed: Cell::new(0),
             calls: Cell::new(0),
             payload_held: Cell::new(0),
             heads_held: Cell::new(0),
@@ -182,6 +186,15 @@ impl Connection {
             })
             .await;
         if self.phase.get() == Phase::Open { Ok(()) } else { Err(Fault::Stopped) }
+    }
+
+    /// A payload of `bytes` has arrived to its end.
+    pub(crate) fn completed_payload(&self, bytes: usize) {
+        let completed = self.completed.get().saturating_add(bytes);
+        self.completed.set(completed);
+        if completed >= PROVEN_BYTES {
+            self.standing.set(Standing::Proven);
+        }
     }
 
     /// The call's answer, or its absence, is known.

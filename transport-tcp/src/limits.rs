@@ -36,7 +36,11 @@ pub const PROGRESS_MIN: usize = 16 * 1024;
 /// sends.
 pub const RECEIVE_SHARE_EIGHTHS: usize = 6;
 
-/// Share of the receive memory for connections that have not yet completed a payload, in eighths, so that
+/// Payload bytes that a connection must have completed to be trusted with memory: as many as one more record may
+/// hold, so that holding memory up costs a crowd as much as it gets.
+pub const PROVEN_BYTES: usize = BULK_MAX;
+
+/// Share of the receive memory for connections that have not yet completed [`PROVEN_BYTES`], in eighths, so that
 /// strangers who stop half way cannot hold up those who work.
 pub const NEWCOMER_SHARE_EIGHTHS: usize = 4;
 
@@ -65,7 +69,7 @@ pub const WATCH_PERIOD: Duration = Duration::from_millis(100);
 /// Time without progress after which a begun record loses its memory to others that wait for some.
 pub const RECEIVE_PRESSURE: Duration = Duration::from_secs(1);
 
-/// As [`RECEIVE_PRESSURE`], for connections that have never completed a payload, when a crowd waits: thousands
+/// As [`RECEIVE_PRESSURE`], for connections that have not completed [`PROVEN_BYTES`], when a crowd waits: thousands
 /// that each stop half way are to be gone through in seconds.
 pub const CROWD_PRESSURE: Duration = Duration::from_millis(100);
 

@@ -15,7 +15,7 @@ use crate::{
     fault::Fault,
     limits::{HEAD_EXPECTED, PAYLOAD_MIN, WINDOW_BYTES},
     receive::Stream,
-    share::{Hold, Standing},
+    share::Hold,
     stats::add,
 };
 
@@ -61,7 +61,7 @@ impl Stream {
         let stats = &self.connection.shared.stats;
         add(&stats.payload_caught, caught);
         add(&stats.payload_placed, payload_length - caught);
-        self.connection.standing.set(Standing::Proven);
+        self.connection.completed_payload(payload_length);
         self.expected = HEAD_EXPECTED;
         Ok(Received { head: head.into(), payloads: vec![Payload { cut: place.cut, data }], holds })
     }

@@ -1,7 +1,7 @@
 //! A bounded amount of memory that the connections of one core share.
 //!
 //! A share counts bytes; it does not hold them. Whoever waits is served in order, but connections that have
-//! completed a payload before go first: a crowd of strangers that each stop in the middle of a record cannot
+//! completed enough payload before go first: a crowd of strangers that each stop in the middle of a record cannot
 //! make a working client wait. Strangers together never hold more than a part of the share.
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 /// How far a connection is trusted with memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It has completed a payload before.
+    /// It has completed [`PROVEN_BYTES`](crate::limits::PROVEN_BYTES) of payload before.
     Proven,
     /// It has not.
     Newcomer,
