@@ -41,8 +41,8 @@ pub async fn child<V: Vfs, E: Env + Backchannel>(
 ) -> Result<Object<V>, Failure> {
     match compound.object()? {
         Object::Node(place) => {
-            let node = place.storage().lookup(&place.node, &place.identity, name).await?;
-            Ok(Object::Node(place.with(node)))
+            let found = place.storage().lookup(&place.node, &place.identity, name).await;
+            Ok(Object::Node(place.with(from_directory(place, found).await?)))
         }
         Object::Pseudo(id) => match pseudo_child(compound, *id, name)? {
             Junction::Directory(id) => Ok(Object::Pseudo(id)),
@@ -57,13 +57,16 @@ pub async fn child<V: Vfs, E: Env + Backchannel>(
 /// As LOOKUPP's: `NFS4ERR_NOENT` at the root.
 pub async fn parent<V: Vfs, E: Env + Backchannel>(compound: &Compound<V, E>) -> Result<Object<V>, Failure> {
     match compound.object()? {
-        Object::Node(place) => match storage_parent(place).await? {
-            Some(node) => Ok(Object::Node(place.with(node))),
-            None => {
-                let above = compound.exports.pseudo.parent_of(place.export.settings.id);
-                above.map(Object::Pseudo).ok_or(Status::Noent.into())
+        Object::Node(place) => {
+            let found = place.storage().parent(&place.node, &place.identity).await;
+            match from_directory(place, found).await? {
+                Some(node) => Ok(Object::Node(place.with(node))),
+                None => {
+                    let above = compound.exports.pseudo.parent_of(place.export.settings.id);
+                    above.map(Object::Pseudo).ok_or(Status::Noent.into())
+                }
             }
-        },
+        }
         Object::Pseudo(id) => {
             let directory = compound.exports.pseudo.directory(*id).ok_or(Status::Stale)?;
             directory.parent.map(Object::Pseudo).ok_or(Status::Noent.into())
@@ -71,9 +74,10 @@ pub async fn parent<V: Vfs, E: Env + Backchannel>(compound: &Compound<V, E>) -> 
     }
 }
 
-/// The directory above within the export. A symbolic link has an error of its own (RFC 8881 §18.14.3).
-async fn storage_parent<V: Vfs>(place: &Place<V>) -> Result<Option<V::Node>, Failure> {
-    match place.storage().parent(&place.node, &place.identity).await {
+/// What was found from `place`. Where that is no directory but a symbolic link there is an error of its own (RFC 8881
+/// §18.13.3, §18.14.3).
+async fn from_directory<V: Vfs, T>(place: &Place<V>, found: vfs::Result<T>) -> Result<T, Failure> {
+    match found {
         Err(vfs::Error::NotDirectory)
             if place.storage().attributes(&place.node).await?.kind == FileKind::Symlink =>
         {
