@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::task::Poll;
+use std::time::Duration;
 
 use client::{Client, ClientOptions, Identity};
 use engine::{EngineConfig, Shard, block_on};
@@ -31,6 +33,17 @@ impl Asking {
     /// When the server refuses it.
     pub async fn client_of(&self, name: &str, user: u32) -> Client {
         self.client_with(ClientOptions::named(name).identity(Identity::new(user, user))).await
+    }
+
+    /// What comes of something, unless it takes longer than this.
+    pub async fn within<T>(&self, time: Duration, something: impl Future<Output = T>) -> Option<T> {
+        let mut something = std::pin::pin!(something);
+        let mut timer = std::pin::pin!(self.shard.sleep(time));
+        std::future::poll_fn(|context| match something.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => timer.as_mut().poll(context).map(|_| None),
+        })
+        .await
     }
 
     /// Any client.

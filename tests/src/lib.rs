@@ -1,6 +1,7 @@
 //! Checks of the tree itself, and tests that need more than one room of the house.
 //!
-//! The checks are in `tests/`: `dependencies` (who may use whom) and `tidy` (sizes, unsafe code, words).
+//! The checks are in `tests/`: `dependencies` (who may use whom) and `tidy` (sizes, unsafe code, words). So are the tests of
+//! the whole server: `robustness` (what happens to others when clients, storage or administrators are difficult).
 //! This library is what they share.
 
 #![forbid(unsafe_code)]

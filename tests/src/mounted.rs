@@ -17,6 +17,7 @@ const FROZEN_MAX: Duration = Duration::from_secs(60);
 /// A file system mounted for one test, gone with the value.
 pub struct Mounted {
     path: PathBuf,
+    arguments: Vec<String>,
 }
 
 impl Mounted {
@@ -60,7 +61,7 @@ impl Mounted {
             println!("skipped: nothing can be mounted here");
             return None;
         }
-        let this = Self { path };
+        let this = Self { path, arguments: arguments.iter().map(ToString::to_string).collect() };
         // Everybody may do everything in it, as in the test's other directories.
         scratch.directory(name);
         Some(this)
@@ -69,6 +70,17 @@ impl Mounted {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Mounts it again after [`Mounted::unmount`].
+    ///
+    /// # Panics
+    /// When it cannot be mounted.
+    pub fn mount_again(&self) {
+        assert!(
+            succeeds(Command::new("mount").args(&self.arguments).arg(&self.path)),
+            "it was mounted before"
+        );
     }
 
     /// Whether it can be unmounted now; if so, it is.

@@ -5,9 +5,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use client::OpenFile;
 use wire::nfs4::{
     Arguments, CompoundArgsFrame, FileHandle, Operation, PROCEDURE_COMPOUND, PROCEDURE_NULL, PROGRAM,
-    PutFhArgs, SequenceArgs, SequenceId, SessionId, SlotId, StableHow, Stateid, VERSION, WriteHead,
+    PutFhArgs, ReadArgs, SequenceArgs, SequenceId, SessionId, SlotId, StableHow, Stateid, VERSION, WriteHead,
 };
 use wire::record::Mark;
 use wire::rpc::{AuthSys, CallHeader, Credential, Gids, OpaqueAuth};
@@ -113,7 +114,7 @@ pub fn null_call(xid: u32) -> Vec<u8> {
 /// When the data would need padding, which stands behind it.
 pub fn write_call_head(xid: u32, length: u32) -> Vec<u8> {
     assert_eq!(length % 4, 0, "the data ends with an XDR unit");
-    let mut encoder = Encoder::new(BytesMut::new(), HEAD_MAX);
+    let mut encoder = Encoder::new(BytesMut::new(), HEAD_MAX + length as usize);
     encoder.put(&header(xid, PROCEDURE_COMPOUND)).expect("it fits");
     let frame = CompoundArgsFrame::begin(&mut encoder, b"", 1).expect("it fits");
     let sequence = SequenceArgs {
@@ -134,6 +135,29 @@ pub fn write_call_head(xid: u32, length: u32) -> Vec<u8> {
     let mut bytes = mark(true, head.len() as u32 + length).to_vec();
     bytes.extend_from_slice(&head);
     bytes
+}
+
+/// A READ from the first byte of a file, as the first request of a slot, without its mark.
+///
+/// # Panics
+/// Never: it fits.
+pub fn read_call(session_id: SessionId, slot: u32, file: &OpenFile, bytes: u32) -> Vec<u8> {
+    let mut encoder = Encoder::new(BytesMut::new(), HEAD_MAX);
+    encoder.put(&header(slot, PROCEDURE_COMPOUND)).expect("it fits");
+    let frame = CompoundArgsFrame::begin(&mut encoder, b"", 1).expect("it fits");
+    let sequence = SequenceArgs {
+        session_id,
+        sequence_id: SequenceId(1),
+        slot_id: SlotId(slot),
+        highest_slot_id: SlotId(slot),
+        cache_this: false,
+    };
+    encoder.put(&Arguments::from(sequence)).expect("it fits");
+    encoder.put(&Arguments::from(PutFhArgs { object: file.handle })).expect("it fits");
+    let read = ReadArgs { stateid: file.stateid, offset: 0, count: bytes };
+    encoder.put(&Arguments::from(read)).expect("it fits");
+    frame.finish(&mut encoder, 3);
+    encoder.finish().head.to_vec()
 }
 
 fn header(xid: u32, procedure: u32) -> CallHeader<'static> {

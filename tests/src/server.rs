@@ -53,6 +53,14 @@ pub fn can_serve() -> bool {
     root
 }
 
+/// Lets this process have as many open files as it may.
+///
+/// # Panics
+/// When the kernel refuses.
+pub fn allow_many_files() {
+    engine::raise_file_limit().expect("the soft limit rises to the hard one");
+}
+
 /// Where the running test was built: `TARGET/PROFILE`.
 fn profile_directory() -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
