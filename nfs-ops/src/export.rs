@@ -124,7 +124,7 @@ pub struct ExportTable<V> {
 }
 
 impl<V> ExportTable<V> {
-    /// A table of `exports`. Their places must not be below one another (see [`PseudoTree::new`]).
+    /// A table of `exports`. Their places must not be at or below one another.
     ///
     /// # Errors
     /// The two pseudo paths that are in each other's way.
