@@ -55,6 +55,15 @@ boot_guest() {
     return "${PIPESTATUS[0]}"
 }
 
+# Puts what a guest runs into a folder that it shares: these scripts and the server. The guest sees most of the machine's
+# files, but not its /tmp, where a checkout may well be.
+guest_files() {
+    local share=$1 binary=${2:-}
+    rm -rf "$share/client"
+    cp -r "$client_dir" "$share/client"
+    if [ -n "$binary" ]; then cp "$binary" "$share/penstock"; fi
+}
+
 # QEMU's options for a guest's network, the machine's loopback being 10.0.2.2 inside: forwards (comma-separated), or none.
 guest_network() {
     echo "-netdev user,id=wire${1:+,$1} -device virtio-net-pci,netdev=wire"
