@@ -15,7 +15,7 @@ use rpc::{ConnectionId, Service};
 
 use crate::{
     CallError, Connection, Limits, Message, Received, Stats,
-    limits::{NEWCOMER_SHARE_EIGHTHS, RECEIVE_SHARE_EIGHTHS},
+    limits::{NEWCOMER_RESERVE_EIGHTHS, NEWCOMER_SHARE_EIGHTHS, RECEIVE_SHARE_EIGHTHS},
     listener::Load,
     share::{Share, Standing},
     signal::Signal,
@@ -64,13 +64,15 @@ impl Endpoint {
     pub fn new(shard: &Shard, limits: Limits) -> Self {
         let pool = shard.pool().clone();
         let receive = pool.bytes() / 8 * RECEIVE_SHARE_EIGHTHS;
-        let newcomers = |bytes: usize| bytes / 8 * NEWCOMER_SHARE_EIGHTHS;
+        let share = |bytes: usize| {
+            Share::new(bytes, bytes / 8 * NEWCOMER_SHARE_EIGHTHS, bytes / 8 * NEWCOMER_RESERVE_EIGHTHS)
+        };
         let shared = Rc::new(Shared {
             shard: shard.clone(),
             stats: Stats::default(),
             pool,
-            payload_share: Share::new(receive, newcomers(receive)),
-            collect_share: Share::new(limits.collect_max, newcomers(limits.collect_max)),
+            payload_share: share(receive),
+            collect_share: share(limits.collect_max),
             limits,
             connections: RefCell::default(),
             serial: Cell::new(0),

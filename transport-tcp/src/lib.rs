@@ -11,7 +11,7 @@
 //!
 //! **Memory.** What a peer announces sizes nothing. Payload memory is taken when bytes beyond the head arrive;
 //! it counts against the connection, and against a share of the core's pool in which connections that have
-//! completed a payload go before those that have not. A record that makes no progress closes its connection
+//! completed enough payload go before those that have not. A record that makes no progress closes its connection
 //! after a set time, or much earlier when others wait for the memory it holds.
 //!
 //! **Sending.** Replies leave in the order in which they become ready; all that are ready in one turn of the

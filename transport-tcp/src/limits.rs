@@ -44,6 +44,10 @@ pub const PROVEN_BYTES: usize = BULK_MAX;
 /// strangers who stop half way cannot hold up those who work.
 pub const NEWCOMER_SHARE_EIGHTHS: usize = 4;
 
+/// Share of the receive memory that is left to those connections, in eighths, so that clients who always have more to
+/// send do not keep everybody else from ever being known.
+pub const NEWCOMER_RESERVE_EIGHTHS: usize = 2;
+
 /// Replies sent with one system call.
 pub const BATCH_REPLIES_MAX: usize = 256;
 

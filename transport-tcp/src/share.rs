@@ -2,7 +2,8 @@
 //!
 //! A share counts bytes; it does not hold them. Whoever waits is served in order, but connections that have
 //! completed enough payload before go first: a crowd of strangers that each stop in the middle of a record cannot
-//! make a working client wait. Strangers together never hold more than a part of the share.
+//! make a working client wait. Strangers together never hold more than a part of the share, and the others together
+//! never all of it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,6 +28,7 @@ pub(crate) enum Standing {
 pub(crate) struct Share {
     capacity: usize,
     newcomer_capacity: usize,
+    proven_capacity: usize,
     held: Cell<usize>,
     newcomers_held: Cell<usize>,
     proven: RefCell<VecDeque<Rc<Waiter>>>,
@@ -34,11 +36,13 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// A share of `capacity` bytes, of which newcomers hold at most `newcomer_capacity` together.
-    pub(crate) fn new(capacity: usize, newcomer_capacity: usize) -> Rc<Self> {
+    /// A share of `capacity` bytes, of which newcomers hold at most `newcomer_capacity` together, and which the others
+    /// leave them at least `newcomer_reserve` of.
+    pub(crate) fn new(capacity: usize, newcomer_capacity: usize, newcomer_reserve: usize) -> Rc<Self> {
         Rc::new(Self {
             capacity,
             newcomer_capacity,
+            proven_capacity: capacity - newcomer_reserve,
             held: Cell::new(0),
             newcomers_held: Cell::new(0),
             proven: RefCell::default(),
@@ -46,11 +50,11 @@ impl Share {
         })
     }
 
-    /// Waits for `bytes` of the share. A request for more than all of it is cut to all of it, so that it is
+    /// Waits for `bytes` of the share. A request for more than its kind may ever hold is cut to that, so that it is
     /// served when nobody else holds anything.
     pub(crate) fn take(self: &Rc<Self>, bytes: usize, standing: Standing) -> Take {
         let bound = match standing {
-            Standing::Proven => self.capacity,
+            Standing::Proven => self.proven_capacity,
             Standing::Newcomer => self.newcomer_capacity,
         };
         let waiter = Rc::new(Waiter {
@@ -87,8 +91,12 @@ impl Share {
 
     fn fits(&self, waiter: &Waiter) -> bool {
         let fits_all = self.held.get() + waiter.bytes <= self.capacity;
-        let newcomers = self.newcomers_held.get() + waiter.bytes;
-        fits_all && (waiter.standing == Standing::Proven || newcomers <= self.newcomer_capacity)
+        let newcomers_held = self.newcomers_held.get();
+        let fits_kind = match waiter.standing {
+            Standing::Proven => self.held.get() - newcomers_held + waiter.bytes <= self.proven_capacity,
+            Standing::Newcomer => newcomers_held + waiter.bytes <= self.newcomer_capacity,
+        };
+        fits_all && fits_kind
     }
 
     fn account(&self, bytes: usize, standing: Standing) {
@@ -106,20 +114,18 @@ impl Share {
         self.serve();
     }
 
-    /// Grants what can be granted, in order. Newcomers wait while a proven connection does.
+    /// Grants what can be granted, in order, to proven connections first.
     fn serve(&self) {
-        if self.serve_queue(&self.proven) {
-            self.serve_queue(&self.newcomers);
-        }
+        self.serve_queue(&self.proven);
+        self.serve_queue(&self.newcomers);
     }
 
-    /// Serves one queue; true when nobody is left in it.
-    fn serve_queue(&self, queue: &RefCell<VecDeque<Rc<Waiter>>>) -> bool {
+    fn serve_queue(&self, queue: &RefCell<VecDeque<Rc<Waiter>>>) {
         loop {
-            let Some(waiter) = queue.borrow().front().cloned() else { return true };
+            let Some(waiter) = queue.borrow().front().cloned() else { return };
             if waiter.state.get() == State::Waiting {
                 if !self.fits(&waiter) {
-                    return false;
+                    return;
                 }
                 self.account(waiter.bytes, waiter.standing);
                 waiter.state.set(State::Granted);
@@ -210,7 +216,7 @@ mod tests {
 
     #[test]
     fn proven_connections_go_first_and_newcomers_never_hold_all() {
-        let share = Share::new(100, 50);
+        let share = Share::new(100, 50, 10);
         let first = poll(&mut share.take(50, Standing::Newcomer)).expect("half is free");
         let mut stranger = share.take(10, Standing::Newcomer);
         assert!(poll(&mut stranger).is_none(), "newcomers hold their half");
@@ -226,8 +232,22 @@ mod tests {
     }
 
     #[test]
+    fn proven_connections_leave_something_to_newcomers() {
+        let share = Share::new(100, 50, 20);
+        let held = poll(&mut share.take(80, Standing::Proven)).expect("free");
+        let mut more = share.take(10, Standing::Proven);
+        assert!(poll(&mut more).is_none(), "what is left is for newcomers");
+        let stranger =
+            poll(&mut share.take(20, Standing::Newcomer)).expect("it does not wait for the proven one");
+        drop(held);
+        assert!(poll(&mut more).is_some());
+        drop(stranger);
+        assert_eq!(share.held(), 0);
+    }
+
+    #[test]
     fn a_request_given_up_lets_the_next_pass() {
-        let share = Share::new(10, 10);
+        let share = Share::new(10, 10, 0);
         let held = poll(&mut share.take(5, Standing::Proven)).expect("free");
         let large = share.take(10, Standing::Proven);
         let mut small = share.take(5, Standing::Proven);
