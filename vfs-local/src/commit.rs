@@ -127,7 +127,7 @@ impl Local {
         if durable::is_skipped() {
             return Ok(());
         }
-        let _permit = self.worker_permit().await;
+        let _place = self.sync_place().await;
         let synced = self.shard().sync(Arc::clone(file.0.fd()), SyncMode::Data, None).await;
         synced.map_err(|failure| {
             tracing::error!(%failure, "a sync failed");

@@ -5,18 +5,25 @@
 //! file system, and the ring does not. Each carries the caller's credentials, so that set-id bits are cleared and
 //! quotas and reserved blocks obeyed as for the caller, whoever opened the file.
 
-use std::io::IoSliceMut;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use buf::{Chain, Slice};
 use engine::IoOptions;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
 use vfs::{Error, Identity, ReadDone, Result, Stability, Written};
 
+use crate::identity::as_identity;
 use crate::local::{File, Local};
 use crate::open::OpenFile;
 use crate::sys::errno::{error, from_io};
 use crate::{attribute, durable, process};
+
+/// How long a write waits for its turn in the ring before it is taken elsewhere: longer than any but a hung one takes
+/// before it.
+const TURN_MAX: Duration = Duration::from_millis(500);
 
 impl Local {
     /// Reads into the front of `buffer`.
@@ -64,7 +71,10 @@ impl Local {
         buffer: Chain,
         done: usize,
     ) -> (Chain, Result<usize>) {
-        let _permit = self.read_permit(file.object()).await;
+        let _place = match self.read_place(file.object()).await {
+            Ok(place) => place,
+            Err(failure) => return (buffer, Err(failure)),
+        };
         let length = buffer.len();
         let fd = Arc::clone(file.fd());
         // Unsliced where possible, as one registered piece reads fastest.
@@ -105,7 +115,7 @@ impl Local {
             Stability::File => libc::RWF_SYNC,
         };
         let options = IoOptions { personality, flags };
-        let (payload, outcome) = self.write_ring(&file.0, offset, payload, &options).await;
+        let (payload, outcome) = self.write_ring(&file.0, identity, offset, payload, &options).await;
         if outcome == Err(Error::Io) {
             // Whoever else has written to the file unstably may have lost it.
             process::note_failed_sync();
@@ -119,24 +129,34 @@ impl Local {
     async fn write_ring(
         &self,
         file: &OpenFile,
+        identity: &Identity,
         offset: u64,
         mut payload: Chain,
         options: &IoOptions,
     ) -> (Chain, Result<()>) {
-        let _permit = self.worker_permit().await;
+        let flags = options.flags;
+        let _place = match self.write_place().await {
+            Ok(place) => place,
+            Err(failure) => return (payload, Err(failure)),
+        };
         let length = payload.len();
         let mut done = 0;
         while done < length {
             let (fd, at) = (Arc::clone(file.fd()), offset + done as u64);
             let outcome;
+            let (shard, options) = (self.shard(), options.clone());
             (outcome, payload) = if done == 0 {
-                self.shard().write_at(fd, at, payload, options.clone()).await
+                shard.write_at_within(fd, at, payload, options, TURN_MAX).await
             } else {
                 let rest = Slice::new(payload, done..length);
-                let (outcome, rest) = self.shard().write_at(fd, at, rest, options.clone()).await;
+                let (outcome, rest) = shard.write_at_within(fd, at, rest, options, TURN_MAX).await;
                 (outcome, rest.into_inner())
             };
             match outcome {
+                Err(failure) if failure.raw_os_error() == Some(libc::ECANCELED) => {
+                    let written = self.write_helped(file, identity, (at, &payload, done), flags).await;
+                    return (payload, written);
+                }
                 Ok(0) => return (payload, Err(Error::NoSpace)),
                 Ok(bytes) => done += bytes,
                 Err(failure) => return (payload, Err(io_error(&failure))),
@@ -144,6 +164,40 @@ impl Local {
         }
         (payload, Ok(()))
     }
+
+    /// Writes what of the payload is not `done` on a helper thread: in the ring it would have to wait behind a write
+    /// that hangs, of another file system perhaps. The bytes are copied, for payload memory stays on its core; this is
+    /// rare.
+    async fn write_helped(
+        &self,
+        file: &OpenFile,
+        identity: &Identity,
+        (offset, payload, done): (u64, &Chain, usize),
+        flags: i32,
+    ) -> Result<()> {
+        let mut bytes = Vec::with_capacity(payload.len());
+        payload.as_slices().for_each(|slice| bytes.extend_from_slice(slice));
+        let flags = ReadWriteFlags::from_bits_retain(flags.cast_unsigned());
+        let (fd, identity) = (Arc::clone(file.fd()), identity.clone());
+        self.on_helper(move |_| as_identity(&identity, || write_all(&fd, offset, &bytes[done..], flags)))
+            .await
+    }
+}
+
+/// Writes all of `bytes` on the spot, which may sleep.
+fn write_all(fd: &OwnedFd, mut offset: u64, mut bytes: &[u8], flags: ReadWriteFlags) -> Result<()> {
+    while !bytes.is_empty() {
+        match pwritev2(fd, &[IoSlice::new(bytes)], offset, flags) {
+            Ok(0) => return Err(Error::NoSpace),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                offset += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(error(errno)),
+        }
+    }
+    Ok(())
 }
 
 /// What of it can be had without sleeping; `None` when that is not to be known here.

@@ -44,6 +44,7 @@ mod open_create;
 mod open_files;
 mod options;
 mod personality;
+mod places;
 mod probe;
 mod process;
 mod procfs;

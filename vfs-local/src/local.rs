@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use buf::Chain;
-use engine::sync::{Permit, Semaphore};
 use engine::{Cap, HelperError, HelpersExhausted, Personality, Shard};
 use rustix::fs::FallocateFlags;
 use vfs::{
@@ -20,6 +19,7 @@ use crate::commit::Commits;
 use crate::object::Object;
 use crate::open::OpenFile;
 use crate::personality::{Personalities, exhausted};
+use crate::places::{Place, Places};
 use crate::process;
 use crate::storage::LocalStorage;
 
@@ -59,9 +59,9 @@ struct Inner {
     shard: Shard,
     cap: Cap,
     /// Places for operations that occupy a kernel worker.
-    workers: Semaphore,
+    workers: Places,
     /// Places for reads that do not.
-    reads: Semaphore,
+    reads: Places,
     personalities: Personalities,
     commits: Commits,
 }
@@ -72,11 +72,11 @@ impl Local {
         let options = storage.options();
         assert!(shard.index() < options.shards, "the storage was opened for fewer shards");
         let cap = shard.helpers().cap(options.helper_jobs_max, HELPER_JOBS_WAITING_MAX)?;
-        let workers = Semaphore::new(options.ring_workers_max);
+        let workers = Places::new(options.ring_workers_max);
         Ok(Self(Rc::new(Inner {
             cap,
             workers,
-            reads: Semaphore::new(READS_MAX),
+            reads: Places::new(READS_MAX),
             personalities: Personalities::default(),
             commits: Commits::default(),
             storage,
@@ -119,18 +119,20 @@ impl Local {
         })
     }
 
-    /// A place for an operation that may occupy a kernel worker.
-    pub(crate) async fn worker_permit(&self) -> Permit {
-        self.0.workers.acquire().await
+    /// A place for a sync.
+    pub(crate) async fn sync_place(&self) -> Place {
+        self.0.workers.enter().await
     }
 
-    /// A place for a read of a file of `object`'s file system.
-    pub(crate) async fn read_permit(&self, object: &Object) -> Permit {
-        if object.mount().reads_without_waiting() {
-            self.0.reads.acquire().await
-        } else {
-            self.worker_permit().await
-        }
+    /// A place for a write. What is to be written waits in memory that is needed elsewhere, so not for ever.
+    pub(crate) async fn write_place(&self) -> Result<Place> {
+        self.0.workers.enter_while_moving(&self.0.shard).await
+    }
+
+    /// A place for a read of a file of `object`'s file system, for which memory waits as for a write.
+    pub(crate) async fn read_place(&self, object: &Object) -> Result<Place> {
+        let places = if object.mount().reads_without_waiting() { &self.0.reads } else { &self.0.workers };
+        places.enter_while_moving(&self.0.shard).await
     }
 
     pub(crate) fn personality(&self, identity: &Identity) -> Result<Option<Personality>> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use engine::{EngineConfig, Shard};
 use rig::calls::{make, mode, page, root, write};
 use rig::{Mounted, storage};
-use vfs::{NewObject, Vfs};
+use vfs::{Error, NewObject, Vfs};
 use vfs_local::{File, Local};
 
 /// Calls of each kind on the frozen export: more than it may have on helper threads and in the ring.
@@ -95,11 +95,67 @@ fn a_frozen_export_stops_only_itself() {
 
 async fn all_kinds(local: &Local, shard: &Shard, file: &File, number: usize) {
     let name = format!("new-{number}");
-    write(local, shard, file, &root(), number as u64 * 4096, 4096).await.expect("a write");
+    // What would wait with its memory for others is sent away, and comes again.
+    let mut written = write(local, shard, file, &root(), number as u64 * 4096, 4096).await;
+    while written == Err(Error::TryLater) {
+        shard.sleep(Duration::from_millis(50)).await;
+        written = write(local, shard, file, &root(), number as u64 * 4096, 4096).await;
+    }
+    written.expect("a write");
     local.commit(file).await.expect("a commit");
     let node = local.file_node(file).await.expect("a node");
     local.set_attributes(&node, None, &root(), &mode(0o600)).await.expect("a mode");
     let made =
         local.create(&local.root(), &root(), name.as_bytes(), NewObject::Directory, &mode(0o700)).await;
     made.expect("a directory");
+}
+
+/// Files written at once on the free file system: more than the kernel has turns for writes of different files (64), so
+/// that some are sure to come behind the frozen ones.
+const FILES: usize = 200;
+
+#[test]
+fn writes_do_not_wait_behind_those_of_a_frozen_export() {
+    let (Some(stuck), Some(free)) = (Mounted::ext4(), Mounted::ext4()) else { return };
+    if !rig::is_root() {
+        return;
+    }
+    let (stuck_storage, free_storage) = (storage(&stuck.path), storage(&free.path));
+    let path = stuck.path.clone();
+    let test = |shard: Shard| async move {
+        let stuck = Local::new(stuck_storage, shard.clone()).expect("helper threads");
+        let free = Local::new(free_storage, shard.clone()).expect("helper threads");
+        let mut files = Vec::new();
+        for number in 0..FILES {
+            let opened = make(&free, &free.root(), &root(), &format!("file-{number}")).await;
+            files.push(opened.expect("a file").file);
+        }
+        let mut stuck_files = Vec::new();
+        for number in 0..8 {
+            let opened = make(&stuck, &stuck.root(), &root(), &format!("file-{number}")).await;
+            stuck_files.push(opened.expect("a file").file);
+        }
+        let frozen = Frozen::freeze(&path);
+        let mut waiting = Vec::new();
+        for file in stuck_files {
+            let (stuck, inner) = (stuck.clone(), shard.clone());
+            waiting.push(shard.spawn(async move { write(&stuck, &inner, &file, &root(), 0, 4096).await }));
+        }
+        shard.sleep(Duration::from_millis(100)).await;
+        let mut writing = Vec::new();
+        for file in files {
+            let (free, inner) = (free.clone(), shard.clone());
+            writing.push(shard.spawn(async move { write(&free, &inner, &file, &root(), 0, 4096).await }));
+        }
+        for task in writing {
+            task.await.expect("it is not aborted").expect("a write");
+        }
+        assert!(!frozen.is_thawed(), "the other export waited for the frozen one");
+        drop(frozen);
+        for task in waiting {
+            task.await.expect("it is not aborted").expect("a write");
+        }
+    };
+    let config = EngineConfig { region_bytes: 64 << 20, ..EngineConfig::small() };
+    engine::block_on(config, test).expect("the engine starts");
 }

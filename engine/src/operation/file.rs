@@ -1,6 +1,10 @@
 //! Reading and writing files.
 
+use std::future::{Future, poll_fn};
 use std::os::fd::{AsFd, AsRawFd};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
 
 use buf::{IoBuffer, IoBufferMut};
 use io_uring::{opcode, squeue, types};
@@ -112,5 +116,38 @@ impl Shard {
     {
         let pieces = Vec::new();
         self.submit(Transfer::<_, _, true> { file, offset, buffer, options, pieces }).await
+    }
+
+    /// As [`Shard::write_at`], but when it takes longer than `patience` the kernel is asked to give up. A write that a
+    /// worker has begun goes on to its end; one that still waits for its turn ends with ECANCELED and has done nothing.
+    ///
+    /// Buffered writes that the kernel hands to its workers take turns by a hash of the inode (64 values per ring), so
+    /// one that hangs holds up others that have nothing to do with it.
+    pub async fn write_at_within<F, B>(
+        &self,
+        file: F,
+        offset: u64,
+        buffer: B,
+        options: IoOptions,
+        patience: Duration,
+    ) -> Done<usize, B>
+    where
+        F: AsFd + 'static,
+        B: IoBuffer,
+    {
+        let pieces = Vec::new();
+        let mut write = self.submit(Transfer::<_, _, true> { file, offset, buffer, options, pieces });
+        {
+            let mut timer = pin!(self.sleep(patience));
+            let written = poll_fn(|context| match Pin::new(&mut write).poll(context) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => timer.as_mut().poll(context).map(|_| None),
+            });
+            if let Some(done) = written.await {
+                return done;
+            }
+        }
+        write.cancel();
+        write.await
     }
 }

@@ -294,6 +294,13 @@ pub(crate) struct Submitted<O: Operation> {
 }
 
 impl<O: Operation> Submitted<O> {
+    /// Asks the kernel to give up. The operation completes in any case, cancelled or not.
+    pub(crate) fn cancel(&self) {
+        if let Hold::Table(key) = self.hold {
+            cancel::one(&mut self.driver.state().ring, key.to_bits());
+        }
+    }
+
     /// The next completion of an operation that completes several times; the operation itself comes with the
     /// last.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(Completion, Option<Box<O>>)> {
