@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use client::{Client, Compound, OpenFile, OpenHow, Session};
-use testkit::asking::ask;
+use testkit::asking::{Asking, ask};
 use testkit::behaved::BehavedClient;
 use testkit::mounted::{Frozen, Mounted};
 use testkit::server::{Scratch, Server, ServerPlan, can_serve};
@@ -19,6 +19,12 @@ const OTHERS: usize = 4;
 
 /// Bytes of each write: together many times the memory that a shard has for them.
 const WRITE_BYTES: usize = 1 << 20;
+
+/// When a client comes again that was sent away, as Linux does at first.
+const COME_AGAIN: Duration = Duration::from_millis(100);
+
+/// After this an export on which nothing ends stands still.
+const STILL: Duration = Duration::from_millis(1500);
 
 /// How long the server is given to take in what it will.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -43,14 +49,27 @@ fn rig(name: &str) -> Option<Rig> {
 type Request = Pin<Box<dyn Future<Output = client::Result<()>>>>;
 
 /// Everything that may wait for storage.
-fn everything(session: &Session, stuck: FileHandle, file: OpenFile, number: usize) -> Vec<Request> {
+fn everything(
+    asking: &Asking,
+    session: &Session,
+    stuck: FileHandle,
+    file: OpenFile,
+    number: usize,
+) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
     for write in 0..WRITES {
-        let session = session.clone();
+        let (session, shard) = (session.clone(), asking.shard.clone());
         requests.push(Box::pin(async move {
             let bytes = vec![number as u8; WRITE_BYTES];
             let offset = write * WRITE_BYTES as u64;
-            session.write(&file, offset, &bytes, StableHow::Unstable).await.map(drop)
+            loop {
+                let written = session.write(&file, offset, &bytes, StableHow::Unstable).await;
+                // Those for whom there is no place are sent away, so that they hold no memory, and come again.
+                match written {
+                    Err(error) if error.status() == Some(Status::Delay) => shard.sleep(COME_AGAIN).await,
+                    written => return written.map(drop),
+                }
+            }
         }));
     }
     for other in 0..OTHERS {
@@ -86,14 +105,16 @@ fn a_frozen_export_with_hundreds_of_requests_stops_only_itself() {
             let name = format!("file-{number}");
             let file = client.session().open(stuck, &name, &OpenHow::create(0o644)).await.expect("a file");
             // Something to be synced, so that COMMIT has to wait.
-            client.session().write(&file, 0, b"some", StableHow::Unstable).await.expect("a write");
+            // As much as makes a client known for working well, so that it is not held back for being new.
+            let bytes = vec![7; WRITE_BYTES];
+            client.session().write(&file, 0, &bytes, StableHow::Unstable).await.expect("a write");
             clients.push((client, stuck, file));
         }
         let frozen = Frozen::new(&stuck);
         let ended = Rc::new(Cell::new(0));
         let mut tasks = Vec::new();
         for (number, (client, stuck, file)) in clients.iter().enumerate() {
-            for request in everything(client.session(), *stuck, *file, number) {
+            for request in everything(&asking, client.session(), *stuck, *file, number) {
                 let ended = Rc::clone(&ended);
                 tasks.push(asking.shard.spawn(async move {
                     let result = request.await;
@@ -103,6 +124,9 @@ fn a_frozen_export_with_hundreds_of_requests_stops_only_itself() {
             }
         }
         asking.shard.sleep(SETTLE).await;
+        behaved.work_on(10);
+        // Long enough for the server to find out that nothing moves there.
+        asking.shard.sleep(STILL).await;
         behaved.work_on(10);
         // Newcomers find the free export too.
         let newcomer = asking.client("newcomer").await;
