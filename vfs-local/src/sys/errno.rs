@@ -43,3 +43,13 @@ pub fn error(errno: Errno) -> Error {
 pub fn from_io(failure: &std::io::Error) -> Error {
     failure.raw_os_error().map_or(Error::Io, |number| error(Errno::from_raw_os_error(number)))
 }
+
+/// The same for reads and writes through the ring: a descriptor that was not opened for this is the caller's
+/// mistake, not the device's.
+pub fn from_ring(failure: &std::io::Error) -> Error {
+    match failure.raw_os_error() {
+        Some(libc::EBADF) => Error::AccessDenied,
+        Some(libc::ENOBUFS | libc::ECANCELED) => Error::TryLater,
+        _ => from_io(failure),
+    }
+}
