@@ -34,7 +34,7 @@ wait_for_port() {
 need_root() {
     if [ "$(id -u)" != 0 ]; then
         say "$(basename "$0"): serving, and the guest's modules, need root: continuing with sudo"
-        exec sudo --preserve-env=PATH,CARGO_TARGET_DIR,PENSTOCK_BIN \
+        exec sudo --preserve-env=PATH,CARGO_TARGET_DIR,PENSTOCK_BIN,XFSTESTS \
             env PENSTOCK_CACHE="$cache" PENSTOCK_KVM="${PENSTOCK_KVM:-off}" "$0" "$@"
     fi
 }

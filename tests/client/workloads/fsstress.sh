@@ -1,14 +1,15 @@
 # Four processes at random operations on one tree. Full 2 minutes, quick 20 seconds.
 #
-# The program fsstress of xfstests comes in no Debian package. Where it is installed (FSSTRESS names it, or it is on
-# PATH) it runs; else two substitutes share the time: stress.py beside this file, which does what fsstress does (four
+# The program fsstress of xfstests comes in no Debian package. Where it was built (`XFSTESTS=checkout tests/client/setup`)
+# or is on PATH it runs; else two substitutes share the time: stress.py beside this file, which does what fsstress does (four
 # processes, one shared tree, weighted random operations) and besides compares what each process wrote, and stress-ng's
 # file stressors with verification.
 # shellcheck shell=bash
 set -euo pipefail
 
 seconds=$([ "$QUICK" = 1 ] && echo 20 || echo 120)
-fsstress=${FSSTRESS:-$(command -v fsstress || true)}
+fsstress=$CACHE/tools/bin/fsstress
+[ -x "$fsstress" ] || fsstress=$(command -v fsstress || true)
 if [ -n "$fsstress" ]; then
     echo "fsstress: $fsstress"
     status=0
