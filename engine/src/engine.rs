@@ -238,7 +238,7 @@ where
         };
         let work = shard.work();
         let main = (self.main)(shard.clone());
-        shard.spawn(async move {
+        shard.spawn_detached(async move {
             main.await;
             drop(work);
         });

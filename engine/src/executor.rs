@@ -10,11 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::port::Port;
+use crate::recycle::{TaskFuture, task};
 use crate::sync::oneshot;
 use crate::table::{Key, Table};
 
 /// Tasks on one shard. Connections and requests in progress are bounded far below; reaching this is a bug.
 const TASKS_MAX: usize = 1 << 22;
+
+/// Headers kept for tasks to come: as many as requests are in progress on a busy shard.
+const SPARE_HEADERS_MAX: usize = 4096;
 
 thread_local! {
     /// The tasks of this thread's shard that are ready, in the order in which they became so.
@@ -70,13 +74,13 @@ impl Ready {
     }
 }
 
-type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
-
 /// Tasks of one shard.
 pub(crate) struct Executor {
     port: Arc<Port>,
     /// A task is absent from its place while it runs.
     tasks: RefCell<Table<Option<TaskFuture>>>,
+    /// Headers of tasks that have ended and that no waker names any more.
+    spare: RefCell<Vec<Arc<TaskHeader>>>,
     closed: Cell<bool>,
 }
 
@@ -87,25 +91,56 @@ impl Executor {
             let before = ready.replace(Some(Ready { port: port.clone(), queue: VecDeque::new() }));
             assert!(before.is_none(), "a thread runs one shard");
         });
-        Rc::new(Self { port, tasks: RefCell::new(Table::new(TASKS_MAX)), closed: Cell::new(false) })
+        let tasks = RefCell::new(Table::new(TASKS_MAX));
+        Rc::new(Self { port, tasks, spare: RefCell::default(), closed: Cell::new(false) })
     }
 
     /// Adds a task and makes it ready.
     pub(crate) fn spawn<F: Future + 'static>(self: &Rc<Self>, future: F) -> JoinHandle<F::Output> {
         let (sender, result) = oneshot::channel();
-        let task: TaskFuture = Box::pin(async move {
+        let key = self.add(async move {
             // Nobody may be waiting for it.
             let _ = sender.send(future.await);
         });
+        JoinHandle { result, key: key.unwrap_or(Key::from_bits(u64::MAX)), executor: self.clone() }
+    }
+
+    /// Adds a task that nobody waits for and makes it ready. In steady state it costs no allocation.
+    pub(crate) fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
+        self.add(future);
+    }
+
+    /// None when the shard is ending: the task never runs, and who waits for it learns that.
+    fn add(&self, future: impl Future<Output = ()> + 'static) -> Option<Key> {
         if self.closed.get() {
-            // The shard is ending: the task never runs, and who waits for it learns that.
-            drop(task);
-            return JoinHandle { result, key: Key::from_bits(u64::MAX), executor: self.clone() };
+            drop(future);
+            return None;
         }
-        let inserted = self.tasks.borrow_mut().insert(Some(task));
+        let inserted = self.tasks.borrow_mut().insert(Some(task(future)));
         let key = inserted.unwrap_or_else(|_| panic!("more than {TASKS_MAX} tasks on one shard"));
-        Arc::new(TaskHeader { port: self.port.clone(), key, queued: AtomicBool::new(false) }).wake();
-        JoinHandle { result, key, executor: self.clone() }
+        self.header(key).wake();
+        Some(key)
+    }
+
+    /// A header for the task with this key.
+    fn header(&self, key: Key) -> Arc<TaskHeader> {
+        let spare = self.spare.borrow_mut().pop();
+        if let Some(mut header) = spare
+            && let Some(place) = Arc::get_mut(&mut header)
+        {
+            place.key = key;
+            *place.queued.get_mut() = false;
+            return header;
+        }
+        Arc::new(TaskHeader { port: self.port.clone(), key, queued: AtomicBool::new(false) })
+    }
+
+    /// Keeps the header of a task that has ended, unless somebody may still wake it.
+    fn keep(&self, mut header: Arc<TaskHeader>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_HEADERS_MAX && Arc::get_mut(&mut header).is_some() {
+            spare.push(header);
+        }
     }
 
     /// Runs ready tasks, at most `polls_max` times; returns how many times.
@@ -152,9 +187,12 @@ impl Executor {
     fn poll(&self, header: Arc<TaskHeader>) {
         let key = header.key;
         let taken = self.tasks.borrow_mut().get_mut(key).and_then(Option::take);
-        // A wake-up for a task that has ended.
-        let Some(mut future) = taken else { return };
-        let waker = Waker::from(header);
+        let Some(mut future) = taken else {
+            // A wake-up for a task that has ended.
+            self.keep(header);
+            return;
+        };
+        let waker = Waker::from(header.clone());
         let done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let mut tasks = self.tasks.borrow_mut();
         let ended = if done {
@@ -170,7 +208,8 @@ impl Executor {
             }
         };
         drop(tasks);
-        drop((ended, future));
+        drop((ended, future, waker));
+        self.keep(header);
     }
 
     fn abort(&self, key: Key) {

@@ -50,6 +50,7 @@ mod operation;
 mod personality;
 mod port;
 mod probe;
+mod recycle;
 mod remote;
 mod ring;
 mod shard;

@@ -64,7 +64,7 @@ impl Remote {
         S: FnOnce(Shard) -> F + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let job = move |shard: &Shard| drop(shard.spawn(start(shard.clone())));
+        let job = move |shard: &Shard| shard.spawn_detached(start(shard.clone()));
         self.ports[shard].post(Box::new(job)).map_err(|_| ShardBusy)
     }
 

@@ -51,6 +51,11 @@ impl Shard {
         self.0.executor.spawn(future)
     }
 
+    /// Runs a task that nobody waits for. In steady state it costs no allocation: for what every request needs.
+    pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
+        self.0.executor.spawn_detached(future);
+    }
+
     /// The monotonic time, read once per turn of the loop.
     pub fn now(&self) -> Instant {
         self.0.timers.now()

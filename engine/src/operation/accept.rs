@@ -32,7 +32,7 @@ unsafe impl<F: AsFd + 'static> Operation for Accept<F> {
         opcode::AcceptMulti::new(listener).flags(libc::SOCK_CLOEXEC).build()
     }
 
-    fn complete(self: Box<Self>, completion: Completion) {
+    fn complete(self, completion: Completion) {
         drop(accepted(completion));
     }
 

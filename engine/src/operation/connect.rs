@@ -54,7 +54,7 @@ unsafe impl<F: AsFd + 'static> Operation for Connect<F> {
         opcode::Connect::new(types::Fd(self.socket.as_fd().as_raw_fd()), address, length as u32).build()
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> io::Result<()> {
+    fn complete(self, completion: Completion) -> io::Result<()> {
         completion.outcome().map(drop)
     }
 }

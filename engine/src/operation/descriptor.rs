@@ -37,7 +37,7 @@ unsafe impl<F: 'static> Operation for Plain<F> {
         }
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+    fn complete(self, completion: Completion) -> Self::Output {
         completion.outcome()
     }
 }
@@ -64,7 +64,7 @@ unsafe impl Operation for Close {
         opcode::Close::new(fd(&self.descriptor)).build()
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+    fn complete(self, completion: Completion) -> Self::Output {
         Self::settle(self.descriptor, completion);
         completion.outcome().map(drop)
     }

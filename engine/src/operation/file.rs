@@ -9,7 +9,8 @@ use std::time::Duration;
 use buf::{IoBuffer, IoBufferMut};
 use io_uring::{opcode, squeue, types};
 
-use crate::operation::{Done, Operation, pieces};
+use crate::operation::pieces::{self, Pieces};
+use crate::operation::{Done, Operation};
 use crate::ring::{Completion, Registered};
 use crate::{Personality, Shard};
 
@@ -35,8 +36,8 @@ struct Transfer<F, B, const WRITE: bool> {
     offset: u64,
     buffer: B,
     options: IoOptions,
-    /// On the heap, as the kernel reads it while the operation may move.
-    pieces: Vec<libc::iovec>,
+    /// Read by the kernel.
+    pieces: Pieces,
 }
 
 impl<F: AsFd, B, const WRITE: bool> Transfer<F, B, WRITE> {
@@ -44,9 +45,10 @@ impl<F: AsFd, B, const WRITE: bool> Transfer<F, B, WRITE> {
     fn entry_of_pieces(&self, registered: Registered) -> squeue::Entry {
         let file = types::Fd(self.file.as_fd().as_raw_fd());
         let (offset, flags) = (self.offset, self.options.flags);
-        let (address, length) = pieces::single(&self.pieces).unwrap_or((std::ptr::null_mut(), 0));
+        let (address, length) = self.pieces.single().unwrap_or((std::ptr::null_mut(), 0));
         let index = registered.index(address, length as usize).filter(|_| length > 0);
-        let (vector, count) = (self.pieces.as_ptr(), self.pieces.len() as u32);
+        let pieces = self.pieces.as_slice();
+        let (vector, count) = (pieces.as_ptr(), pieces.len() as u32);
         let entry = match (WRITE, index) {
             (false, Some(index)) => {
                 opcode::ReadFixed::new(file, address, length, index).offset(offset).rw_flags(flags).build()
@@ -64,18 +66,18 @@ impl<F: AsFd, B, const WRITE: bool> Transfer<F, B, WRITE> {
     }
 }
 
-// SAFETY: the bytes are the buffer's, which `IoBufferMut` promises to stay put; the vector is on the heap, owned by
-// the operation and not touched again.
+// SAFETY: the bytes are the buffer's, which `IoBufferMut` promises to stay put; the pieces are inside the operation or
+// owned by it, and not touched again.
 unsafe impl<F: AsFd + 'static, B: IoBufferMut> Operation for Transfer<F, B, false> {
     type Output = Done<usize, B>;
 
     fn entry(&mut self, registered: Registered) -> squeue::Entry {
         let length = self.buffer.length();
-        self.pieces = pieces::to_write(&mut self.buffer, 0..length);
+        pieces::to_write(&mut self.buffer, 0..length, &mut self.pieces);
         self.entry_of_pieces(registered)
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+    fn complete(self, completion: Completion) -> Self::Output {
         (completion.outcome(), self.buffer)
     }
 }
@@ -86,11 +88,11 @@ unsafe impl<F: AsFd + 'static, B: IoBuffer> Operation for Transfer<F, B, true> {
 
     fn entry(&mut self, registered: Registered) -> squeue::Entry {
         let length = self.buffer.length();
-        self.pieces = pieces::to_read(&self.buffer, 0..length);
+        pieces::to_read(&self.buffer, 0..length, &mut self.pieces);
         self.entry_of_pieces(registered)
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+    fn complete(self, completion: Completion) -> Self::Output {
         (completion.outcome(), self.buffer)
     }
 }
@@ -103,7 +105,7 @@ impl Shard {
         F: AsFd + 'static,
         B: IoBufferMut,
     {
-        let pieces = Vec::new();
+        let pieces = Pieces::default();
         self.submit(Transfer::<_, _, false> { file, offset, buffer, options, pieces }).await
     }
 
@@ -114,7 +116,7 @@ impl Shard {
         F: AsFd + 'static,
         B: IoBuffer,
     {
-        let pieces = Vec::new();
+        let pieces = Pieces::default();
         self.submit(Transfer::<_, _, true> { file, offset, buffer, options, pieces }).await
     }
 
@@ -135,7 +137,7 @@ impl Shard {
         F: AsFd + 'static,
         B: IoBuffer,
     {
-        let pieces = Vec::new();
+        let pieces = Pieces::default();
         let mut write = self.submit(Transfer::<_, _, true> { file, offset, buffer, options, pieces });
         {
             let mut timer = pin!(self.sleep(patience));

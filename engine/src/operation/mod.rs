@@ -33,9 +33,9 @@ pub type Done<T, B> = (std::io::Result<T>, B);
 /// # Safety
 ///
 /// Every address in the entry that [`entry`](Self::entry) returns points to memory that the value owns, or keeps
-/// alive and unused by others, and that stays in place and is not touched through the value until `complete` or
-/// the value's end, also when the box holding it is moved.
-pub(crate) unsafe trait Operation: 'static {
+/// alive and unused by others, and that is not touched through the value until `complete` or the value's end. It may be
+/// memory inside the value: that is not moved between the two.
+pub(crate) unsafe trait Operation: Sized + 'static {
     /// What it yields.
     type Output;
 
@@ -43,13 +43,13 @@ pub(crate) unsafe trait Operation: 'static {
     fn entry(&mut self, registered: Registered) -> squeue::Entry;
 
     /// Makes the result of the (last) completion.
-    fn complete(self: Box<Self>, completion: Completion) -> Self::Output;
+    fn complete(self, completion: Completion) -> Self::Output;
 
     /// Disposes of a completion that nobody waits for and that is not the last.
     fn discard(&mut self, _completion: Completion) {}
 
     /// Disposes of the last completion, which nobody waits for.
-    fn abandon(self: Box<Self>, completion: Completion) {
+    fn abandon(self, completion: Completion) {
         drop(self.complete(completion));
     }
 }

@@ -8,7 +8,8 @@ use buf::IoBufferMut;
 use io_uring::{opcode, squeue, types};
 
 use crate::Shard;
-use crate::operation::{Done, Operation, pieces};
+use crate::operation::pieces::{self, Pieces};
+use crate::operation::{Done, Operation};
 use crate::ring::{Completion, Registered};
 
 struct Receive<F, B> {
@@ -16,28 +17,26 @@ struct Receive<F, B> {
     buffer: B,
     range: Range<usize>,
     all: bool,
-    /// Boxed, as the kernel reads them while the operation may move.
-    pieces: Vec<libc::iovec>,
-    message: Option<Box<libc::msghdr>>,
+    /// Read by the kernel, and so is their message.
+    pieces: Pieces,
 }
 
-// SAFETY: the bytes are the buffer's, which `IoBufferMut` promises to stay put; vector and message are on the heap,
-// owned by the operation and not touched again.
+// SAFETY: the bytes are the buffer's, which `IoBufferMut` promises to stay put; pieces and message are inside
+// the operation or owned by it, and not touched again.
 unsafe impl<F: AsFd + 'static, B: IoBufferMut> Operation for Receive<F, B> {
     type Output = Done<usize, B>;
 
     fn entry(&mut self, _registered: Registered) -> squeue::Entry {
         let socket = types::Fd(self.socket.as_fd().as_raw_fd());
         let flags = if self.all { libc::MSG_WAITALL } else { 0 };
-        self.pieces = pieces::to_write(&mut self.buffer, self.range.clone());
-        if let Some((address, length)) = pieces::single(&self.pieces) {
+        pieces::to_write(&mut self.buffer, self.range.clone(), &mut self.pieces);
+        if let Some((address, length)) = self.pieces.single() {
             return opcode::Recv::new(socket, address, length).flags(flags).build();
         }
-        let message = self.message.insert(Box::new(pieces::message(&mut self.pieces)));
-        opcode::RecvMsg::new(socket, &raw mut **message).flags(flags as u32).build()
+        opcode::RecvMsg::new(socket, self.pieces.message()).flags(flags as u32).build()
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+    fn complete(self, completion: Completion) -> Self::Output {
         (completion.outcome(), self.buffer)
     }
 }
@@ -49,8 +48,8 @@ impl Shard {
         F: AsFd + 'static,
         B: IoBufferMut,
     {
-        let (pieces, message) = (Vec::new(), None);
-        self.submit(Receive { socket, buffer, range, all: false, pieces, message }).await
+        let pieces = Pieces::default();
+        self.submit(Receive { socket, buffer, range, all: false, pieces }).await
     }
 
     /// Fills `range` of the buffer. Fails with `UnexpectedEof` when the peer ends before.
@@ -60,9 +59,8 @@ impl Shard {
         B: IoBufferMut,
     {
         while !range.is_empty() {
-            let (pieces, message) = (Vec::new(), None);
-            let receive =
-                Receive { socket: socket.clone(), buffer, range: range.clone(), all: true, pieces, message };
+            let pieces = Pieces::default();
+            let receive = Receive { socket: socket.clone(), buffer, range: range.clone(), all: true, pieces };
             let received;
             (received, buffer) = self.submit(receive).await;
             match received {

@@ -8,7 +8,8 @@ use buf::IoBuffer;
 use io_uring::{opcode, squeue, types};
 
 use crate::Shard;
-use crate::operation::{Done, Operation, pieces};
+use crate::operation::pieces::{self, Pieces};
+use crate::operation::{Done, Operation};
 use crate::ring::{Completion, Registered};
 
 struct Send<F, B> {
@@ -16,27 +17,25 @@ struct Send<F, B> {
     buffer: B,
     range: Range<usize>,
     flags: i32,
-    /// Boxed, as the kernel reads them while the operation may move.
-    pieces: Vec<libc::iovec>,
-    message: Option<Box<libc::msghdr>>,
+    /// Read by the kernel, and so is their message.
+    pieces: Pieces,
 }
 
-// SAFETY: the bytes are the buffer's, which `IoBuffer` promises to stay put; vector and message are on the heap,
-// owned by the operation and not touched again.
+// SAFETY: the bytes are the buffer's, which `IoBuffer` promises to stay put; pieces and message are inside
+// the operation or owned by it, and not touched again.
 unsafe impl<F: AsFd + 'static, B: IoBuffer> Operation for Send<F, B> {
     type Output = Done<usize, B>;
 
     fn entry(&mut self, _registered: Registered) -> squeue::Entry {
         let socket = types::Fd(self.socket.as_fd().as_raw_fd());
-        self.pieces = pieces::to_read(&self.buffer, self.range.clone());
-        if let Some((address, length)) = pieces::single(&self.pieces) {
+        pieces::to_read(&self.buffer, self.range.clone(), &mut self.pieces);
+        if let Some((address, length)) = self.pieces.single() {
             return opcode::Send::new(socket, address, length).flags(self.flags).build();
         }
-        let message = self.message.insert(Box::new(pieces::message(&mut self.pieces)));
-        opcode::SendMsg::new(socket, &raw const **message).flags(self.flags as u32).build()
+        opcode::SendMsg::new(socket, self.pieces.message()).flags(self.flags as u32).build()
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> Self::Output {
+    fn complete(self, completion: Completion) -> Self::Output {
         (completion.outcome(), self.buffer)
     }
 }
@@ -55,8 +54,8 @@ impl Shard {
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more;
         let mut range = 0..buffer.length();
         while !range.is_empty() {
-            let (pieces, message) = (Vec::new(), None);
-            let send = Send { socket: socket.clone(), buffer, range: range.clone(), flags, pieces, message };
+            let pieces = Pieces::default();
+            let send = Send { socket: socket.clone(), buffer, range: range.clone(), flags, pieces };
             let sent;
             (sent, buffer) = self.submit(send).await;
             match sent {

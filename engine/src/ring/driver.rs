@@ -1,7 +1,8 @@
 //! The in-flight table: who owns memory and descriptors while the kernel uses them.
 //!
-//! An operation is boxed and put in the table before its entry is queued, and leaves the table only with its last
-//! completion. A future that is dropped earlier leaves it there as an orphan and asks the kernel to cancel it.
+//! An operation gets its final place, in memory that is used again, and a row in the table before its entry is queued,
+//! and leaves only with its last completion. A future that is dropped earlier leaves it there as an orphan and asks the
+//! kernel to cancel it.
 //!
 //! UNSAFETY: this is where the ring's condition (memory stays until the last completion) is met: by the order of
 //! table and queue in [`Driver::submit`], and by leaking the table where the kernel cannot be waited for.
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::operation::{Operation, bell, cancel};
 use crate::port::Port;
+use crate::recycle::Recycled;
 use crate::ring::{Completion, Registered, Ring};
 use crate::table::{Key, Table};
 
@@ -35,29 +37,33 @@ pub(crate) const CANCELLATION: u64 = u64::MAX - 1;
 /// system) keeps its memory for the rest of the process.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// An operation without its type.
+/// The place of an operation; empty once it has been taken out.
+struct Seat<O>(Option<O>);
+
+/// An operation without its type, in its place. It is taken out or abandoned once, and not
+/// used after that.
 trait Flying {
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
     fn discard(&mut self, completion: Completion);
-    fn abandon(self: Box<Self>, completion: Completion);
+    fn abandon(&mut self, completion: Completion);
+    fn as_any(&mut self) -> &mut dyn Any;
 }
 
-impl<O: Operation> Flying for O {
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
-
+impl<O: Operation> Flying for Seat<O> {
     fn discard(&mut self, completion: Completion) {
-        Operation::discard(self, completion);
+        self.0.as_mut().expect("it is taken out with its last completion").discard(completion);
     }
 
-    fn abandon(self: Box<Self>, completion: Completion) {
-        Operation::abandon(self, completion);
+    fn abandon(&mut self, completion: Completion) {
+        self.0.take().expect("it is taken out once").abandon(completion);
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }
 
 struct Flight {
-    operation: Box<dyn Flying>,
+    operation: Recycled<dyn Flying>,
     waker: Option<Waker>,
     /// The oldest completion that nobody has taken, and those after it.
     first: Option<Completion>,
@@ -108,8 +114,10 @@ impl Driver {
 
     /// Queues an operation; the table owns it until its last completion.
     pub(crate) fn submit<O: Operation>(self: &Rc<Self>, operation: O) -> Submitted<O> {
-        let mut operation = Box::new(operation);
-        let entry = operation.entry(self.registered);
+        let mut seat = Recycled::new(Seat(Some(operation)));
+        let entry = seat.0.as_mut().expect("it was just put there").entry(self.registered);
+        // SAFETY: the closure does nothing but coerce.
+        let operation = unsafe { seat.unsize(|seat| seat as *mut dyn Flying) };
         let flight = Flight {
             operation,
             waker: None,
@@ -207,7 +215,7 @@ impl Driver {
             let ended = state.table.remove(key);
             // Freed outside the borrow: the memory's own destructors may wake others.
             drop(state);
-            ended.into_iter().for_each(|flight| flight.operation.abandon(completion));
+            ended.into_iter().for_each(|mut flight| flight.operation.abandon(completion));
             return;
         }
         if flight.first.is_none() {
@@ -236,7 +244,7 @@ impl Driver {
         }
     }
 
-    fn remove(&self, key: Key) -> Box<dyn Flying> {
+    fn remove(&self, key: Key) -> Recycled<dyn Flying> {
         let flight = self.state().table.remove(key);
         flight.expect("who holds the key has not given it up").operation
     }
@@ -258,7 +266,7 @@ impl Driver {
             None
         };
         drop(state);
-        if let (Some(flight), Some(completion)) = (ended, last) {
+        if let (Some(mut flight), Some(completion)) = (ended, last) {
             flight.operation.abandon(completion);
         }
         drop(waker);
@@ -280,7 +288,7 @@ impl Drop for Driver {
 enum Hold {
     Table(Key),
     /// The table was full.
-    Refused(Box<dyn Flying>),
+    Refused(Recycled<dyn Flying>),
     Taken,
 }
 
@@ -303,8 +311,8 @@ impl<O: Operation> Submitted<O> {
 
     /// The next completion of an operation that completes several times; the operation itself comes with the
     /// last.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(Completion, Option<Box<O>>)> {
-        let (completion, operation) = match std::mem::replace(&mut self.hold, Hold::Taken) {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(Completion, Option<O>)> {
+        let (completion, mut operation) = match std::mem::replace(&mut self.hold, Hold::Taken) {
             Hold::Table(key) => match self.driver.take(key, context) {
                 Poll::Ready((completion, true)) => (completion, self.driver.remove(key)),
                 Poll::Ready((completion, false)) => {
@@ -322,8 +330,9 @@ impl<O: Operation> Submitted<O> {
             }
             Hold::Taken => panic!("an operation was polled after its result was taken"),
         };
-        let operation = operation.into_any().downcast().expect("the key's type is the operation's");
-        Poll::Ready((completion, Some(operation)))
+        let seat: &mut Seat<O> =
+            operation.as_any().downcast_mut().expect("the key's type is the operation's");
+        Poll::Ready((completion, Some(seat.0.take().expect("it is taken out once"))))
     }
 }
 
