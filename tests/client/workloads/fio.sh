@@ -1,9 +1,9 @@
 # Random writes with a crc32c in every block, verified after, through the page cache and direct. Full 256 MiB each,
-# quick 16 MiB.
+# quick 8 MiB.
 # shellcheck shell=bash
 set -euo pipefail
 
-size=$([ "$QUICK" = 1 ] && echo 16m || echo 256m)
+size=$([ "$QUICK" = 1 ] && echo 8m || echo 256m)
 common=(--size="$size" --rw=randwrite --verify=crc32c --do_verify=1 --verify_fatal=1 --randseed=7)
 fio "${common[@]}" --name=buffered --bssplit=4k/50:32k/30:128k/20 --ioengine=psync --end_fsync=1 --invalidate=1
 # What is verified next comes from the server, not from this client's memory.

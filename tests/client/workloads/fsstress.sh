@@ -1,4 +1,4 @@
-# Four processes at random operations on one tree. Full 2 minutes, quick 20 seconds.
+# Four processes at random operations on one tree. Full 2 minutes, quick 12 seconds.
 #
 # The program fsstress of xfstests comes in no Debian package. Where it was built (`XFSTESTS=checkout tests/client/setup`)
 # or is on PATH it runs; else two substitutes share the time: stress.py beside this file, which does what fsstress does (four
@@ -7,7 +7,7 @@
 # shellcheck shell=bash
 set -euo pipefail
 
-seconds=$([ "$QUICK" = 1 ] && echo 20 || echo 120)
+seconds=$([ "$QUICK" = 1 ] && echo 12 || echo 120)
 fsstress=$CACHE/tools/bin/fsstress
 [ -x "$fsstress" ] || fsstress=$(command -v fsstress || true)
 if [ -n "$fsstress" ]; then

@@ -1,8 +1,8 @@
-# A repository of many files: init, add, commit, change, branch, merge, clone, fsck. Full 2,100 files, quick 120.
+# A repository of many files: init, add, commit, change, branch, merge, clone, fsck. Full 2,100 files, quick 60.
 # shellcheck shell=bash
 set -euo pipefail
 
-files=$([ "$QUICK" = 1 ] && echo 120 || echo 2100)
+files=$([ "$QUICK" = 1 ] && echo 60 || echo 2100)
 export HOME=$WORK GIT_CONFIG_NOSYSTEM=1
 git config --global user.name client
 git config --global user.email client@example.org
