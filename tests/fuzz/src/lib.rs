@@ -6,6 +6,7 @@
 //! input of its size cannot justify.
 #![forbid(unsafe_code)]
 
+pub mod annotation;
 pub mod attributes;
 pub mod callback;
 pub mod compound;

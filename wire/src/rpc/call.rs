@@ -1,6 +1,6 @@
 //! The header of a call (RFC 5531 §9).
 
-use super::{Credential, OpaqueAuth, RPC_VERSION};
+use super::{AUTH_ANNOT, Annotations, Credential, Items, OpaqueAuth, RPC_VERSION, Wrapper};
 use crate::xdr::{Decoder, Encode, Encoder, Error, NoRoom};
 
 /// Which way a message goes. Both come over one connection when it also carries a backchannel.
@@ -72,11 +72,20 @@ pub struct CallHeader<'a> {
 }
 
 impl<'a> CallHeader<'a> {
-    /// Reads the header and moves to the arguments.
+    /// Reads the header and moves to the arguments. Of an annotated call, the credential is the wrapped one, so that
+    /// nobody who reads headers need know of annotations.
     ///
     /// # Errors
     /// [`CallError`], which says how to answer.
     pub fn decode(decoder: &mut Decoder<'a>) -> Result<Self, CallError> {
+        Self::decode_annotated(decoder).map(|(header, _)| header)
+    }
+
+    /// As [`CallHeader::decode`], with the items that the call is annotated with, if it is.
+    ///
+    /// # Errors
+    /// As [`CallHeader::decode`].
+    pub fn decode_annotated(decoder: &mut Decoder<'a>) -> Result<(Self, Option<Items<'a>>), CallError> {
         let xid = decoder.u32()?;
         if decoder.u32()? != Direction::CALL {
             return Err(CallError::Garbage(Error::Value));
@@ -91,18 +100,44 @@ impl<'a> CallHeader<'a> {
         };
         let credential = decoder.get::<OpaqueAuth<'a>>().map_err(bad)?;
         let verifier = decoder.get::<OpaqueAuth<'a>>().map_err(bad)?;
-        let credential = Credential::interpret(credential).map_err(|_| CallError::BadCredential { xid })?;
-        Ok(CallHeader { xid, program, version, procedure, credential, verifier })
+        let denied = |_| CallError::BadCredential { xid };
+        // Without a body the flavor wraps nothing: that is the probe, which is for the receiver to answer.
+        let (credential, items) = if credential.flavor == AUTH_ANNOT && !credential.body.is_empty() {
+            let wrapper = Wrapper::open(credential.body.bytes()).map_err(denied)?;
+            (wrapper.inner, Some(wrapper.items))
+        } else {
+            (credential, None)
+        };
+        let credential = Credential::interpret(credential).map_err(denied)?;
+        Ok((CallHeader { xid, program, version, procedure, credential, verifier }, items))
+    }
+
+    /// Whether the call asks if annotations are understood: it is answered with [`super::PROBE_ANSWER`] when its procedure
+    /// is NULL, and denied as a bad credential when it is another.
+    pub fn is_annotation_probe(&self) -> bool {
+        matches!(self.credential, Credential::Other(auth) if auth.flavor == AUTH_ANNOT && auth.body.is_empty())
+    }
+
+    /// Writes the header with annotations around its credential, as [`Annotations::wrap`] does.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn encode_annotated(
+        &self,
+        annotations: &Annotations<'_>,
+        encoder: &mut Encoder,
+    ) -> Result<(), NoRoom> {
+        for word in [self.xid, Direction::CALL, RPC_VERSION, self.program, self.version, self.procedure] {
+            encoder.put_u32(word)?;
+        }
+        annotations.wrap(&self.credential, encoder)?;
+        self.verifier.encode(encoder)
     }
 }
 
 impl Encode for CallHeader<'_> {
     fn encode(&self, encoder: &mut Encoder) -> Result<(), NoRoom> {
-        for word in [self.xid, Direction::CALL, RPC_VERSION, self.program, self.version, self.procedure] {
-            encoder.put_u32(word)?;
-        }
-        self.credential.encode(encoder)?;
-        self.verifier.encode(encoder)
+        self.encode_annotated(&Annotations::default(), encoder)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Credentials and verifiers (RFC 5531 §8.2 and appendix A).
 
-use crate::xdr::{Decode, Decoder, Encode, Encoder, Error, NoRoom, Opaque};
+use crate::xdr::{Decode, Decoder, Encode, Encoder, Error, NoRoom, Opaque, UNIT, pad_len};
 
 /// Longest body of a credential or verifier in bytes.
 pub const AUTH_BODY_MAX: usize = 400;
@@ -130,6 +130,18 @@ pub enum Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
+    /// Bytes of its body, without pad.
+    pub fn body_len(&self) -> usize {
+        match self {
+            Credential::None => 0,
+            Credential::Other(auth) => auth.body.len(),
+            Credential::Sys(sys) => {
+                let name = sys.machine_name.len();
+                5 * UNIT + name + pad_len(name) + UNIT * sys.gids.as_slice().len()
+            }
+        }
+    }
+
     /// What a flavor and body mean.
     ///
     /// # Errors

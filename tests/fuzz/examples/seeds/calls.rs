@@ -1,7 +1,9 @@
 //! Calls, their compounds, and callbacks.
 
 use wire::nfs4::*;
-use wire::rpc::{AuthSys, CallHeader, Credential, Gids, OpaqueAuth};
+use wire::rpc::{
+    Annotations, AuthSys, BulkArea, BulkAreas, CallHeader, Credential, Gids, Item, OpaqueAuth, TraceContext,
+};
 use wire::xdr::{Encoder, List};
 
 use crate::{encoded, encoder, operations};
@@ -37,7 +39,49 @@ pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
     for (name, compound) in compounds().iter().filter(|(name, _)| of_interest.contains(name)) {
         calls.push((name, call(Credential::Sys(sys), compound)));
     }
+    let body = wrapper(Credential::Sys(sys), &[]);
+    calls.push(("annotated_write", call(credential(&body), &write_compound())));
     calls
+}
+
+const TRACE: TraceContext<'static> = TraceContext {
+    trace_id: [0x4b; 16],
+    span_id: [0xa9; 8],
+    flags: 1,
+    process_id: 4711,
+    command: wire::xdr::Opaque(b"postgres"),
+};
+
+/// Bodies of wrapping credentials, and tags that carry a trace context.
+pub fn annotations() -> Vec<(&'static str, Vec<u8>)> {
+    let none = wrapper(Credential::None, &[]);
+    let mut nested = vec![0, 0xFA, 0, 1];
+    nested.extend((none.len() as u32).to_be_bytes());
+    nested.extend([&none[..], &[0; 4]].concat());
+    let unknown = Item { kind: 99, body: b"later" };
+    vec![
+        ("tag", TRACE.to_tag().into_bytes()),
+        ("tag_with_more", b"tp=00-0123456789abcdef0123456789abcdef-0123456789abcdef-00;x=1;c=a b".to_vec()),
+        ("unknown", wrapper(Credential::None, &[unknown])),
+        ("none", none),
+        ("nested", nested),
+    ]
+}
+
+/// The body of a credential that wraps another, with bulk areas, a trace context and `further` items.
+fn wrapper(inner: Credential<'_>, further: &[Item<'_>]) -> Vec<u8> {
+    let area = BulkArea { offset: 300, length: 4096, alignment: 4096, phase: 0 };
+    let next = BulkArea { offset: 5000, ..area };
+    let bulk = BulkAreas::new(&[area, next]).expect("two areas");
+    let annotations = Annotations { bulk, trace: Some(TRACE), further };
+    let mut encoder = encoder();
+    annotations.wrap(&inner, &mut encoder).expect("seeds are short");
+    // Behind flavor and length.
+    encoder.finish().head[8..].to_vec()
+}
+
+fn credential(body: &[u8]) -> Credential<'_> {
+    Credential::Other(OpaqueAuth { flavor: wire::rpc::AUTH_ANNOT, body: body.into() })
 }
 
 /// A WRITE as Linux sends it.

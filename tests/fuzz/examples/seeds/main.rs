@@ -32,8 +32,11 @@ fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     };
     for (name, call) in calls::calls() {
         add("head", name, &[0; 4], &call);
-        add("rpc_call", name, &[], &call[..call.len().min(128)]);
+        add("rpc_call", name, &[], &call[..call.len().min(256)]);
         add("record", name, &[16, 0, 8, 0, 40, 3, 0, 90], &whole_record(&call));
+    }
+    for (name, annotation) in calls::annotations() {
+        add("annotation", name, &[], &annotation);
     }
     for (name, reply) in replies::headers() {
         add("rpc_call", name, &[], &reply);
