@@ -1,25 +1,26 @@
-//! Where the payload of a WRITE lies in a record of which only the first bytes are here, so that a transport
-//! can receive it straight into aligned memory.
+//! Where the payloads of WRITEs lie in a record of which only the first bytes are here, so that a transport
+//! can receive them straight into aligned memory.
 
 use crate::nfs4::{Arguments, CompoundArgs, Operation, PROCEDURE_COMPOUND, PROGRAM, VERSION, WriteHead};
 use crate::rpc::{CallError, CallHeader, Credential, RPCSEC_GSS};
-use crate::xdr::{Decoder, Error};
+use crate::xdr::{Decoder, Error, pad_len};
 
-/// Operations looked at before the WRITE. A client that writes puts SEQUENCE, PUTFH and perhaps an OPEN or a
-/// few VERIFYs before it; beyond that the record is received as any other.
-const OPERATIONS_MAX: u32 = 16;
-/// Bytes of a record worth reading in search of the WRITE: the longest header with credentials, tag and
-/// handle is below 3 KiB, and the rest leaves room for the operations before it.
-const PREFIX_MAX: usize = 16 * 1024;
+/// Operations of one compound that are looked at. A client that writes puts SEQUENCE, PUTFH and perhaps an OPEN or a
+/// few VERIFYs before its WRITEs; beyond that the record is received as any other.
+pub const OPERATIONS_MAX: u32 = 32;
+/// Bytes of a record, payloads not counted, worth reading in search of a WRITE: the longest header with credentials,
+/// tag and handle is below 3 KiB, and the rest leaves room for the operations before it.
+pub const PREFIX_MAX: usize = 16 * 1024;
 
-/// What [`locate`] found out.
+/// What [`Locator::find`] found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Located {
-    /// More of the record is needed: this many bytes from its beginning, at least.
+    /// More of the record is needed: this many bytes from its beginning, at least. They never reach into a payload.
     NeedMore(usize),
-    /// There is no payload to be received apart. The record may still be malformed; that is for its decoder.
+    /// There is no further payload to be received apart. The record may still be malformed; that is for its
+    /// decoder.
     None,
-    /// The data of the compound's first WRITE.
+    /// The data of the compound's next WRITE.
     At {
         /// Offset of the first byte in the record, without marks.
         offset: usize,
@@ -33,43 +34,123 @@ pub enum Located {
 /// Finds the payload of the first WRITE in the record that begins with `prefix` and has `record_len` bytes.
 /// The result is never trusted by the decoder, which checks it again when it gets there.
 pub fn locate(prefix: &[u8], record_len: u32) -> Located {
-    let record_len = record_len as usize;
-    let prefix = &prefix[..prefix.len().min(record_len)];
-    let mut decoder = Decoder::new(prefix);
-    match find(&mut decoder, record_len) {
-        Ok(Some(located)) => located,
-        Err(Error::Short) => {
-            let needed = prefix.len() + decoder.short_by().max(1);
-            if needed <= record_len.min(PREFIX_MAX) { Located::NeedMore(needed) } else { Located::None }
+    Locator::new(record_len).find(prefix)
+}
+
+/// Finds the payloads of a record's WRITEs one after the other, as the record arrives. What it has read it does not
+/// look at again, so that neither heads that come in many pieces nor payloads that are received elsewhere cost
+/// anything twice.
+#[derive(Debug, Clone)]
+pub struct Locator {
+    record_len: usize,
+    /// Offset in the record of what is to be read next.
+    position: usize,
+    /// Bytes of the payloads found so far.
+    payload_bytes: usize,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// The RPC header and the compound's head come next.
+    Header,
+    /// So many operations come next.
+    Operations(u32),
+    /// Nothing is looked for any more.
+    Done,
+}
+
+/// What stood at one position.
+enum Step {
+    Passed(Stage),
+    Write { length: usize, file_offset: u64, left: u32 },
+}
+
+impl Locator {
+    /// A search in a record of `record_len` bytes, or of at most so many when its length is not known yet.
+    pub fn new(record_len: u32) -> Self {
+        Self { record_len: record_len as usize, position: 0, payload_bytes: 0, stage: Stage::Header }
+    }
+
+    /// Offset in the record of the first byte that [`find`](Self::find) looks at next: behind a payload that it has
+    /// found, and behind its pad.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Looks for the next payload. `bytes` are the record's from [`position`](Self::position) on, as many as are
+    /// here. After [`Located::None`] nothing further is found.
+    pub fn find(&mut self, bytes: &[u8]) -> Located {
+        let mut bytes = &bytes[..bytes.len().min(self.record_len.saturating_sub(self.position))];
+        loop {
+            let mut decoder = Decoder::new(bytes);
+            match step(self.stage, &mut decoder) {
+                Ok(Step::Passed(stage)) => {
+                    self.stage = stage;
+                    self.position += decoder.position();
+                    bytes = &bytes[decoder.position()..];
+                    if matches!(stage, Stage::Done) {
+                        return Located::None;
+                    }
+                }
+                Ok(Step::Write { length, file_offset, left }) => {
+                    let offset = self.position + decoder.position();
+                    if length > self.record_len - offset {
+                        break;
+                    }
+                    self.stage = Stage::Operations(left);
+                    self.position = offset + length + pad_len(length);
+                    self.payload_bytes += length;
+                    return Located::At { offset, length, file_offset };
+                }
+                Err(Error::Short) => {
+                    let needed = self.position + bytes.len() + decoder.short_by().max(1);
+                    if needed > self.record_len.min(PREFIX_MAX + self.payload_bytes) {
+                        break;
+                    }
+                    return Located::NeedMore(needed);
+                }
+                Err(_) => break,
+            }
         }
-        Ok(None) | Err(_) => Located::None,
+        self.stage = Stage::Done;
+        Located::None
     }
 }
 
-fn find(decoder: &mut Decoder<'_>, record_len: usize) -> Result<Option<Located>, Error> {
+fn step(stage: Stage, decoder: &mut Decoder<'_>) -> Result<Step, Error> {
+    match stage {
+        Stage::Header => header(decoder).map(Step::Passed),
+        Stage::Operations(0) | Stage::Done => Ok(Step::Passed(Stage::Done)),
+        Stage::Operations(left) => operation(decoder, left - 1),
+    }
+}
+
+fn header(decoder: &mut Decoder<'_>) -> Result<Stage, Error> {
     let call = match CallHeader::decode(decoder) {
         Ok(call) => call,
         Err(CallError::Garbage(error)) => return Err(error),
-        Err(_) => return Ok(None),
+        Err(_) => return Ok(Stage::Done),
     };
     // With RPCSEC_GSS the arguments may be wrapped, and only the context's owner knows how.
     let wrapped = matches!(call.credential, Credential::Other(auth) if auth.flavor == RPCSEC_GSS);
     if (call.program, call.version, call.procedure) != (PROGRAM, VERSION, PROCEDURE_COMPOUND) || wrapped {
-        return Ok(None);
+        return Ok(Stage::Done);
     }
     let compound: CompoundArgs<'_> = decoder.get()?;
-    for _ in 0..compound.operations.min(OPERATIONS_MAX) {
-        let Some(operation) = Operation::from_u32(decoder.u32()?) else { return Ok(None) };
-        if operation == Operation::Write {
-            let write: WriteHead = decoder.get()?;
-            let length = decoder.u32()? as usize;
-            let offset = decoder.position();
-            let fits = length > 0 && length <= record_len - offset;
-            return Ok(fits.then_some(Located::At { offset, length, file_offset: write.offset }));
+    Ok(Stage::Operations(compound.operations.min(OPERATIONS_MAX)))
+}
+
+fn operation(decoder: &mut Decoder<'_>, left: u32) -> Result<Step, Error> {
+    let Some(operation) = Operation::from_u32(decoder.u32()?) else { return Ok(Step::Passed(Stage::Done)) };
+    if operation == Operation::Write {
+        let write: WriteHead = decoder.get()?;
+        let length = decoder.u32()? as usize;
+        if length > 0 {
+            return Ok(Step::Write { length, file_offset: write.offset, left });
         }
-        if let Arguments::Unserved(_) = Arguments::decode(operation, decoder)? {
-            return Ok(None);
-        }
+    } else if let Arguments::Unserved(_) = Arguments::decode(operation, decoder)? {
+        return Ok(Step::Passed(Stage::Done));
     }
-    Ok(None)
+    Ok(Step::Passed(Stage::Operations(left)))
 }

@@ -1,7 +1,7 @@
 //! Where bulk data lies in calls and replies as the Linux client sends and expects them, to the byte.
 
 use bytes::BytesMut;
-use wire::head::{Located, locate};
+use wire::head::{Located, Locator, OPERATIONS_MAX, PREFIX_MAX, locate};
 use wire::nfs4::*;
 use wire::rpc::{Accepted, AuthSys, CallHeader, Credential, Gids, OpaqueAuth, RPCSEC_GSS, ReplyHeader};
 use wire::xdr::{Cut, Decoder, Encoder, Payload};
@@ -112,6 +112,90 @@ fn the_parser_assumes_no_shape() {
     ];
     let odd = Shape { before: &before, trailer: true, ..Shape::of(sys("node-17", 1), 29) };
     assert_eq!(data_offset(&odd), 196 + 4 + 12 + 8 + 4 + 8 + 4 + 8 + 4);
+}
+
+/// A compound with a WRITE for each of these lengths, each behind a PUTFH, and where the data lies.
+fn writes(lengths: &[usize]) -> (Vec<u8>, Vec<Cut>) {
+    let mut encoder = Encoder::new(BytesMut::new(), 1 << 24);
+    let call = CallHeader {
+        xid: 1,
+        program: PROGRAM,
+        version: VERSION,
+        procedure: PROCEDURE_COMPOUND,
+        credential: sys("node-17", 1),
+        verifier: OpaqueAuth::NONE,
+    };
+    encoder.put(&call).unwrap();
+    let frame = CompoundArgsFrame::begin(&mut encoder, b"", 2).unwrap();
+    for (index, length) in lengths.iter().enumerate() {
+        let object = FileHandle::new(&[5; 32]).unwrap();
+        encoder.put(&Arguments::from(PutFhArgs { object })).unwrap();
+        encoder.put(&Operation::Write).unwrap();
+        let offset = 4096 * index as u64;
+        let write = WriteHead { stateid: Stateid::ANONYMOUS, offset, stable: StableHow::Unstable };
+        write.encode_head(&mut encoder, *length).unwrap();
+    }
+    frame.finish(&mut encoder, 2 * lengths.len() as u32);
+    let encoded = encoder.finish();
+    // The encoder counts positions in the head alone.
+    let mut before = 0;
+    let cuts = encoded.inserts.iter().map(|insert| {
+        let cut = Cut { position: insert.position + before, length: insert.length };
+        before += insert.length;
+        cut
+    });
+    (encoded.head.to_vec(), cuts.collect())
+}
+
+/// All payloads as a search finds them that is given no byte more than it asks for.
+fn found_stepwise(head: &[u8], cuts: &[Cut]) -> Vec<Located> {
+    let record_len = head.len() + cuts.iter().map(|cut| cut.length).sum::<usize>();
+    let (mut locator, mut found, mut cut_bytes, mut here) =
+        (Locator::new(record_len as u32), Vec::new(), 0, 0);
+    loop {
+        let from = (locator.position() - cut_bytes).min(head.len());
+        match locator.find(&head[from..here.max(from)]) {
+            Located::NeedMore(bytes) => {
+                assert!(bytes - cut_bytes > here && bytes <= record_len, "{bytes} of {record_len}");
+                here = bytes - cut_bytes;
+            }
+            Located::None => return found,
+            at @ Located::At { offset, length, .. } => {
+                assert_eq!(offset - cut_bytes, here, "nothing of a payload was asked for");
+                cut_bytes += length;
+                found.push(at);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_payloads_of_several_writes_are_found_one_after_the_other() {
+    let lengths = [4096, 1, 70_000, 0, 3, 65_536];
+    let (head, cuts) = writes(&lengths);
+    let expected: Vec<_> = cuts
+        .iter()
+        .zip([0, 1, 2, 4, 5])
+        .map(|(cut, index)| Located::At {
+            offset: cut.position,
+            length: cut.length,
+            file_offset: 4096 * index,
+        })
+        .collect();
+    assert_eq!((cuts.len(), lengths.len()), (5, 6), "data of no bytes is not to be placed");
+    assert_eq!(found_stepwise(&head, &cuts), expected);
+}
+
+#[test]
+fn the_search_has_an_end() {
+    let (head, cuts) = writes(&[100; OPERATIONS_MAX as usize]);
+    assert_eq!(found_stepwise(&head, &cuts).len() as u32, OPERATIONS_MAX / 2);
+    // What lies between payloads is bounded, not what lies in them.
+    let (head, cuts) = writes(&[PREFIX_MAX + 1, PREFIX_MAX + 1, 5]);
+    assert_eq!(found_stepwise(&head, &cuts).len(), 3);
+    let mut locator = Locator::new(u32::MAX);
+    assert_eq!(locator.find(&[0; 12]), Located::None, "no call");
+    assert_eq!(locator.find(&head), Located::None, "nothing is found after the end");
 }
 
 #[test]
