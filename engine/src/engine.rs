@@ -16,7 +16,7 @@ use crate::probe::{Probe, StartError, probe, refusal};
 use crate::remote::{Control, Remote};
 use crate::ring::Ring;
 use crate::ring::driver::Driver;
-use crate::shard::{Inner, Shard};
+use crate::shard::{Inner, Receiving, Shard};
 use crate::sync::Notify;
 use crate::sync::cross::lock;
 use crate::timer::Timers;
@@ -44,6 +44,20 @@ pub struct EngineConfig {
     pub helper_threads: usize,
     /// With several completions usual per turn: how many microseconds to wait for company. 0 turns it off.
     pub min_wait_us: u32,
+    /// How connections receive at best.
+    pub receive: ReceiveMode,
+}
+
+/// How [`Shard::receives`] receives, where the kernel can; else as the next in this list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiveMode {
+    /// Into shared buffers, many times for one request.
+    #[default]
+    Multishot,
+    /// Into shared buffers, once for each request.
+    Shared,
+    /// Into memory of each connection's own.
+    Own,
 }
 
 impl Default for EngineConfig {
@@ -57,6 +71,7 @@ impl Default for EngineConfig {
             kernel_workers: 64,
             helper_threads: 256,
             min_wait_us: 10,
+            receive: ReceiveMode::default(),
         }
     }
 }
@@ -109,8 +124,15 @@ impl Engine {
         let remote = Remote::new(ports.clone(), control.clone());
         let helpers = Helpers::new(config.helper_threads);
         let (started, starts) = mpsc::channel();
-        let seed =
-            Seed { config, remote: remote.clone(), helpers: helpers.clone(), control, main: Arc::new(main) };
+        let multishot = probe.multishot;
+        let seed = Seed {
+            config,
+            multishot,
+            remote: remote.clone(),
+            helpers: helpers.clone(),
+            control,
+            main: Arc::new(main),
+        };
         let mut threads = Vec::new();
         for port in ports {
             let (seed, started) = (seed.clone(), started.clone());
@@ -195,6 +217,7 @@ where
 /// What each shard's thread is born with.
 struct Seed<M> {
     config: EngineConfig,
+    multishot: bool,
     remote: Remote,
     helpers: Helpers,
     control: Arc<Control>,
@@ -205,6 +228,7 @@ impl<M> Clone for Seed<M> {
     fn clone(&self) -> Self {
         Self {
             config: self.config.clone(),
+            multishot: self.multishot,
             remote: self.remote.clone(),
             helpers: self.helpers.clone(),
             control: self.control.clone(),
@@ -252,8 +276,10 @@ where
     fn shard(&self, port: Arc<Port>) -> Result<(Shard, bool), StartError> {
         let bytes = self.config.region_bytes;
         let pool = buf::Pool::new(bytes).map_err(|source| StartError::Memory { bytes, source })?;
-        let (ring, _) = Ring::open(self.config.ring_entries.next_power_of_two(), self.config.kernel_workers)
-            .map_err(refusal)?;
+        let (mut ring, _) =
+            Ring::open(self.config.ring_entries.next_power_of_two(), self.config.kernel_workers)
+                .map_err(refusal)?;
+        let receiving = self.receiving(&mut ring);
         let (driver, registered) = Driver::new(ring, pool.clone(), port.clone(), self.config.in_flight_max);
         let inner = Inner {
             executor: Executor::enter(port.clone()),
@@ -267,8 +293,25 @@ where
             stopping: Cell::new(false),
             stop: Notify::new(),
             work: Cell::new(0),
+            receiving,
         };
         Ok((Shard(Rc::new(inner)), registered))
+    }
+}
+
+impl<M> Seed<M> {
+    /// Makes the shared buffers, if they are wanted and the kernel takes them.
+    fn receiving(&self, ring: &mut Ring) -> Receiving {
+        let mode = self.config.receive;
+        if mode == ReceiveMode::Own {
+            return Receiving { buffers: None, multishot: false };
+        }
+        let buffers = ring.lend_buffers();
+        if let Err(error) = &buffers {
+            tracing::warn!(%error, "receive buffers could not be shared; every connection keeps its own");
+        }
+        let multishot = self.multishot && mode == ReceiveMode::Multishot && buffers.is_ok();
+        Receiving { buffers: buffers.ok(), multishot }
     }
 }
 

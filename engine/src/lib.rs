@@ -59,14 +59,15 @@ mod table;
 mod timer;
 mod turn;
 
-pub use engine::{Engine, EngineConfig, ShardFailed, block_on};
+pub use engine::{Engine, EngineConfig, ReceiveMode, ShardFailed, block_on};
 pub use executor::{Aborted, JoinHandle};
 pub use helpers::{Cap, HelperError, Helpers, HelpersExhausted};
-pub use operation::{Accepts, Done, IoOptions, SyncMode};
+pub use operation::{Accepts, Done, IoOptions, Receives, SyncMode};
 pub use personality::Personality;
 pub use port::Stats;
 pub use probe::{KERNEL_MIN, Probe, StartError, probe};
 pub use remote::{CallError, Remote, ShardBusy};
+pub use ring::buffers::{Loan, RECEIVE_BUFFER_BYTES, RECEIVE_POOL_BYTES};
 pub use ring::kernel::raise_file_limit;
 pub use shard::{Shard, Work};
 pub use timer::Sleep;

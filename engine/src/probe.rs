@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::operation::receives;
 use crate::ring::{Ring, kernel};
 
 /// Oldest kernel that has all that is relied on: DEFER_TASKRUN and direct I/O alignment in `statx`.
@@ -59,6 +60,8 @@ pub struct Probe {
     pub registered_buffers: bool,
     /// `cachestat(2)` (6.5).
     pub cachestat: bool,
+    /// One request for many receives, ended at a limit of bytes (6.17).
+    pub multishot: bool,
 }
 
 impl fmt::Display for Probe {
@@ -69,6 +72,7 @@ impl fmt::Display for Probe {
             ("NO_SQARRAY (6.6)", self.no_sqarray),
             ("min-wait (6.12)", self.min_wait),
             ("cachestat (6.5)", self.cachestat),
+            ("bounded multishot receive (6.17)", self.multishot),
         ];
         let list = |wanted| {
             let names: Vec<_> =
@@ -92,7 +96,8 @@ pub fn probe() -> Result<Probe, StartError> {
     if version(&kernel).is_some_and(|found| found < KERNEL_MIN) {
         return Err(StartError::KernelTooOld { found: kernel });
     }
-    let (ring, offered) = Ring::open(PROBE_ENTRIES, 1).map_err(refusal)?;
+    let (mut ring, offered) = Ring::open(PROBE_ENTRIES, 1).map_err(refusal)?;
+    let multishot = receives::has_limit(&mut ring).unwrap_or(false);
     drop(ring);
     Ok(Probe {
         kernel,
@@ -101,6 +106,7 @@ pub fn probe() -> Result<Probe, StartError> {
         registered_ring: offered.registered_ring,
         registered_buffers: true,
         cachestat: kernel::has_cachestat(),
+        multishot,
     })
 }
 

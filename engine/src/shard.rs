@@ -15,6 +15,8 @@ use crate::operation::Operation;
 use crate::personality::{Personality, Retired};
 use crate::port::{Port, Stats};
 use crate::remote::Remote;
+use crate::ring::Completion;
+use crate::ring::buffers::{Buffers, Loan};
 use crate::ring::driver::{Driver, Submitted};
 use crate::sync::Notify;
 use crate::timer::{Sleep, Timers};
@@ -38,6 +40,24 @@ pub(crate) struct Inner {
     pub(crate) stopping: Cell<bool>,
     pub(crate) stop: Notify,
     pub(crate) work: Cell<usize>,
+    pub(crate) receiving: Receiving,
+}
+
+/// How a shard's connections receive.
+#[derive(Clone)]
+pub(crate) struct Receiving {
+    /// Absent where the kernel does not take them.
+    pub(crate) buffers: Option<Rc<Buffers>>,
+    /// Whether one request may serve for many receives.
+    pub(crate) multishot: bool,
+}
+
+impl Receiving {
+    /// What one of several completions brought.
+    pub(crate) fn loan(&self, completion: Completion) -> io::Result<Loan> {
+        let buffers = self.buffers.as_ref().expect("only an operation with buffers completes several times");
+        buffers.loan(completion)
+    }
 }
 
 impl Shard {

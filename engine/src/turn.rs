@@ -69,6 +69,7 @@ pub(crate) fn run(shard: &Shard, control: &Control, min_wait_us: u32) -> io::Res
         take_arrivals(shard);
         let polls = inner.executor.run(POLLS_PER_TURN);
         shard.retire_personalities();
+        inner.receiving.buffers.iter().for_each(|buffers| buffers.publish());
         if let Some(deadline) = end
             && !inner.executor.has_ready()
             && (inner.work.get() == 0 || now >= deadline)

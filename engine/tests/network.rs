@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::sync::cross;
-use engine::{Engine, EngineConfig, Shard, block_on};
+use engine::{Engine, EngineConfig, ReceiveMode, Shard, block_on};
 
 fn listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
@@ -192,4 +192,134 @@ fn connections_are_handed_to_other_shards() {
         }
     });
     engine.unwrap().join().unwrap();
+}
+
+/// Bytes that differ from their neighbours and from those a buffer further.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index % 253) as u8).collect()
+}
+
+#[test]
+fn what_comes_in_is_received_in_order_whatever_the_limit() {
+    use ReceiveMode::{Multishot, Own, Shared};
+    let ways = [(Multishot, 1), (Multishot, 5000), (Multishot, u32::MAX), (Shared, 1), (Own, 1)];
+    for (receive, limit) in ways {
+        let config = EngineConfig { receive, ..EngineConfig::small() };
+        let armed = block_on(config, move |shard| async move {
+            let (ours, theirs) = pair(&shard).await;
+            let mut receives = shard.receives(ours, limit);
+            let sender = shard.clone();
+            let total = if limit == 1 { 200_000 } else { 3 << 20 };
+            shard.spawn(async move {
+                for piece in pattern(total).chunks(70_001) {
+                    sender.send(theirs.clone(), piece.to_vec(), false).await.0.unwrap();
+                }
+                rustix::net::shutdown(&theirs, rustix::net::Shutdown::Write).unwrap();
+            });
+            let mut received = Vec::new();
+            loop {
+                let loan = receives.next().await.unwrap().unwrap();
+                if loan.is_empty() {
+                    break;
+                }
+                received.extend_from_slice(&loan);
+            }
+            assert!(received == pattern(total), "all bytes in order");
+            receives.armed()
+        });
+        assert!(armed.unwrap() >= 1);
+    }
+}
+
+#[test]
+fn stopping_loses_no_byte() {
+    let stopped = block_on(EngineConfig::small(), |shard| async move {
+        let (ours, theirs) = pair(&shard).await;
+        let mut receives = shard.receives(ours.clone(), 16 << 10);
+        let sender = shard.clone();
+        let total = 2 << 20;
+        shard.spawn(async move {
+            for piece in pattern(total).chunks(3_001) {
+                sender.send(theirs.clone(), piece.to_vec(), false).await.0.unwrap();
+            }
+        });
+        let (mut received, mut rounds) = (Vec::new(), 0);
+        while received.len() < total {
+            rounds += 1;
+            let loan = receives.next().await.unwrap().unwrap();
+            received.extend_from_slice(&loan);
+            drop(loan);
+            receives.stop();
+            let mut drained = 0;
+            while let Some(loan) = receives.next().await {
+                let loan = loan.unwrap();
+                drained += loan.len();
+                received.extend_from_slice(&loan);
+            }
+            assert!(drained <= (16 << 10) + 4096, "{drained} bytes after the stop");
+            // The rest of a piece, received elsewhere.
+            let missing = (total - received.len()).min(1_000);
+            let (result, buffer) = shard.recv_exact(ours.clone(), vec![0; missing], 0..missing).await;
+            result.unwrap();
+            received.extend_from_slice(&buffer);
+        }
+        assert!(received == pattern(total), "all bytes in order");
+        rounds
+    });
+    assert!(stopped.unwrap() > 10, "it was stopped in the middle");
+}
+
+#[test]
+fn who_waits_for_buffers_gets_them_when_they_come_back() {
+    block_on(EngineConfig::small(), |shard| async move {
+        let (hoarder, generous) = pair(&shard).await;
+        let (ours, theirs) = pair(&shard).await;
+        let mut receives = shard.receives(hoarder, u32::MAX);
+        let mut kept = Vec::new();
+        let sender = shard.clone();
+        shard.spawn(async move {
+            let all = engine::RECEIVE_POOL_BYTES;
+            sender.send(generous, vec![0; all], false).await.0.unwrap();
+        });
+        // One buffer is left.
+        let buffers = engine::RECEIVE_POOL_BYTES / engine::RECEIVE_BUFFER_BYTES - 3;
+        while kept.len() < buffers {
+            kept.push(receives.next().await.unwrap().unwrap());
+        }
+        drop(receives);
+        shard.send(theirs.clone(), b"waits".to_vec(), false).await.0.unwrap();
+        let (receiver, socket) = (shard.clone(), ours.clone());
+        let waiting = shard.spawn(async move { receiver.recv_loan(&socket, 3).await.unwrap().to_vec() });
+        shard.sleep(std::time::Duration::from_millis(5)).await;
+        drop(kept);
+        assert_eq!(waiting.await.unwrap(), b"wai");
+        let mut rest = shard.receives(ours, 100);
+        assert_eq!(&*rest.next().await.unwrap().unwrap(), b"ts");
+        drop(theirs);
+        assert!(rest.next().await.unwrap().unwrap().is_empty(), "the end of the stream");
+    })
+    .unwrap();
+}
+
+#[test]
+fn thousands_of_idle_connections_cost_no_buffers() {
+    block_on(EngineConfig::small(), |shard| async move {
+        engine::raise_file_limit().unwrap();
+        let mut idle = Vec::new();
+        for _ in 0..1_500 {
+            let (ours, theirs) = pair(&shard).await;
+            let mut receives = shard.receives(ours, 100);
+            let receiving = shard.spawn(async move { receives.next().await.unwrap().unwrap().len() });
+            idle.push((theirs, receiving));
+        }
+        shard.sleep(std::time::Duration::from_millis(5)).await;
+        // Three times as many as there are buffers wait, and every one is served.
+        for (theirs, _) in &idle {
+            shard.send(theirs.clone(), vec![1; 7], false).await.0.unwrap();
+        }
+        for (_theirs, receiving) in idle {
+            assert_eq!(receiving.await.unwrap(), 7);
+        }
+    })
+    .unwrap();
 }

@@ -15,6 +15,7 @@ mod descriptor;
 mod file;
 mod pieces;
 mod receive;
+pub(crate) mod receives;
 mod send;
 
 use io_uring::squeue;
@@ -24,6 +25,7 @@ use crate::ring::{Completion, Registered};
 pub use accept::Accepts;
 pub use descriptor::SyncMode;
 pub use file::IoOptions;
+pub use receives::Receives;
 
 /// Result of an operation that was lent a buffer, and the buffer.
 pub type Done<T, B> = (std::io::Result<T>, B);

@@ -302,6 +302,11 @@ pub(crate) struct Submitted<O: Operation> {
 }
 
 impl<O: Operation> Submitted<O> {
+    /// Whether the table was full, so that the kernel never sees the operation.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.hold, Hold::Refused(_))
+    }
+
     /// Asks the kernel to give up. The operation completes in any case, cancelled or not.
     pub(crate) fn cancel(&self) {
         if let Hold::Table(key) = self.hold {

@@ -4,6 +4,7 @@
 //! valid is the caller's promise at [`Ring::push`] and [`Ring::open`]; the in-flight table is the only caller.
 #![allow(unsafe_code)]
 
+pub(crate) mod buffers;
 pub(crate) mod driver;
 pub(crate) mod kernel;
 pub(crate) mod setup;
