@@ -99,7 +99,9 @@ def change_names(folder):
 def restart(shared, number):
     # Named with the mount's version and connections too: one guest may run this workload several times.
     name = f"{shared}/restart.{os.environ['VERS']}-{os.environ['NCONNECT']}-{number}"
-    open(f"{name}.request", "w", encoding="ascii").close()
+    # By a rename: whoever waits for the file takes it away at once, which an open over a shared folder may notice.
+    open(f"{name}.new", "w", encoding="ascii").close()
+    os.rename(f"{name}.new", f"{name}.request")
     deadline = time.monotonic() + RESTART_SECONDS_MAX
     while not os.path.exists(f"{name}.done"):
         assert time.monotonic() < deadline, "the server was not restarted"
