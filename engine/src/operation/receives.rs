@@ -66,7 +66,7 @@ unsafe impl<F: AsFd + 'static> Operation for Receive<F> {
         opcode::Recv::new(socket, self.heap.as_mut_ptr(), length as u32).build()
     }
 
-    fn complete(self: Box<Self>, completion: Completion) -> io::Result<Loan> {
+    fn complete(self, completion: Completion) -> io::Result<Loan> {
         match &self.receiving.buffers {
             Some(buffers) => buffers.loan(completion),
             None => completion.outcome().map(|length| Loan::heap(self.heap, length)),
