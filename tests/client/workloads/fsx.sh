@@ -1,6 +1,5 @@
 # fsx: random reads, writes, mappings, truncations and more on one file, every byte compared with a model. Full 10,000
-# operations, quick 2,000. Hole punching and server-side copy where the
-# minor version has them.
+# operations, quick 2,000. Hole punching and server-side copy where the minor version has them.
 # shellcheck shell=bash
 set -euo pipefail
 
