@@ -100,6 +100,11 @@ const OF_SPACE: Bitmap = Bitmap::of(&[
     attribute::SPACE_TOTAL,
 ]);
 
+/// Whether space has to be looked up to tell these attributes, which may take long.
+pub fn wants_space(requested: &Bitmap) -> bool {
+    !requested.intersection(&OF_SPACE).is_empty()
+}
+
 /// The attributes of a minor version.
 pub fn supported(minor: u32) -> Bitmap {
     if minor >= 2 { SUPPORTED_MINOR_1.union(&SUPPORTED_MINOR_2) } else { SUPPORTED_MINOR_1 }
@@ -148,8 +153,7 @@ impl<'a> Facts<'a> {
             }
             Object::Node(place) => {
                 let attributes = node_attributes(compound, place).await?;
-                let wants_space = !requested.intersection(&OF_SPACE).is_empty();
-                let space = if wants_space {
+                let space = if wants_space(requested) {
                     place.storage().space(&place.node, &place.identity).await?
                 } else {
                     Space::default()

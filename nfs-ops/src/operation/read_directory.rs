@@ -62,7 +62,11 @@ async fn list<V: Vfs, E: Env + Backchannel>(
         return Err(Status::Notdir.into());
     }
     let requested = arguments.attributes.intersection(&attributes::supported(compound.minor));
-    let space = place.storage().space(&place.node, &place.identity).await.unwrap_or_default();
+    let space = if attributes::wants_space(&requested) {
+        place.storage().space(&place.node, &place.identity).await.unwrap_or_default()
+    } else {
+        Space::default()
+    };
     let mut writer = DirectoryWriter::begin(reply, COOKIE_VERIFIER, arguments)?;
     let mut cookie = arguments.cookie;
     loop {
@@ -73,6 +77,10 @@ async fn list<V: Vfs, E: Env + Backchannel>(
             with_attributes: !requested.is_empty(),
         };
         let page = place.storage().read_directory(&place.node, &place.identity, request).await?;
+        // The next name alone is longer than what the caller has room for.
+        if page.entries.is_empty() && !page.end {
+            return finish(writer, reply, false);
+        }
         for entry in &page.entries {
             cookie = entry.cookie;
             if put_entry(compound, place, &mut writer, entry, &requested, space, reply)? == Put::Full {
