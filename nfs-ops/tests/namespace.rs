@@ -133,6 +133,50 @@ fn identities_are_squashed() {
 }
 
 #[test]
+fn a_squashed_superuser_gets_no_further_by_any_operation() {
+    let squashing = ExportSettings { squash: Squash::Root, ..export_settings(2, "squashing") };
+    let world = World::over_one_storage(vec![export_settings(1, EXPORT), squashing]);
+    let client = world.client("one");
+    client.at_export(&[setattr(Stateid::ANONYMOUS, &mode(0o777))]).ok();
+    let real = client.make_file("secret", b"secret");
+    client.run(&[putfh(real), setxattr(SetXattrOption::Create, "x", b"1")]).ok();
+    client.run(&[putfh(real), setattr(Stateid::ANONYMOUS, &mode(0o600))]).ok();
+    let squashed = |operations: &[Op]| {
+        client.run(&[&[putrootfh(), lookup("squashing")][..], operations, &[getfh()]].concat())
+    };
+    let secret = squashed(&[lookup("secret")]).ok().handle();
+    let mine = squashed(&[Open::named("mine").unchecked(&mode(0o600))]).ok().handle();
+    let any = Stateid::ANONYMOUS;
+    let advise = IoAdviseArgs { stateid: any, offset: 0, count: 0, hints: Bitmap::EMPTY };
+    for (operation, status) in [
+        (read(any, 0, 1), Status::Access),
+        (read(Stateid::BYPASS, 0, 1), Status::Access),
+        (write(any, 0, StableHow::FileSync, b"x"), Status::Access),
+        (setattr(any, &size(0)), Status::Access),
+        (setattr(any, &mode(0o666)), Status::Perm),
+        (getxattr("x"), Status::Access),
+        (setxattr(SetXattrOption::Either, "x", b"2"), Status::Access),
+        (listxattrs(0, 4096), Status::Access),
+        (removexattr("x"), Status::Access),
+        (seek(any, 0, DataContent::Data), Status::Access),
+        (allocate(any, 0, 4096), Status::Access),
+        (deallocate(any, 0, 4096), Status::Access),
+        (op(advise), Status::Access),
+        (Open::handle().access(share_access::READ).op(), Status::Access),
+        (Open::handle().access(share_access::WRITE).op(), Status::Access),
+    ] {
+        client.run(&[putfh(secret), operation]).fails(status);
+    }
+    for operation in [copy((any, 0), (any, 0), 0, true), clone_range((any, 0), (any, 0), 0)] {
+        client.run(&[putfh(secret), savefh(), putfh(mine), operation.clone()]).fails(Status::Access);
+        client.run(&[putfh(mine), savefh(), putfh(secret), operation]).fails(Status::Access);
+    }
+    let told = client.run(&[putfh(secret), access(0x1ff)]).ok();
+    assert_eq!(told.body::<AccessResult>(Operation::Access).access, 0);
+    assert_eq!(client.contents(real), b"secret");
+}
+
+#[test]
 fn handles_are_this_servers_own() {
     let world = World::new();
     let client = world.client("one");
@@ -292,6 +336,20 @@ fn readdir_refuses_what_it_cannot_do() {
     client.at_export(&[lookup("file"), readdir(0, 4096, &[])]).fails(Status::Notdir);
     client.at_export(&[setattr(Stateid::ANONYMOUS, &mode(0o711))]).ok();
     client.user(5, 5, &[]).at_export(&[readdir(0, 4096, &[])]).fails(Status::Access);
+}
+
+#[test]
+fn a_name_longer_than_the_room_ends_the_reply() {
+    let world = World::new();
+    let client = world.client("one");
+    client.make_file("a", b"");
+    client.make_file(&"n".repeat(200), b"");
+    let (entries, end) = client.at_export(&[readdir(0, 100, &[])]).ok().entries();
+    assert!(entries.len() == 1 && entries[0].name == "a" && !end);
+    let behind = entries[0].cookie;
+    client.at_export(&[readdir(behind, 100, &[])]).fails(Status::Toosmall);
+    let (entries, end) = client.at_export(&[readdir(behind, 300, &[])]).ok().entries();
+    assert!(entries.len() == 1 && end);
 }
 
 #[test]
