@@ -22,6 +22,8 @@ pub struct Client {
     pub(crate) opens: AtomicU32,
     /// Locked ranges and lock stateids, likewise.
     pub(crate) locks: AtomicU32,
+    /// Blocked lock requests that are remembered.
+    pub(crate) waiters: AtomicU32,
     /// Stateids revoked because the lease expired and not yet freed.
     pub(crate) revoked_expired: AtomicU32,
     /// Stateids revoked by the administrator and not yet freed.
@@ -44,6 +46,7 @@ impl Client {
             record: RecordWord::default(),
             opens: AtomicU32::new(0),
             locks: AtomicU32::new(0),
+            waiters: AtomicU32::new(0),
             revoked_expired: AtomicU32::new(0),
             revoked_admin: AtomicU32::new(0),
             reclaim: ReclaimWord::default(),
@@ -207,6 +210,13 @@ impl ClientTable {
             next_counter: 1,
             next_session: 1,
         }
+    }
+
+    /// The unconfirmed client that was made first, if there is one that is not just being confirmed.
+    pub(crate) fn oldest_unconfirmed(&self) -> Option<ClientId> {
+        let unconfirmed = self.entries.values().filter(|entry| !entry.confirmed && !entry.create.is_busy());
+        // Ids of a stripe grow with time.
+        unconfirmed.map(|entry| entry.client.id()).min_by_key(|id| id.0)
     }
 
     /// Takes a client out of the table, with its sessions.

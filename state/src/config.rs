@@ -76,6 +76,10 @@ pub struct Limits {
     pub locks_per_file_max: u32,
     /// Blocked lock requests remembered per file. Beyond: the client polls, as RFC 8881 §9.6 says it must.
     pub waiters_per_file_max: u32,
+    /// Blocked lock requests remembered per client: as many processes as wait on one machine. Beyond: likewise.
+    pub waiters_per_client_max: u32,
+    /// Blocked lock requests remembered over all clients, a bound on memory. Beyond: likewise.
+    pub waiters_max: u64,
     /// A lease renewal is written at most this often, so that requests do not contend for the lease's word.
     pub renewal_interval_ns: u64,
     /// For how long a notified waiter goes before later waiters; covers a callback and the retry.
@@ -104,6 +108,8 @@ impl Default for Limits {
             locks_per_client_max: 1 << 17,
             locks_per_file_max: 1 << 13,
             waiters_per_file_max: 256,
+            waiters_per_client_max: 4096,
+            waiters_max: 1 << 16,
             renewal_interval_ns: SECOND_NS,
             waiter_turn_ns: SECOND_NS,
             notices_max: 4096,
@@ -119,11 +125,13 @@ impl Limits {
         const SLOT_BYTES: u64 = 192;
         const OPEN_BYTES: u64 = 1024;
         const LOCK_BYTES: u64 = 512;
+        const WAITER_BYTES: u64 = 512;
         let slots = u64::from(self.clients_max) * u64::from(self.fore_slots_max);
         u64::from(self.clients_max) * CLIENT_BYTES
             + slots * SLOT_BYTES
             + self.reply_cache_bytes_max
             + self.opens_max * OPEN_BYTES
             + self.locks_max * LOCK_BYTES
+            + self.waiters_max * WAITER_BYTES
     }
 }

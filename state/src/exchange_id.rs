@@ -95,22 +95,31 @@ impl<F: Clone + Send + Sync> State<F> {
             }
             removed.extend(self.unlink_client(table, unconfirmed));
         }
-        self.add_unconfirmed(table, stripe, asked, now)
+        if !self.take_place() {
+            // Who only asks must not keep out who comes to stay: the one who has asked longest ago makes room.
+            let oldest = table.oldest_unconfirmed();
+            removed.extend(oldest.and_then(|oldest| self.unlink_client(table, oldest)));
+            if oldest.is_none() || !self.take_place() {
+                self.inner.shared.press();
+                return Err(Status::Delay);
+            }
+        }
+        Ok(self.add_unconfirmed(table, stripe, asked, now))
     }
 
-    /// Case 1: a new record.
+    /// Takes a place among the clients.
+    fn take_place(&self) -> bool {
+        take_within(&self.inner.shared.clients, 1, u64::from(self.inner.config.limits.clients_max))
+    }
+
+    /// Case 1: a new record, for which there is a place.
     fn add_unconfirmed(
         &self,
         table: &mut ClientTable,
         stripe: usize,
         asked: &ExchangeId<'_>,
         now: u64,
-    ) -> Result<ExchangedId, Status> {
-        let shared = &self.inner.shared;
-        if !take_within(&shared.clients, 1, u64::from(self.inner.config.limits.clients_max)) {
-            shared.press();
-            return Err(Status::Delay);
-        }
+    ) -> ExchangedId {
         let id = client_id(self.inner.config.epoch, table.next_counter, stripe);
         table.next_counter += 1;
         let client = Arc::new(Client::new(id, asked.owner, asked.verifier, asked.principal, now));
@@ -119,7 +128,7 @@ impl<F: Clone + Send + Sync> State<F> {
         let answered = answer(&entry);
         table.entries.insert(id, entry);
         table.by_owner.entry(asked.owner.into()).or_default().unconfirmed = Some(id);
-        Ok(answered)
+        answered
     }
 }
 

@@ -187,7 +187,7 @@ impl<F: Clone + Send + Sync> State<F> {
             }
             if asked.blocking {
                 let expires_at = now.saturating_add(self.inner.config.lease_ns);
-                entry.waiters.enqueue(&owner, kind, range, expires_at, limits.waiters_per_file_max);
+                entry.waiters.enqueue(&owner, kind, range, expires_at, &self.inner.shared);
                 table.waiting.insert(*file);
             } else {
                 // RFC 8881 §9.6: a non-blocking request is the client's way to say that it stops waiting.

@@ -1,13 +1,17 @@
 //! Blocked lock requests in their order (RFC 8881 §9.6).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use wire::nfs4::ClientId;
 
+use crate::client::Client;
 use crate::effects::LockNotice;
 use crate::file_key::FileKey;
 use crate::lock_ranges::{LockKind, LockRange, LockRanges};
 use crate::owner::StateOwner;
+use crate::state::{Shared, take_within};
 
 /// Requests of one file that were denied and wait. A waiter whose range gets free is notified and has its
 /// turn: for a short time blocking requests of those behind it are denied. Non-blocking requests are never
@@ -26,6 +30,39 @@ pub(crate) struct Waiter {
     expires_at: u64,
     /// Notified since its range last got free; its turn lasts until then.
     turn_until: Option<u64>,
+    _place: Place,
+}
+
+/// A place among the waiters of all files, given back when it is dropped.
+struct Place {
+    client: Arc<Client>,
+    shared: Arc<Shared>,
+}
+
+impl Place {
+    /// A place for a request of the client, unless it or all together have as many as they may.
+    fn take(client: &Arc<Client>, shared: &Arc<Shared>) -> Option<Self> {
+        let limits = &shared.config.limits;
+        if !take_within(&shared.waiters, 1, limits.waiters_max) {
+            return None;
+        }
+        let before = client.waiters.fetch_add(1, Ordering::AcqRel);
+        let place = Self { client: Arc::clone(client), shared: Arc::clone(shared) };
+        (before < limits.waiters_per_client_max).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.client.waiters.fetch_sub(1, Ordering::AcqRel);
+        self.shared.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "place of {:?}", self.client)
+    }
 }
 
 impl Waiter {
@@ -45,22 +82,24 @@ impl Waiters {
         self.queue.is_empty()
     }
 
-    /// A denied request waits, at its old place if it waits already. Beyond the bound it has to poll.
+    /// A denied request waits, at its old place if it waits already. Beyond the bounds it has to poll.
     pub(crate) fn enqueue(
         &mut self,
         owner: &StateOwner,
         kind: LockKind,
         range: LockRange,
         expires_at: u64,
-        waiters_max: u32,
+        shared: &Arc<Shared>,
     ) {
         let same = |waiter: &&mut Waiter| waiter.owner == *owner && waiter.range == range;
         if let Some(waiter) = self.queue.iter_mut().find(same) {
             // Its turn is over: it came and was denied.
             (waiter.kind, waiter.expires_at, waiter.turn_until) = (kind, expires_at, None);
-        } else if self.queue.len() < waiters_max as usize {
+        } else if self.queue.len() < shared.config.limits.waiters_per_file_max as usize
+            && let Some(place) = Place::take(owner.client(), shared)
+        {
             let owner = owner.clone();
-            self.queue.push_back(Waiter { owner, kind, range, expires_at, turn_until: None });
+            self.queue.push_back(Waiter { owner, kind, range, expires_at, turn_until: None, _place: place });
         }
     }
 

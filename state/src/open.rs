@@ -82,6 +82,26 @@ impl<F: Clone + Send + Sync> State<F> {
         self.displacing(now, || self.try_reserve(client, asked, now))
     }
 
+    /// Whether the client could open a file that nobody has open: to be asked before a file is made for it, so that
+    /// none is left behind by an OPEN that fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_reserve`](State::open_reserve) for reasons that are not the file's.
+    pub fn check_new_open(&self, client: &Client) -> Result<(), Status> {
+        self.check_new_state(client)?;
+        check_standing(client)?;
+        let limits = &self.inner.config.limits;
+        if client.opens.load(Ordering::Acquire) >= limits.opens_per_client_max {
+            return Err(Status::Delay);
+        }
+        if self.inner.shared.opens.load(Ordering::Acquire) >= limits.opens_max {
+            self.inner.shared.press();
+            return Err(Status::Delay);
+        }
+        Ok(())
+    }
+
     fn try_reserve(
         &self,
         client: &Arc<Client>,

@@ -47,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) pressed: AtomicBool,
     pub(crate) opens: AtomicU64,
     pub(crate) locks: AtomicU64,
+    pub(crate) waiters: AtomicU64,
 }
 
 impl Shared {
@@ -80,6 +81,7 @@ impl<F: Clone + Send + Sync> State<F> {
             pressed: AtomicBool::new(false),
             opens: AtomicU64::new(0),
             locks: AtomicU64::new(0),
+            waiters: AtomicU64::new(0),
         });
         let files = Stripes::new(|stripe| FileTable::new(stripe, hash, &shared));
         let effects = EffectPile::new(config.limits.notices_max);
@@ -142,6 +144,11 @@ impl<F: Clone + Send + Sync> State<F> {
     /// The server stops: claims may be dropped without completion from now on.
     pub fn close(&self) {
         self.inner.shared.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether the server stops.
+    pub fn is_closing(&self) -> bool {
+        self.inner.shared.is_closing()
     }
 }
 

@@ -177,3 +177,27 @@ fn the_bound_on_clients_makes_silent_ones_go() {
     server.exchange("c", 1).unwrap();
     assert_eq!(server.state.totals().opens, 0);
 }
+
+#[test]
+fn those_who_only_ask_do_not_keep_others_out() {
+    const CLIENTS: u32 = 2048;
+    let server = Server::with(|config| config.limits.clients_max = CLIENTS);
+    let settled = server.peer("settled");
+    let mut crowd = 0;
+    while server.state.totals().clients < u64::from(CLIENTS) {
+        server.exchange(&format!("crowd {crowd}"), 1).unwrap();
+        crowd += 1;
+    }
+    for number in 0..100 {
+        let peer = server.peer(&format!("newcomer {number}"));
+        assert!(peer.session.is_alive());
+        // They go on asking.
+        for _ in 0..10 {
+            let _ = server.exchange(&format!("crowd {crowd}"), 1);
+            crowd += 1;
+        }
+        assert!(peer.session.is_alive());
+    }
+    assert!(settled.session.is_alive());
+    assert_eq!(server.state.totals().clients, u64::from(CLIENTS));
+}

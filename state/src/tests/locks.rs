@@ -207,3 +207,25 @@ fn locks_and_waiters_are_bounded() {
     assert_eq!(told(&server.state.take_effects().notices), ["b"], "c has to poll");
     assert_eq!(server.state.totals().locks, 1, "a's stateid");
 }
+
+#[test]
+fn waiters_of_a_client_are_bounded_over_all_files_and_make_room_when_they_go() {
+    let server = Server::with(|config| config.limits.waiters_per_client_max = 2);
+    let [a, b, c] = users(&server);
+    let all = a.lock(&server, "a", LockKind::Write, ALL, false).unwrap();
+    for owner in ["b0", "b1", "b2"] {
+        denied(b.lock(&server, owner, LockKind::Read, (0, 1), true));
+    }
+    denied(c.lock(&server, "c", LockKind::Read, (0, 1), true));
+    let all = a.unlock(&server, &all, ALL).unwrap();
+    assert_eq!(told(&server.state.take_effects().notices), ["b0", "b1", "c"], "b2 has to poll");
+    b.lock(&server, "b0", LockKind::Read, (0, 1), true).unwrap();
+    let relocked = Locker::Lock { stateid: all };
+    server.lock(&a.peer, "file", relocked, LockKind::Write, (10, 1), false).unwrap();
+    denied(b.lock(&server, "b3", LockKind::Read, (10, 1), true));
+    denied(b.lock(&server, "b4", LockKind::Read, (10, 1), true));
+    server.close(&a.peer, "file", &a.open).unwrap();
+    assert_eq!(told(&server.state.take_effects().notices), ["b3"], "b0 made room for one");
+    server.close(&b.peer, "file", &b.open).unwrap();
+    assert_eq!(b.peer.client.waiters.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
