@@ -27,6 +27,11 @@ const TIMEOUT_NS: u64 = 20_000_000_000;
 const SLOT_RETRY_NS: u64 = 50_000_000;
 const SLOT_RETRIES: usize = 100;
 
+/// How often CB_OFFLOAD is tried, and how long apart: longer than a client takes to connect again. One that never hears of
+/// the end of its copy waits for ever.
+const OFFLOAD_TRIES: usize = 120;
+const OFFLOAD_RETRY_NS: u64 = 1_000_000_000;
+
 /// Room for a callback; clients offer at least a page.
 const CALLBACK_BYTES_MAX: usize = 4096;
 
@@ -57,7 +62,7 @@ async fn notify_lock<V: Vfs, E: Env + Backchannel>(server: &Rc<Server<V, E>>, no
     send(server, notice.client, &CallbackNotifyLockArgs { handle, lock_owner }.into()).await;
 }
 
-/// CB_OFFLOAD: how a copy ended.
+/// CB_OFFLOAD: how a copy ended. Tried again until the client has heard it or is gone, or the server stops.
 pub async fn offload<V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
     client: ClientId,
@@ -65,7 +70,15 @@ pub async fn offload<V: Vfs, E: Env + Backchannel>(
     stateid: Stateid,
     info: OffloadInfo,
 ) {
-    send(server, client, &CallbackOffloadArgs { handle, stateid, info }.into()).await;
+    let operation = CallbackOffloadArgs { handle, stateid, info }.into();
+    let state = &server.shared.state;
+    for _ in 0..OFFLOAD_TRIES {
+        if state.is_closing() || state.client(client).is_err() || send(server, client, &operation).await {
+            return;
+        }
+        server.env.sleep(OFFLOAD_RETRY_NS).await;
+    }
+    tracing::warn!(client = client.0, "a client could not be told that its copy has ended");
 }
 
 /// CB_RECALL_SLOT: asks the client to make do with fewer slots of one session.
@@ -86,32 +99,35 @@ fn handle_of<V: Vfs, E>(server: &Server<V, E>, key: &[u8]) -> Option<FileHandle>
     Some(server.shared.handle_key.seal(&content))
 }
 
+/// Whether the client has got it.
 async fn send<V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
     client: ClientId,
     operation: &CallbackArguments<'_>,
-) {
-    match server.shared.state.callback_session(client) {
-        Some(session) => send_in(server, &session, operation).await,
-        None => tracing::debug!(client = client.0, "no back channel for a callback"),
-    }
+) -> bool {
+    let Some(session) = server.shared.state.callback_session(client) else {
+        tracing::debug!(client = client.0, "no back channel for a callback");
+        return false;
+    };
+    send_in(server, &session, operation).await
 }
 
+/// The same on one session.
 async fn send_in<V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
     session: &Arc<Session>,
     operation: &CallbackArguments<'_>,
-) {
+) -> bool {
     let Some(mut claim) = take_slot(server, session).await else {
         tracing::debug!(?session, "the back channel has no free slot for a callback");
-        return;
+        return false;
     };
     let mut connection = claim.connection();
     loop {
         let transaction = server.env.next_transaction();
         let Ok(message) = message(&claim, transaction, operation) else {
             claim.refused();
-            return;
+            return false;
         };
         let to = ConnectionId::from_u64(connection.0);
         match server.env.call_back(to, message, TIMEOUT_NS).await {
@@ -119,11 +135,13 @@ async fn send_in<V: Vfs, E: Env + Backchannel>(
             // The same again over another connection: the client's slot tells whether it has done it already.
             Err(BackchannelError::Lost) => match claim.retry_on() {
                 Some(other) => connection = other,
-                None => return claim.give_up(),
+                None => break,
             },
-            Err(BackchannelError::TimedOut) => return claim.give_up(),
+            Err(BackchannelError::TimedOut) => break,
         }
     }
+    claim.give_up();
+    false
 }
 
 async fn take_slot<V: Vfs, E: Env + Backchannel>(
@@ -190,10 +208,13 @@ fn wire_credential(credential: &CallbackCredential) -> Credential<'_> {
     }
 }
 
-/// Ends the slot by what the client says of CB_SEQUENCE.
-fn settle(claim: CallbackClaim, reply: &Bytes) {
+/// Ends the slot by what the client says of CB_SEQUENCE; whether that was yes.
+fn settle(claim: CallbackClaim, reply: &Bytes) -> bool {
     match sequence_status(reply) {
-        Ok(Some(Status::Ok)) => claim.answered(),
+        Ok(Some(Status::Ok)) => {
+            claim.answered();
+            return true;
+        }
         Ok(status) => {
             tracing::debug!(?status, session = ?claim.session(), "a client refused a callback");
             claim.refused();
@@ -203,6 +224,7 @@ fn settle(claim: CallbackClaim, reply: &Bytes) {
             claim.give_up();
         }
     }
+    false
 }
 
 /// The status of CB_SEQUENCE in the reply to a callback; none if the call was not even accepted.

@@ -10,8 +10,9 @@ use wire::nfs4::{ClientId, Stateid, Status};
 /// the number of processes copying at once; past it a COPY is done before it is answered.
 pub const OFFLOADS_PER_CLIENT_MAX: usize = 64;
 
-/// Copies whose end the client has not asked for, kept for OFFLOAD_STATUS after the callback.
-pub const OFFLOADS_FINISHED_MAX: usize = 1024;
+/// Copies of all clients, those included that have ended and are kept for OFFLOAD_STATUS after the callback. At the bound
+/// the latter are forgotten; where that makes no room a COPY is done before it is answered.
+pub const OFFLOADS_MAX: usize = 1024;
 
 /// One copy that goes on.
 #[derive(Debug)]
@@ -56,15 +57,18 @@ pub struct Offloads {
 }
 
 impl Offloads {
-    /// Begins a copy named by the unpredictable `other`; `None` when the client has too many going.
+    /// Begins a copy named by the unpredictable `other`; `None` when the client, or all together, have too many going.
     pub fn begin(&self, client: ClientId, other: [u8; 12]) -> Option<Arc<Offload>> {
         let mut table = self.lock();
         let going = |offload: &Offload| offload.client == client && offload.end().is_none();
         if table.values().filter(|offload| going(offload)).count() >= OFFLOADS_PER_CLIENT_MAX {
             return None;
         }
-        if table.len() >= OFFLOADS_FINISHED_MAX {
+        if table.len() >= OFFLOADS_MAX {
             table.retain(|_, offload| offload.end().is_none());
+        }
+        if table.len() >= OFFLOADS_MAX {
+            return None;
         }
         let offload = Arc::new(Offload {
             client,
@@ -134,5 +138,20 @@ mod tests {
         assert!(offloads.begin(ClientId(2), [255; 12]).is_some());
         offloads.finish(&all[0], Status::Ok);
         assert!(offloads.begin(ClientId(1), [255; 12]).is_some());
+    }
+
+    #[test]
+    fn copies_of_all_clients_are_bounded_by_those_that_go_on() {
+        let offloads = Offloads::default();
+        let clients = (OFFLOADS_MAX / OFFLOADS_PER_CLIENT_MAX) as u64;
+        let mut all = Vec::new();
+        for client in 0..clients {
+            let numbers = 0..OFFLOADS_PER_CLIENT_MAX;
+            all.extend(numbers.map(|number| offloads.begin(ClientId(client), [number as u8; 12]).unwrap()));
+        }
+        assert!(offloads.begin(ClientId(clients), [0; 12]).is_none());
+        offloads.finish(&all[0], Status::Ok);
+        assert!(offloads.begin(ClientId(clients), [0; 12]).is_some());
+        assert!(offloads.begin(ClientId(clients), [1; 12]).is_none());
     }
 }

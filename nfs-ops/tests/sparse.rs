@@ -224,6 +224,87 @@ fn a_long_copy_is_cancelled() {
 }
 
 #[test]
+fn the_end_of_a_copy_is_called_until_the_client_hears_it() {
+    let world = World::new();
+    let client = world.client("one");
+    let connection = client.connection().id();
+    world.set_manner(connection, Manner::Breaks);
+    let (stateid, _) = begin_long_copy(&client);
+    assert!(world.callbacks().is_empty(), "the connection breaks");
+    world.set_manner(connection, Manner::Answers(Status::Delay));
+    world.advance_seconds(1);
+    assert_eq!(world.callbacks().len(), 1, "not now, says the client");
+    world.set_manner(connection, Manner::Answers(Status::Ok));
+    world.advance_seconds(1);
+    let callbacks = world.callbacks();
+    let CallbackArguments::Offload(end) = callbacks[0].operation() else { panic!("{callbacks:?}") };
+    assert_eq!(end.stateid, stateid);
+    world.advance_seconds(5);
+    assert!(world.callbacks().is_empty(), "it knows");
+}
+
+#[test]
+fn a_server_that_stops_calls_nobody_again() {
+    let world = World::new();
+    let client = world.client("one");
+    let connection = client.connection().id();
+    world.set_manner(connection, Manner::Breaks);
+    begin_long_copy(&client);
+    assert!(world.callbacks().is_empty());
+    world.server().shared.state.close();
+    world.set_manner(connection, Manner::Answers(Status::Ok));
+    world.advance_seconds(5);
+    assert!(world.callbacks().is_empty());
+}
+
+#[test]
+fn a_copy_whose_end_cannot_be_called_is_done_before_its_answer() {
+    let world = World::new();
+    let client = world.client("one");
+    client.connection().lose();
+    let source = client.make_file("source", b"begin");
+    client.run(&[putfh(source), setattr(Stateid::ANONYMOUS, &size(LONG_BYTES))]).ok();
+    let (target, stateid) = client.open_new("target");
+    let operation = copy((Stateid::ANONYMOUS, 0), (stateid, 0), 0, false);
+    let reply = client.run(&[putfh(source), savefh(), putfh(target), operation]).ok();
+    let copied: CopyResult = reply.body(Operation::Copy);
+    assert_eq!((copied.response.count, copied.requirements.synchronous), (LONG_BYTES, true));
+}
+
+#[test]
+fn a_copy_ends_with_the_right_to_it() {
+    let world = World::new();
+    let client = world.client("one");
+    let (_, target) = begin_long_copy(&client);
+    // The client restarts, and all that it held is gone before a byte is copied.
+    let (client_id, sequence, _) = client.connection().exchange_id("one", 2);
+    let again = create_session(client_id, sequence, CHANNEL, 0);
+    client.connection().compound(2, &[again]).ok();
+    assert!(world.callbacks().is_empty(), "nobody waits for it");
+    let other = world.client("two");
+    let reply = other.run(&[putfh(target), getattr(&[attribute::SIZE])]).ok();
+    assert_eq!(reply.attributes().size, Some(0));
+}
+
+#[test]
+fn ranges_of_one_file_are_copied_when_they_are_apart() {
+    let world = World::new();
+    let client = world.client("one");
+    let (file, stateid) = client.open_new("a");
+    client.run(&[putfh(file), setattr(stateid, &size(LONG_BYTES))]).ok();
+    let within = |from, to, count| {
+        let operation = copy((stateid, from), (stateid, to), count, true);
+        client.run(&[putfh(file), savefh(), operation])
+    };
+    // Further apart than one step of a copy, and yet not apart.
+    within(0, 40 << 20, 60 << 20).fails(Status::Inval);
+    within(5, 0, 60 << 20).fails(Status::Inval);
+    within(0, 5, 0).fails(Status::Inval);
+    within(0, 35 << 20, 35 << 20).ok();
+    within(35 << 20, 0, 1 << 20).ok();
+}
+
+#[test]
 fn a_long_copy_that_fails_says_how_far_it_came() {
     let world = World::new();
     let client = world.client("one");

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use state::{Client, Standing};
 use vfs::{Identity, Stability, Vfs};
 use wire::nfs4::{
     CloneArgs, CopyArgs, CopyRequirements, CopyResult, FileHandle, OffloadCancelArgs, OffloadInfo,
@@ -50,21 +51,23 @@ pub async fn copy<V: Vfs, E: Env + Backchannel>(
         return Err(Status::Notsupp.into());
     }
     let job = prepare(compound, &arguments).await?;
-    let client = compound.session()?.session.client().id();
+    let client = compound.session()?.session.client().clone();
     let server = compound.server.clone();
-    if !arguments.synchronous && job.bytes > SYNCHRONOUS_BYTES_MAX {
+    // As it is before the copy: what a sync that fails meanwhile loses must not pass for copied after it.
+    let verifier = Verifier(job.storage.write_verifier());
+    // Whoever cannot be called would wait for the end for ever.
+    let may_be_called = server.shared.state.callback_session(client.id()).is_some();
+    if !arguments.synchronous && may_be_called && job.bytes > SYNCHRONOUS_BYTES_MAX {
         let mut other = [0; 12];
         server.env.random(&mut other);
-        if let Some(offload) = server.shared.offloads.begin(client, other) {
-            let verifier = Verifier(job.storage.write_verifier());
+        if let Some(offload) = server.shared.offloads.begin(client.id(), other) {
             let callback_id = Some(offload.stateid);
             reply.put(&result(callback_id, 0, Stability::Unstable, verifier))?;
-            server.env.spawn(go_on(server.clone(), job, offload));
+            server.env.spawn(go_on(server.clone(), job, client, offload));
             return Ok(());
         }
     }
-    let (copied, stability) = copy_all(&job, |_| true).await.map_err(|(error, _)| error)?;
-    let verifier = Verifier(job.storage.write_verifier());
+    let (copied, stability) = copy_all(&job, || true, |_| ()).await.map_err(|(error, _)| error)?;
     reply.put(&result(None, copied, stability, verifier))?;
     Ok(())
 }
@@ -89,6 +92,11 @@ async fn prepare<V: Vfs, E: Env + Backchannel>(
         .checked_add(bytes)
         .filter(|end| *end <= i64::MAX as u64)
         .ok_or(Status::Fbig)?;
+    // A storage that copies in steps would not notice that a later step reads what an earlier one has written.
+    let apart = arguments.source_offset.abs_diff(arguments.destination_offset) >= bytes;
+    if !apart && open_file::key(from) == open_file::key(to) {
+        return Err(Status::Inval.into());
+    }
     Ok(Job {
         storage: to.storage().clone(),
         identity: to.identity.clone(),
@@ -120,13 +128,15 @@ async fn both_files<V: Vfs, E: Env + Backchannel>(
     Ok((source, target))
 }
 
-/// Copies step by step while `go_on` agrees to the bytes of each step; answers how many, and how durable all are.
+/// Copies step by step while it `may_go_on`, and tells how far each step `advanced`; answers how many bytes, and how
+/// durable all are.
 async fn copy_all<V: Vfs>(
     job: &Job<V>,
-    mut go_on: impl FnMut(u64) -> bool,
+    may_go_on: impl Fn() -> bool,
+    advanced: impl Fn(u64),
 ) -> Result<(u64, Stability), (vfs::Error, u64)> {
     let (mut copied, mut stability) = (0, Stability::File);
-    while copied < job.bytes {
+    while copied < job.bytes && may_go_on() {
         let step = (job.bytes - copied).min(STEP_BYTES);
         let (source_offset, target_offset) = (job.source_offset + copied, job.target_offset + copied);
         let (source, target) = (&job.source.file, &job.target.file);
@@ -139,23 +149,27 @@ async fn copy_all<V: Vfs>(
         };
         stability = stability.min(done.stability);
         copied += done.bytes;
-        if done.bytes == 0 || !go_on(done.bytes) {
+        advanced(done.bytes);
+        if done.bytes == 0 {
             break;
         }
     }
     Ok((copied, stability))
 }
 
-/// A copy after its reply: does it and tells the client by CB_OFFLOAD.
-async fn go_on<V: Vfs, E: Env + Backchannel>(server: Rc<Server<V, E>>, job: Job<V>, offload: Arc<Offload>) {
-    let progress = |bytes| {
-        offload.advance(bytes);
-        !offload.is_cancelled()
-    };
-    let outcome = copy_all(&job, progress).await;
+/// A copy after its reply: does it and tells the client by CB_OFFLOAD. It ends with the right to do it: when the client
+/// is gone or all that it held was revoked, others may have the target open and rely on it.
+async fn go_on<V: Vfs, E: Env + Backchannel>(
+    server: Rc<Server<V, E>>,
+    job: Job<V>,
+    client: Arc<Client>,
+    offload: Arc<Offload>,
+) {
+    let verifier = Verifier(job.storage.write_verifier());
+    let may_go_on = || !offload.is_cancelled() && client.standing() == Standing::Live;
+    let outcome = copy_all(&job, may_go_on, |bytes| offload.advance(bytes)).await;
     let (status, info) = match outcome {
         Ok((copied, stability)) => {
-            let verifier = Verifier(job.storage.write_verifier());
             (Status::Ok, OffloadInfo::Done(response(None, copied, stability, verifier)))
         }
         Err((error, bytes_copied)) => {

@@ -74,6 +74,8 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Write).await?;
     let place = changeable(compound.place(Status::Isdir)?)?;
     let storage = place.storage();
+    // As it is before the write: what a sync that fails meanwhile loses must not pass for written after it.
+    let verifier = Verifier(storage.write_verifier());
     let (count, stability) = match payload {
         None => (0, stability(arguments.stable)),
         Some(payload) => {
@@ -87,7 +89,7 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
     reply.put(&WriteResult {
         count: u32::try_from(count).expect("a payload's length came as 32 bits"),
         committed: stable_how(stability),
-        verifier: Verifier(storage.write_verifier()),
+        verifier,
     })?;
     Ok(())
 }
