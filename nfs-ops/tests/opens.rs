@@ -183,7 +183,9 @@ fn opens_are_upgraded_and_downgraded_to_what_was_opened() {
     client.run(&[putfh(file), downgrade(second, WRITE, 0)]).fails(Status::Inval);
     client.run(&[putfh(file), downgrade(second, 0, 0)]).fails(Status::Inval);
     client.run(&[putfh(file), downgrade(second, READ, share_deny::READ)]).fails(Status::Inval);
-    let reply = client.run(&[putfh(file), downgrade(second, READ, 0)]).ok();
+    client.run(&[putfh(file), downgrade(second, READ | 1 << 20, 0)]).fails(Status::Inval);
+    let wanted = READ | share_access::WANT_NO_DELEG;
+    let reply = client.run(&[putfh(file), downgrade(second, wanted, 0)]).ok();
     let third = reply.body::<OpenDowngradeResult>(Operation::OpenDowngrade).stateid;
     assert_eq!(third.seqid, second.seqid + 1);
     client.run(&[putfh(file), write(third, 0, STABLE, b"z")]).fails(Status::Openmode);
@@ -206,6 +208,19 @@ fn access_is_decided_when_a_file_is_opened() {
     client.run(&[putfh(file), setattr(Stateid::ANONYMOUS, &mode(0o000))]).ok();
     user.run(&[putfh(file), write(stateid, 0, STABLE, b"y"), read(stateid, 0, 1)]).ok();
     user.run(&[putfh(file), commit(0, 0)]).ok();
+}
+
+#[test]
+fn an_open_that_cannot_be_makes_no_file() {
+    let world = World::new();
+    let silent = world.client("silent");
+    let open = Open::named("a").deny(share_deny::BOTH).unchecked(&mode(0o600));
+    let file = silent.at_export(&[open, getfh()]).ok().handle();
+    world.advance_seconds(91);
+    let active = world.client("active");
+    active.run(&[putfh(file), Open::handle().op()]).ok();
+    silent.at_export(&[Open::named("new").guarded(&mode(0o600))]).fails(Status::Expired);
+    active.at_export(&[lookup("new")]).fails(Status::Noent);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use state::{Access, Deny};
 use vfs::Vfs;
-use wire::nfs4::{CloseArgs, OpenDowngradeArgs, OpenDowngradeResult, Status};
+use wire::nfs4::{CloseArgs, OpenDowngradeArgs, OpenDowngradeResult, Status, share_access};
 use wire::xdr::Encoder;
 
 use super::open_file;
@@ -34,7 +34,9 @@ pub fn downgrade<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let stateid = compound.stateid(arguments.stateid)?;
-    let access = Access::from_u32(arguments.share_access).ok_or(Status::Inval)?;
+    // RFC 8881 §18.18.3: what the client wants of delegations may stand there and says nothing.
+    let access = arguments.share_access & !share_access::WANT_DELEG_MASK;
+    let access = Access::from_u32(access).ok_or(Status::Inval)?;
     let deny = Deny::from_u32(arguments.share_deny).ok_or(Status::Inval)?;
     let file = open_file::key(compound.place(Status::BadStateid)?);
     let client = compound.session()?.session.client();

@@ -189,7 +189,7 @@ async fn create_by_name<V: Vfs, E: Env + Backchannel>(
     creation: Creation,
 ) -> Result<Done<V>, Failure> {
     let client = compound.session()?.session.client().clone();
-    compound.server.shared.state.check_new_state(&client)?;
+    compound.server.shared.state.check_new_open(&client)?;
     let directory = changeable(compound.place(Status::Isdir)?)?;
     for _ in 0..RACES_MAX {
         let there = match directory.storage().lookup(&directory.node, &directory.identity, name).await {
