@@ -12,12 +12,13 @@ use crate::server::Server;
 const PERIOD_NS: u64 = 1_000_000_000;
 
 impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
-    /// Runs for ever: drops grants that ended elsewhere, and where `sweeps` has state look over what time alone brings
+    /// Runs for ever: drops grants and sessions that ended elsewhere, and where `sweeps` has state look over what time alone brings
     /// about and sends the callbacks that come of it. To be run as one task per core, sweeping on exactly one of them.
     pub async fn maintain(self: Rc<Self>, sweeps: bool) {
         loop {
             self.env.sleep(PERIOD_NS).await;
             self.prune_grants();
+            self.prune_sessions();
             if sweeps {
                 callback::sweep(&self);
             }

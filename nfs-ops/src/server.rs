@@ -125,6 +125,11 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
         Ok(session)
     }
 
+    /// Drops the sessions that have ended elsewhere, and with them the part of the reply cache that they hold.
+    pub fn prune_sessions(&self) {
+        self.sessions.borrow_mut().forget_dead();
+    }
+
     /// Drops the grants that have ended, and with them the open files they hold.
     pub fn prune_grants(&self) {
         self.grants.prune();

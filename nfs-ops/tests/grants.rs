@@ -161,3 +161,19 @@ fn maintenance_sweeps_once_a_second() {
     one.run(&[reclaim_complete()]).ok();
     one.run(&[putfh(file), Open::handle().op()]).ok();
 }
+
+#[test]
+fn a_session_that_ended_elsewhere_gives_its_replies_room_back() {
+    let world = World::new();
+    let client = world.client("one");
+    let there = world.on_another_core();
+    client.over(&there.connection()).run(&[]).ok();
+    let reserved = || world.server().shared.state.totals().reply_cache_bytes;
+    assert!(reserved() > 0);
+    client.connection().compound(2, &[destroy_session(client.session())]).ok();
+    let (here, elsewhere) = (world.server(), there.server());
+    let _maintaining = world.executor().start(async move { here.maintain(true).await });
+    let _there = world.executor().start(async move { elsewhere.maintain(false).await });
+    world.advance_seconds(2);
+    assert_eq!(reserved(), 0);
+}
