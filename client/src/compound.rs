@@ -111,6 +111,12 @@ impl Compound {
         self
     }
 
+    /// The operations as they stand in a call, and how many they are: to be sent many times over a
+    /// [`Pipeline`](crate::pipeline::Pipeline).
+    pub fn encoded_operations(&self) -> (&[u8], u32) {
+        (self.operations.head_from(0), self.count)
+    }
+
     /// Whether the compound can be sent again: bulk data can be sent once, as it has one owner.
     pub(crate) fn can_repeat(&self) -> bool {
         self.operations.inserts().is_empty()
@@ -139,7 +145,7 @@ impl Compound {
 }
 
 /// Writes everything before the caller's operations.
-fn begin(
+pub(crate) fn begin(
     encoder: &mut Encoder,
     credential: Credential<'_>,
     tag: &[u8],

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use wire::nfs4::{
-    Attributes, CreateResult, CreateType, DirectoryReader, FileHandle, GetFhResult, LinkResult, Listed,
-    RemoveResult, RenameResult, Verifier, attribute,
+    Attributes, CreateResult, CreateType, DirectoryReader, Entry, FileHandle, GetFhResult, LinkResult,
+    Listed, RemoveResult, RenameResult, Verifier, attribute,
 };
 use wire::xdr::{Decode, Decoder};
 
-use crate::{Compound, Result, Session};
+use crate::{Compound, Error, Result, Session};
 
 /// Bytes of one READDIR reply.
 const PAGE_BYTES: u32 = 32 * 1024;
@@ -36,13 +36,14 @@ impl Session {
             let compound = Compound::new().put_handle(directory);
             let reply = self.call(compound.read_directory(cookie, verifier, PAGE_BYTES, &numbers)).await?;
             reply.skip(1)?;
-            let page: Page = reply.next()?;
+            let page: Page<'_> = reply.next()?;
             verifier = page.verifier;
+            for entry in &page.entries {
+                entries.push(listed(entry)?);
+            }
             if page.end || page.entries.is_empty() {
-                entries.extend(page.entries);
                 return Ok(entries);
             }
-            entries.extend(page.entries);
         }
     }
 
@@ -113,27 +114,32 @@ impl Session {
 }
 
 /// One READDIR reply.
-struct Page {
-    verifier: Verifier,
-    entries: Vec<DirectoryEntry>,
-    end: bool,
+pub(crate) struct Page<'a> {
+    pub(crate) verifier: Verifier,
+    pub(crate) entries: Vec<Entry<'a>>,
+    pub(crate) end: bool,
 }
 
-impl<'a> Decode<'a> for Page {
+impl<'a> Decode<'a> for Page<'a> {
     fn decode(decoder: &mut Decoder<'a>) -> std::result::Result<Self, wire::xdr::Error> {
         let reader = DirectoryReader::begin(decoder)?;
         let mut entries = Vec::new();
         loop {
-            let entry = match reader.next(decoder)? {
+            match reader.next(decoder)? {
                 Listed::End(end) => return Ok(Self { verifier: reader.verifier, entries, end }),
-                Listed::Entry(entry) => entry,
-            };
-            let attributes = entry.attributes.decode_values().map_err(|_| wire::xdr::Error::Value)?;
-            entries.push(DirectoryEntry {
-                cookie: entry.cookie,
-                name: Bytes::copy_from_slice(entry.name.bytes()),
-                file_id: attributes.fileid.unwrap_or(0),
-            });
+                Listed::Entry(entry) => entries.push(entry),
+            }
         }
     }
+}
+
+/// An entry without its details.
+fn listed(entry: &Entry<'_>) -> Result<DirectoryEntry> {
+    let attributes =
+        entry.attributes.decode_values().map_err(|_| Error::Malformed(wire::xdr::Error::Value))?;
+    Ok(DirectoryEntry {
+        cookie: entry.cookie,
+        name: Bytes::copy_from_slice(entry.name.bytes()),
+        file_id: attributes.fileid.unwrap_or(0),
+    })
 }

@@ -91,6 +91,16 @@ impl Session {
         Ok(reply.next::<GetFhResult>()?.object)
     }
 
+    /// The handle of an object in a directory.
+    ///
+    /// # Errors
+    /// As [`Session::lookup`].
+    pub async fn lookup_in(&self, directory: FileHandle, name: &str) -> Result<FileHandle> {
+        let reply = self.call(Compound::new().put_handle(directory).lookup(name).get_handle()).await?;
+        reply.skip(2)?;
+        Ok(reply.next::<GetFhResult>()?.object)
+    }
+
     /// Opens a file in a directory, and creates it if so asked.
     ///
     /// # Errors
@@ -115,6 +125,25 @@ impl Session {
         reply.skip(1)?;
         let opened: OpenResult<'_> = reply.next()?;
         Ok(OpenFile { stateid: opened.stateid, handle: reply.next::<GetFhResult>()?.object })
+    }
+
+    /// Opens a file by its handle (CLAIM_FH), with bits of [`share_access`].
+    ///
+    /// # Errors
+    /// As [`Session::lookup`].
+    pub async fn open_handle(&self, handle: FileHandle, access: u32) -> Result<OpenFile> {
+        let arguments = OpenArgs {
+            seqid: 0,
+            share_access: access | share_access::WANT_NO_DELEG,
+            share_deny: share_deny::NONE,
+            owner: StateOwner { client_id: self.client_id(), owner: "open owner".into() },
+            how: WireHow::NoCreate,
+            claim: OpenClaim::Handle,
+        };
+        let reply = self.call(Compound::new().put_handle(handle).open(arguments).cached()).await?;
+        reply.skip(1)?;
+        let opened: OpenResult<'_> = reply.next()?;
+        Ok(OpenFile { stateid: opened.stateid, handle })
     }
 
     /// Ends an open.

@@ -2,7 +2,8 @@
 //!
 //! Three layers, each usable alone. A [`Channel`] sends compounds over one connection and knows nothing of
 //! sessions. A [`Session`] adds slots, SEQUENCE, further connections and the retry of what a broken connection
-//! left unanswered. On top are functions for whole tasks ([`Session::open`], [`Session::read`], ...).
+//! left unanswered. On top are functions for whole tasks ([`Session::open`], [`Session::read`], ...). For load
+//! there is a way beside them that spends next to nothing on a call: [`pipeline`].
 //!
 //! ```no_run
 //! # async fn example(endpoint: transport_tcp::Endpoint) -> Result<(), client::Error> {
@@ -28,12 +29,15 @@ mod callback;
 mod channel;
 mod client;
 mod compound;
+mod copy;
+mod details;
 mod directory;
 mod error;
 mod file;
 mod lock;
 mod operations;
 mod options;
+pub mod pipeline;
 mod reply;
 mod session;
 mod slots;
@@ -43,6 +47,7 @@ pub use callback::{CallbackEvent, Callbacks};
 pub use channel::Channel;
 pub use client::Client;
 pub use compound::Compound;
+pub use details::Details;
 pub use directory::DirectoryEntry;
 pub use error::{Error, Result};
 pub use file::{OpenFile, OpenHow};

@@ -92,7 +92,7 @@ impl Compound {
         self.operation(CloseArgs { seqid: 0, stateid })
     }
 
-    /// READ.
+    /// READ. The offset stands 12 bytes before the end.
     #[must_use]
     pub fn read(self, stateid: Stateid, offset: u64, count: u32) -> Self {
         self.operation(ReadArgs { stateid, offset, count })
@@ -118,6 +118,19 @@ impl Compound {
             head.encode_head(encoder, data.len()).expect("a compound within its bound");
         });
         compound.payload(data)
+    }
+
+    /// WRITE up to its bytes, which follow by other means: see [`Call::payload`](crate::pipeline::Call::payload).
+    /// The offset stands 16 bytes before the end.
+    #[must_use]
+    pub fn write_announced(self, stateid: Stateid, offset: u64, stable: StableHow, length: u32) -> Self {
+        self.encoded(|encoder| {
+            begin_write(encoder);
+            encoder.put(&stateid).expect("a compound within its bound");
+            encoder.put_u64(offset).expect("a compound within its bound");
+            encoder.put(&stable).expect("a compound within its bound");
+            encoder.put_u32(length).expect("a compound within its bound");
+        })
     }
 
     /// COMMIT of a range; a count of 0 reaches to the end of the file.

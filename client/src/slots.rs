@@ -113,6 +113,12 @@ impl Slot {
         state.sequence_id = state.sequence_id.next();
     }
 
+    /// SEQUENCE succeeded for so many requests that were sent in the slot by other means.
+    pub(crate) fn passed(&self, requests: u32) {
+        let state = &mut self.slots.states.borrow_mut()[self.index];
+        state.sequence_id = SequenceId(state.sequence_id.0.wrapping_add(requests));
+    }
+
     /// SEQUENCE failed, so that the server has not taken the request.
     pub fn refused(&self) {
         self.in_doubt.set(false);
