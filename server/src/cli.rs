@@ -5,6 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::tool::bench::arguments::BenchArguments;
+use crate::tool::{
+    copy::CopyArguments, get::GetArguments, list::ListArguments, make::MakeArguments, put::PutArguments,
+    remove::RemoveArguments, stat::StatArguments,
+};
+
 /// The program and its subcommands.
 #[derive(Debug, Parser)]
 #[command(name = "penstock", version, about = "An NFSv4.1 and NFSv4.2 server", after_long_help = EXAMPLES)]
@@ -35,6 +41,22 @@ pub enum Command {
     Serve(ServeArguments),
     /// Read a configuration file and say what it would export; nothing is started.
     Check(CheckArguments),
+    /// Put a load on any NFSv4.1 or NFSv4.2 server and measure what becomes of it.
+    Bench(Box<BenchArguments>),
+    /// List a directory on a server, without a mount.
+    Ls(ListArguments),
+    /// Show what is known of one object on a server.
+    Stat(StatArguments),
+    /// Fetch files from a server.
+    Get(GetArguments),
+    /// Store files on a server.
+    Put(PutArguments),
+    /// Copy a file on a server, by the server itself.
+    Cp(CopyArguments),
+    /// Remove files from a server.
+    Rm(RemoveArguments),
+    /// Make a directory on a server.
+    Mkdir(MakeArguments),
     /// Print a configuration file with every setting, its default and what it does.
     ConfigExample,
 }

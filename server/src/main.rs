@@ -23,6 +23,7 @@ mod state_directory;
 mod store;
 #[cfg(test)]
 mod testing;
+mod tool;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,14 @@ fn main() -> ExitCode {
                 false
             }
         },
+        Command::Bench(arguments) => return tool::bench::run(*arguments),
+        Command::Ls(arguments) => tool::list::run(arguments),
+        Command::Stat(arguments) => tool::stat::run(arguments),
+        Command::Get(arguments) => tool::get::run(arguments),
+        Command::Put(arguments) => tool::put::run(arguments),
+        Command::Cp(arguments) => tool::copy::run(arguments),
+        Command::Rm(arguments) => tool::remove::run(arguments),
+        Command::Mkdir(arguments) => tool::make::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::ConfigExample => {
             print!("{}", config::example());

@@ -1,0 +1,221 @@
+//! `penstock bench`: what is asked for.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use wire::nfs4::StableHow;
+
+use super::workload::Mix;
+use crate::fatal::Fatal;
+use crate::tool::location::Location;
+use crate::tool::unit::{Size, Time};
+
+const EXAMPLES: &str = "\
+Examples:
+  4 KiB random READs, 32 outstanding, for ten seconds:
+      penstock bench nfs://server/scratch
+  1 MiB sequential WRITEs over four connections of one session, then a COMMIT:
+      penstock bench nfs://server/scratch -w write -b 1MiB -q 8 -c 4
+  A mix at a fixed rate; times count from the moment a call was due:
+      penstock bench nfs://server/scratch -w randread=70,randwrite=30 --rate 20000
+  A thousand clients with one connection each and 1000 calls outstanding:
+      penstock bench nfs://server/scratch -w getattr -q 1000 -c 1000 --sessions 1000 -t 4
+  How fast can the transport be, without any work:
+      penstock bench nfs://server/ -w null
+  For a program: the files are kept for the next run, the result is JSON (docs/BENCH.md):
+      penstock bench nfs://server/scratch -w randread --keep --json --quiet
+
+Workloads: null, getattr, read, randread, write, randwrite, commit, open, create, create-remove,
+remove, mkdir. Several may be given with weights.";
+
+/// Arguments of `penstock bench`.
+#[derive(Args, Debug)]
+#[command(after_long_help = EXAMPLES)]
+pub struct BenchArguments {
+    /// A directory on the server: nfs://host[:port]/path, with ?version=4.1 for that version.
+    pub url: Location,
+    /// What is done: one workload, or several with weights.
+    #[arg(short, long, value_name = "NAME[=WEIGHT],..", default_value = "randread")]
+    pub workload: Mix,
+    /// Bytes of one READ or WRITE.
+    #[arg(short, long, value_name = "SIZE", default_value = "4KiB")]
+    pub block_size: Size,
+    /// Calls outstanding at any time, over all connections together.
+    #[arg(short = 'q', long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub depth: u32,
+    /// TCP connections. [default: one per session]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub connections: Option<u32>,
+    /// Clients, each with a session, that share the connections and the depth. [default: one per thread]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub sessions: Option<u32>,
+    /// Threads.
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: u32,
+    /// Time to measure: 10, 10s, 500ms, 2m. [default: 10s]
+    #[arg(short, long, value_name = "TIME", conflicts_with = "operations")]
+    pub duration: Option<Time>,
+    /// Operations to measure, instead of a time.
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub operations: Option<u64>,
+    /// Time before, which is not counted. [default: 1s, or none with --operations]
+    #[arg(long, value_name = "TIME", conflicts_with = "operations")]
+    pub warm_up: Option<Time>,
+    /// Open loop: so many operations per second begin, however long they take.
+    #[arg(short, long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Files.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub files: u32,
+    /// Bytes of each file.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub file_size: Size,
+    /// What a WRITE asks for.
+    #[arg(long, value_name = "HOW", default_value = "unstable")]
+    pub stable: Stable,
+    /// How calls leave that are ready at the same time.
+    #[arg(long, value_name = "HOW", default_value = "batched")]
+    pub send: Send,
+    /// Of the random choices: the same seed gives the same offsets.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Leave the files for the next run.
+    #[arg(long)]
+    pub keep: bool,
+    /// The caller's user. [default: this process's]
+    #[arg(long, value_name = "N")]
+    pub uid: Option<u32>,
+    /// The caller's group. [default: this process's]
+    #[arg(long, value_name = "N")]
+    pub gid: Option<u32>,
+    /// Print the result as one JSON object (docs/BENCH.md).
+    #[arg(long)]
+    pub json: bool,
+    /// No progress.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// What a WRITE asks for (`stable_how4`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stable {
+    /// Nothing: a COMMIT follows at the end.
+    Unstable,
+    /// The data in stable storage.
+    Data,
+    /// Data and attributes in stable storage.
+    File,
+}
+
+impl Stable {
+    /// As the protocol says it.
+    pub fn how(self) -> StableHow {
+        match self {
+            Self::Unstable => StableHow::Unstable,
+            Self::Data => StableHow::DataSync,
+            Self::File => StableHow::FileSync,
+        }
+    }
+}
+
+/// How calls leave that are ready at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Send {
+    /// Together.
+    Batched,
+    /// Each in a system call of its own.
+    Single,
+}
+
+/// Until when is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Span {
+    /// So long, after a time that does not count.
+    Time {
+        /// Not counted.
+        warm_up: Duration,
+        /// Counted.
+        measured: Duration,
+    },
+    /// So many operations.
+    Operations(u64),
+}
+
+impl BenchArguments {
+    /// Until when is measured.
+    pub fn span(&self) -> Span {
+        match self.operations {
+            Some(count) => Span::Operations(count),
+            None => Span::Time {
+                warm_up: self.warm_up.map_or(Duration::from_secs(1), |time| time.0),
+                measured: self.duration.map_or(Duration::from_secs(10), |time| time.0),
+            },
+        }
+    }
+
+    /// Clients.
+    pub fn sessions(&self) -> u32 {
+        self.sessions.unwrap_or(self.threads)
+    }
+
+    /// Connections.
+    pub fn connections(&self) -> u32 {
+        self.connections.unwrap_or(self.sessions())
+    }
+
+    /// The caller.
+    pub fn identity(&self) -> client::Identity {
+        crate::tool::identity(self.uid, self.gid)
+    }
+
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// Says which do not, and what to do.
+    pub fn check(&self) -> Result<(), Fatal> {
+        let (depth, sessions, connections) = (self.depth, self.sessions(), self.connections());
+        let wrong = |reason: String, remedy: &str| Err(Fatal::new(reason, remedy));
+        if sessions < self.threads {
+            return wrong(
+                format!("--sessions {sessions} for --threads {}", self.threads),
+                "every thread needs a session",
+            );
+        }
+        if connections < sessions {
+            return wrong(
+                format!("--connections {connections} for --sessions {sessions}"),
+                "every session needs a connection",
+            );
+        }
+        if depth < sessions {
+            return wrong(
+                format!("--depth {depth} for --sessions {sessions}"),
+                "every session needs a call to make: raise --depth, or lower --threads or --sessions",
+            );
+        }
+        if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+            return wrong("--rate is not positive".to_owned(), "give operations per second");
+        }
+        if self.block_size.0 == 0 || self.block_size.0 > self.file_size.0 {
+            return wrong(
+                format!("--block-size {} with --file-size {}", self.block_size.0, self.file_size.0),
+                "a file has at least one block, and a block a byte",
+            );
+        }
+        if self.block_size.0 > u64::from(u32::MAX) {
+            return wrong(format!("--block-size {}", self.block_size.0), "give less than 4 GiB");
+        }
+        if let Span::Time { measured, .. } = self.span() {
+            if measured.is_zero() {
+                return wrong("--duration is 0".to_owned(), "give a time, or --operations");
+            }
+            if self.workload.needs_count() {
+                return wrong(
+                    "workload remove without --operations".to_owned(),
+                    "say how many files to remove with --operations",
+                );
+            }
+        }
+        Ok(())
+    }
+}

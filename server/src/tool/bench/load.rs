@@ -1,0 +1,344 @@
+//! One thread's calls: which comes when, and what became of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use client::Compound;
+use client::pipeline::{Answer, Call, Next, Source};
+use wire::nfs4::{CommitResult, FileHandle, ResultHead, Status, WriteResult};
+use wire::xdr::{Decoder, Error};
+
+use super::arguments::Span;
+use super::figures::ThreadFigures;
+use super::plan::{Plan, Window};
+use super::target::{READ_OFFSET_FROM_END, Target, WRITE_OFFSET_FROM_END, name};
+use super::workload::Workload;
+
+/// The source of a thread's calls.
+pub struct Load {
+    plan: Arc<Plan>,
+    thread: usize,
+    directory: Option<FileHandle>,
+    targets: Vec<Target>,
+    places: Vec<Place>,
+    window: Window,
+    /// In the open loop: when the next operation is due, and the time between two.
+    schedule: Option<(Instant, Duration)>,
+    /// Operations that may still begin.
+    left: u64,
+    weights: u64,
+    random: Random,
+    /// Block at which the next sequential access of each file is.
+    positions: Vec<u64>,
+    blocks: u64,
+    payload: Bytes,
+    /// Names made, or removed, so far.
+    names: u64,
+    now: Instant,
+    done: (u64, u64),
+    figures: ThreadFigures,
+}
+
+/// What one place does.
+#[derive(Clone, Debug)]
+struct Place {
+    target: usize,
+    part: usize,
+    begun: Instant,
+    /// Of an operation of two calls.
+    pair: Pair,
+}
+
+/// How far an operation of two calls is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pair {
+    /// The next call is an operation's first, or only one.
+    First,
+    /// This name was made, or is being made.
+    Making(u64),
+    /// It is to be removed.
+    Made(u64),
+}
+
+impl Load {
+    /// The source for these targets, each with so many places.
+    pub fn new(plan: &Arc<Plan>, thread: usize, targets: Vec<(Target, usize)>, go: Instant) -> Self {
+        let arguments = &plan.arguments;
+        let threads = u64::from(arguments.threads);
+        let block = arguments.block_size.0;
+        let blocks = arguments.file_size.0 / block;
+        let place = |target| Place { target, part: 0, begun: go, pair: Pair::First };
+        let counts = targets.iter().enumerate();
+        let places =
+            counts.flat_map(|(index, (_, count))| std::iter::repeat_n(place(index), *count)).collect();
+        let interval = arguments.rate.map(|rate| Duration::from_secs_f64(threads as f64 / rate));
+        let share = |total: u64| total / threads + u64::from((thread as u64) < total % threads);
+        let mut random =
+            Random(arguments.seed.wrapping_add(thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let writes = arguments.workload.any(Workload::writes);
+        let prepared = plan.prepared.get();
+        Self {
+            thread,
+            directory: prepared.and_then(|prepared| prepared.directories.get(thread).copied()),
+            targets: targets.into_iter().map(|(target, _)| target).collect(),
+            places,
+            window: plan.window(go),
+            // The threads take turns.
+            schedule: interval
+                .map(|interval| (go + interval.mul_f64(thread as f64 / threads as f64), interval)),
+            left: match arguments.span() {
+                Span::Operations(count) => share(count),
+                Span::Time { .. } => u64::MAX,
+            },
+            weights: arguments.workload.parts.iter().map(|(_, weight)| u64::from(*weight)).sum(),
+            positions: vec![blocks * thread as u64 / threads; arguments.files as usize],
+            blocks,
+            payload: if writes { random.bytes(block as usize) } else { Bytes::new() },
+            names: 0,
+            now: go,
+            done: (0, 0),
+            figures: ThreadFigures::new(arguments.workload.parts.len()),
+            random,
+            plan: Arc::clone(plan),
+        }
+    }
+
+    /// What was measured.
+    pub fn into_figures(self) -> ThreadFigures {
+        self.figures
+    }
+
+    fn workload(&self, place: usize) -> Workload {
+        self.plan.arguments.workload.parts[self.places[place].part].0
+    }
+
+    /// Chooses by weight.
+    fn part(&mut self) -> usize {
+        let parts = &self.plan.arguments.workload.parts;
+        if parts.len() == 1 {
+            return 0;
+        }
+        let mut left = self.random.below(self.weights);
+        let chosen = parts.iter().position(|(_, weight)| {
+            let here = left < u64::from(*weight);
+            left = left.saturating_sub(u64::from(*weight));
+            here
+        });
+        chosen.expect("the weights add up")
+    }
+
+    /// A file of the place's own as far as there are enough.
+    fn own_file(&self, place: usize) -> usize {
+        (place * self.plan.arguments.threads as usize + self.thread) % self.positions.len()
+    }
+
+    /// File and offset of the next access.
+    fn block(&mut self, place: usize, workload: Workload) -> (usize, u64) {
+        let (file, block) = match workload {
+            Workload::RandomRead | Workload::RandomWrite => {
+                let file = self.random.below(self.positions.len() as u64) as usize;
+                (file, self.random.below(self.blocks))
+            }
+            _ => {
+                let file = self.own_file(place);
+                let block = self.positions[file];
+                self.positions[file] = (block + 1) % self.blocks;
+                (file, block)
+            }
+        };
+        (file, block * self.plan.arguments.block_size.0)
+    }
+
+    fn write_data(&mut self, place: usize, workload: Workload, call: &mut Call<'_>) {
+        let (file, offset) = self.block(place, workload);
+        let calls = &self.targets[self.places[place].target].files[file];
+        match workload {
+            Workload::Read | Workload::RandomRead => {
+                call.operations(&calls.read.0, calls.read.1);
+                call.patch_u64(READ_OFFSET_FROM_END, offset);
+            }
+            _ => {
+                call.operations(&calls.write.0, calls.write.1);
+                call.patch_u64(WRITE_OFFSET_FROM_END, offset);
+                call.payload(&self.payload);
+            }
+        }
+        if workload == Workload::Commit {
+            call.operations(&calls.commit.0, calls.commit.1);
+        }
+    }
+
+    fn write_name(&mut self, place: usize, workload: Workload, call: &mut Call<'_>) {
+        let directory = self.directory.expect("made for workloads that make names");
+        let target = &self.targets[self.places[place].target];
+        let made = if let Pair::Made(number) = self.places[place].pair { Some(number) } else { None };
+        let number = made.unwrap_or(self.names);
+        let name = name(number);
+        let compound = Compound::new().put_handle(directory);
+        let compound = match workload {
+            Workload::Remove => compound.remove(&name),
+            Workload::CreateRemove if made.is_some() => compound.remove(&name),
+            Workload::MakeDirectory => target.make_directory(compound, &name),
+            _ => target.create(compound, &name),
+        };
+        if made.is_none() {
+            self.names += 1;
+        }
+        let begins_pair = workload == Workload::CreateRemove && made.is_none();
+        self.places[place].pair = if begins_pair { Pair::Making(number) } else { Pair::First };
+        let (operations, count) = compound.encoded_operations();
+        call.operations(operations, count);
+    }
+
+    /// Bytes that an operation moved; an error when the results are not what the protocol says.
+    fn bytes(&self, workload: Workload, results: &mut Decoder<'_>) -> Result<u64, Error> {
+        if !workload.has_data() {
+            return Ok(0);
+        }
+        // PUTFH's result, then that of READ or WRITE.
+        results.get::<ResultHead>()?;
+        results.get::<ResultHead>()?;
+        if !workload.writes() {
+            let (_eof, length) = (results.bool()?, results.u32()?);
+            return Ok(length.into());
+        }
+        let written: WriteResult = results.get()?;
+        if workload == Workload::Commit {
+            results.get::<ResultHead>()?;
+            results.get::<CommitResult>()?;
+        }
+        Ok(written.count.into())
+    }
+
+    fn over(&mut self, place: usize, outcome: Result<u64, &'static str>) {
+        let Place { begun, part, .. } = self.places[place];
+        if let Ok(bytes) = outcome {
+            self.done = (self.done.0 + 1, self.done.1 + bytes);
+        }
+        if begun < self.window.start {
+            return;
+        }
+        let part = &mut self.figures.parts[part];
+        match outcome {
+            Ok(bytes) => part.succeeded(self.now.saturating_duration_since(begun), bytes),
+            Err(status) => part.failed(status),
+        }
+        self.figures.last = Some(self.now);
+    }
+
+    /// When the next operation begins, unless it is too late for any.
+    fn begin(&mut self, now: Instant) -> Result<Instant, Next> {
+        let begun = match self.schedule {
+            Some((due, _)) if due > now => return Err(Next::NotBefore(due)),
+            Some((due, _)) => due,
+            None => now,
+        };
+        if self.left == 0 || self.plan.stop.load(Ordering::Relaxed) {
+            return Err(Next::Ended);
+        }
+        if let Some(end) = self.window.end.filter(|end| now >= *end) {
+            self.miss_until(end);
+            return Err(Next::Ended);
+        }
+        if let Some((due, interval)) = &mut self.schedule {
+            *due += *interval;
+        }
+        self.left -= 1;
+        Ok(begun)
+    }
+
+    /// Counts what was due before `end` and will never begin.
+    fn miss_until(&mut self, end: Instant) {
+        if let Some((due, interval)) = &mut self.schedule {
+            let late = end.saturating_duration_since(*due).as_secs_f64();
+            let missed = (late / interval.as_secs_f64()).ceil();
+            self.figures.missed += missed as u64;
+            *due = (*due).max(end);
+        }
+    }
+}
+
+impl Source for Load {
+    fn next(&mut self, place: usize) -> Next {
+        if let Pair::Made(_) = self.places[place].pair {
+            return Next::Call;
+        }
+        match self.begin(Instant::now()) {
+            Ok(begun) => {
+                let part = self.part();
+                self.places[place].part = part;
+                self.places[place].begun = begun;
+                Next::Call
+            }
+            Err(next) => next,
+        }
+    }
+
+    fn write(&mut self, place: usize, call: &mut Call<'_>) {
+        let workload = self.workload(place);
+        match workload {
+            Workload::Null => {}
+            Workload::GetAttributes | Workload::Open => {
+                let file = self.random.below(self.positions.len() as u64) as usize;
+                let calls = &self.targets[self.places[place].target].files[file];
+                let (operations, count) =
+                    if workload == Workload::Open { &calls.open } else { &calls.attributes };
+                call.operations(operations, *count);
+            }
+            _ if workload.has_data() => self.write_data(place, workload, call),
+            _ => self.write_name(place, workload, call),
+        }
+    }
+
+    fn answered(&mut self, place: usize, answer: Answer<'_>) {
+        let workload = self.workload(place);
+        let outcome = match answer {
+            Answer::Results(Status::Ok, mut results) => {
+                let block = self.plan.arguments.block_size.0;
+                match self.bytes(workload, &mut results) {
+                    Ok(bytes) if workload.has_data() && bytes < block => Err("short"),
+                    Ok(bytes) => Ok(bytes),
+                    Err(_) => Err("malformed"),
+                }
+            }
+            Answer::Results(status, _) => Err(status.name()),
+            Answer::Refused => Err("refused"),
+            Answer::Lost => Err("lost"),
+        };
+        let pair = std::mem::replace(&mut self.places[place].pair, Pair::First);
+        match (pair, outcome) {
+            (Pair::Making(number), Ok(_)) => self.places[place].pair = Pair::Made(number),
+            _ => self.over(place, outcome),
+        }
+    }
+
+    fn arriving(&mut self) {
+        self.now = Instant::now();
+        self.plan.done[self.thread].set(self.done.0, self.done.1);
+    }
+}
+
+/// Random numbers (SplitMix64): fast, and the same for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.0;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+
+    /// A number below `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
+    fn bytes(&mut self, count: usize) -> Bytes {
+        let words = (0..count.div_ceil(8)).flat_map(|_| self.next().to_ne_bytes());
+        words.take(count).collect::<Vec<u8>>().into()
+    }
+}

@@ -1,0 +1,227 @@
+//! Making ready what the workloads work on, and removing it.
+
+use std::rc::Rc;
+
+use client::{Client, OpenHow, Session};
+use engine::Shard;
+use wire::nfs4::{FileHandle, FileType, StableHow, Status};
+
+use super::arguments::BenchArguments;
+use super::plan::{MAKING_DEPTH, Plan, Prepared};
+use super::target::name;
+use super::workload::Workload;
+use crate::fatal::Fatal;
+use crate::tool::unit::bytes_text;
+
+/// Where everything is made, below the directory of the URL.
+const BASE: &str = "penstock-bench";
+
+/// Most bytes of one WRITE while files are filled.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Permissions of what is made.
+const DIRECTORY_MODE: u32 = 0o755;
+const FILE_MODE: u32 = 0o644;
+
+/// The name of the file with this index.
+pub fn file_name(index: usize) -> String {
+    format!("file.{index}")
+}
+
+/// Makes directories and files, as far as they are missing.
+///
+/// # Errors
+/// What went wrong, with the path and the remedy.
+pub async fn prepare(shard: &Shard, client: &Client, plan: &Plan) -> Result<Prepared, Fatal> {
+    let arguments = &plan.arguments;
+    let mix = &arguments.workload;
+    let session = client.session();
+    let directory = find_directory(session, arguments).await?;
+    if mix.is_null() {
+        return Ok(Prepared::default());
+    }
+    let told = |what: &str| {
+        let what = format!("{what} in {}", arguments.url);
+        move |error: client::Error| Fatal::new(format!("{what}: {error}"), remedy(&error))
+    };
+    let base =
+        ensure_directory(session, directory, BASE).await.map_err(told("cannot make penstock-bench"))?;
+    let mut prepared = Prepared { base: Some(base), ..Prepared::default() };
+    if mix.any(Workload::needs_files) {
+        for index in 0..arguments.files as usize {
+            let size = if mix.any(Workload::has_data) { arguments.file_size.0 } else { 0 };
+            let handle = ensure_file(shard, session, base, index, size, arguments.quiet).await;
+            prepared.files.push(handle.map_err(told("cannot fill a file"))?);
+        }
+    }
+    if mix.any(Workload::needs_directory) {
+        for thread in 0..arguments.threads as usize {
+            let name = run_directory(thread);
+            let made = session.create_directory(base, &name, DIRECTORY_MODE).await;
+            prepared.directories.push(made.map_err(told("cannot make a directory"))?);
+        }
+    }
+    if mix.any(|workload| workload == Workload::Remove) {
+        make_names(shard, session, plan, &prepared).await.map_err(told("cannot make files to remove"))?;
+    }
+    Ok(prepared)
+}
+
+/// Removes what was made.
+///
+/// # Errors
+/// As [`Session::call`].
+pub async fn clean_up(
+    shard: &Shard,
+    session: &Session,
+    plan: &Plan,
+    prepared: &Prepared,
+) -> client::Result<()> {
+    let arguments = &plan.arguments;
+    let Some(base) = prepared.base else { return Ok(()) };
+    for (thread, directory) in prepared.directories.iter().enumerate() {
+        empty(shard, session, *directory).await?;
+        session.remove(base, &run_directory(thread)).await?;
+    }
+    for handle in prepared.files.iter().filter(|_| arguments.keep && arguments.workload.any(Workload::writes))
+    {
+        session.commit(*handle).await?;
+    }
+    if !arguments.keep {
+        empty(shard, session, base).await?;
+        let directory = session.lookup(&arguments.url.path_text()).await?;
+        session.remove(directory, BASE).await?;
+    }
+    Ok(())
+}
+
+async fn find_directory(session: &Session, arguments: &BenchArguments) -> Result<FileHandle, Fatal> {
+    let failed = |error: client::Error| {
+        Fatal::new(
+            format!("{}: {error}", arguments.url),
+            "give a directory that is there, and that --uid may enter",
+        )
+    };
+    let handle = session.lookup(&arguments.url.path_text()).await.map_err(failed)?;
+    let attributes = session.attributes(handle).await.map_err(failed)?;
+    if attributes.file_type == FileType::Directory {
+        return Ok(handle);
+    }
+    Err(Fatal::new(format!("{} is not a directory", arguments.url), "give the directory that it is in"))
+}
+
+async fn ensure_directory(session: &Session, parent: FileHandle, name: &str) -> client::Result<FileHandle> {
+    match session.create_directory(parent, name, DIRECTORY_MODE).await {
+        Err(error) if error.status() == Some(Status::Exist) => session.lookup_in(parent, name).await,
+        other => other,
+    }
+}
+
+/// The file with this index, at least `size` bytes long.
+async fn ensure_file(
+    shard: &Shard,
+    session: &Session,
+    base: FileHandle,
+    index: usize,
+    size: u64,
+    quiet: bool,
+) -> client::Result<FileHandle> {
+    let file = session.open(base, &file_name(index), &OpenHow::create(FILE_MODE).owner("filler")).await?;
+    let has = session.attributes(file.handle).await?.size;
+    if has < size {
+        if !quiet {
+            eprintln!("filling {BASE}/{} with {}", file_name(index), bytes_text((size - has) as f64));
+        }
+        let chunk = CHUNK_BYTES.min(u64::from(session.granted().fore_channel.request_size_max / 2));
+        let pattern: Rc<[u8]> = (0..chunk).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 11) as u8).collect();
+        let mut writes = Vec::new();
+        for offset in (has..size).step_by(chunk as usize) {
+            if writes.len() == MAKING_DEPTH {
+                written(writes.remove(0)).await?;
+            }
+            let length = chunk.min(size - offset) as usize;
+            let (session, pattern) = (session.clone(), Rc::clone(&pattern));
+            writes.push(shard.spawn(async move {
+                session.write(&file, offset, &pattern[..length], StableHow::Unstable).await
+            }));
+        }
+        for write in writes {
+            written(write).await?;
+        }
+        session.commit(file.handle).await?;
+    }
+    session.close(&file).await?;
+    Ok(file.handle)
+}
+
+async fn written(write: engine::JoinHandle<client::Result<wire::nfs4::WriteResult>>) -> client::Result<()> {
+    write.await.expect("nobody aborts it").map(drop)
+}
+
+/// Makes the names that will be removed, in every thread's directory.
+async fn make_names(
+    shard: &Shard,
+    session: &Session,
+    plan: &Plan,
+    prepared: &Prepared,
+) -> client::Result<()> {
+    let total = plan.arguments.operations.unwrap_or(0);
+    let threads = u64::from(plan.arguments.threads);
+    if !plan.arguments.quiet {
+        eprintln!("making {total} files to remove");
+    }
+    let mut makers = Vec::new();
+    for maker in 0..MAKING_DEPTH as u64 {
+        let (session, directories) = (session.clone(), prepared.directories.clone());
+        makers.push(shard.spawn(async move {
+            for number in (maker..total).step_by(MAKING_DEPTH) {
+                let directory = directories[(number % threads) as usize];
+                let how = OpenHow::create(FILE_MODE).owner("maker");
+                let file = session.open(directory, &name(number / threads), &how).await?;
+                session.close(&file).await?;
+            }
+            client::Result::Ok(())
+        }));
+    }
+    for maker in makers {
+        maker.await.expect("nobody aborts it")?;
+    }
+    Ok(())
+}
+
+/// Removes everything in a directory: files, and directories that are empty.
+async fn empty(shard: &Shard, session: &Session, directory: FileHandle) -> client::Result<()> {
+    let entries = Rc::new(session.read_directory(directory).await?);
+    let mut removers = Vec::new();
+    for remover in 0..MAKING_DEPTH {
+        let (session, entries) = (session.clone(), Rc::clone(&entries));
+        removers.push(shard.spawn(async move {
+            for entry in entries.iter().skip(remover).step_by(MAKING_DEPTH) {
+                let name = String::from_utf8_lossy(&entry.name);
+                session.remove(directory, &name).await?;
+            }
+            client::Result::Ok(())
+        }));
+    }
+    for remover in removers {
+        remover.await.expect("nobody aborts it")?;
+    }
+    Ok(())
+}
+
+/// A directory that no other run makes.
+fn run_directory(thread: usize) -> String {
+    format!("run.{}.{thread}", std::process::id())
+}
+
+/// What to do about an error of the server's.
+fn remedy(error: &client::Error) -> &'static str {
+    match error.status() {
+        Some(Status::Access | Status::Perm) => {
+            "the caller may not write there: give --uid and --gid of one who may"
+        }
+        Some(Status::Rofs) => "the export is read-only: choose another",
+        Some(Status::Nospc | Status::Dquot) => "no space: give a smaller --file-size or fewer --files",
+        _ => "see the server's log",
+    }
+}

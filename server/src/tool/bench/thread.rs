@@ -1,0 +1,167 @@
+//! One thread of a run, from its sessions to its figures.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use client::{Client, Compound, pipeline::Pipeline};
+use engine::Shard;
+use transport_tcp::{Endpoint, Limits};
+
+use super::arguments::Send;
+use super::figures::ThreadFigures;
+use super::load::Load;
+use super::plan::{Plan, Prepared, wait_for, wait_until};
+use super::prepare;
+use super::target::Target;
+use crate::fatal::Fatal;
+
+/// Bytes around the data of a WRITE.
+const CALL_OVERHEAD: u64 = 1024;
+
+/// What a thread tells the main one.
+pub enum Report {
+    /// It can begin.
+    Ready,
+    /// It has measured.
+    Measured(Box<ThreadFigures>),
+    /// What was made is removed.
+    Cleaned,
+    /// It cannot go on.
+    Failed(Fatal),
+}
+
+/// Runs the thread on its shard. The first one prepares and cleans up for all.
+pub async fn run(shard: Shard, plan: Arc<Plan>, reports: Sender<Report>) {
+    // The main thread listens as long as any thread may report.
+    let report = |report| drop(reports.send(report));
+    match measure(&shard, &plan, &report).await {
+        Ok(()) => {}
+        Err(fatal) => report(Report::Failed(fatal)),
+    }
+}
+
+async fn measure(shard: &Shard, plan: &Arc<Plan>, report: &impl Fn(Report)) -> Result<(), Fatal> {
+    let thread = shard.index();
+    let endpoint = Endpoint::new(shard, Limits::default());
+    let is_first = thread == 0;
+    let maker = if is_first { make(shard, &endpoint, plan).await? } else { None };
+    let Some(prepared) = wait_for(shard, plan, &plan.prepared).await else { return Ok(()) };
+    let (pipeline, clients, targets) = connect(shard, &endpoint, plan, prepared).await?;
+    report(Report::Ready);
+    if let Some(go) = wait_for(shard, plan, &plan.go).await {
+        let load = pipeline.run(Load::new(plan, thread, targets, *go)).await;
+        report(Report::Measured(Box::new(load.into_figures())));
+    }
+    wait_until(shard, &plan.finish).await;
+    for client in clients {
+        end(client).await;
+    }
+    if let Some(maker) = maker {
+        let cleaned = prepare::clean_up(shard, maker.session(), plan, prepared).await;
+        cleaned.map_err(|error| {
+            let url = &plan.arguments.url;
+            Fatal::new(
+                format!("{url}: what was made cannot be removed: {error}"),
+                "remove penstock-bench there by hand",
+            )
+        })?;
+        end(maker).await;
+    }
+    if is_first {
+        report(Report::Cleaned);
+    }
+    Ok(())
+}
+
+/// Prepares for all threads. NULL needs nothing.
+async fn make(shard: &Shard, endpoint: &Endpoint, plan: &Plan) -> Result<Option<Client>, Fatal> {
+    if plan.arguments.workload.is_null() {
+        plan.prepared.set(Prepared::default()).expect("set once");
+        return Ok(None);
+    }
+    let client = Client::connect(endpoint, plan.address, plan.client("maker")).await;
+    let client = client.map_err(|error| unreachable(plan, &error))?;
+    let prepared = prepare::prepare(shard, &client, plan).await?;
+    plan.prepared.set(prepared).expect("set once");
+    Ok(Some(client))
+}
+
+type Connected = (Pipeline, Vec<Client>, Vec<(Target, usize)>);
+
+/// Makes the thread's share of sessions and connections.
+async fn connect(
+    shard: &Shard,
+    endpoint: &Endpoint,
+    plan: &Plan,
+    prepared: &Prepared,
+) -> Result<Connected, Fatal> {
+    let arguments = &plan.arguments;
+    let failed = |error: client::Error| unreachable(plan, &error);
+    let mut pipeline = Pipeline::new(shard, arguments.send == Send::Single);
+    let (mut clients, mut targets) = (Vec::new(), Vec::new());
+    let sessions = arguments.sessions();
+    for index in (shard.index() as u32..sessions).step_by(arguments.threads as usize) {
+        let share = |total: u32| (total / sessions + u32::from(index < total % sessions)) as usize;
+        let (places, connections) = (share(arguments.depth), share(arguments.connections()));
+        if arguments.workload.is_null() {
+            pipeline.add_null(plan.address, places, connections).await.map_err(failed)?;
+            targets.push((Target::none(), places));
+            continue;
+        }
+        let options = plan.client(&index.to_string());
+        let client = Client::connect(endpoint, plan.address, options).await.map_err(failed)?;
+        check_granted(&client, plan, places)?;
+        let target = Target::open(&client, plan, prepared).await.map_err(failed)?;
+        // Only the pipeline's own connections are to be there while it is measured.
+        client.session().channels().iter().for_each(|channel| channel.connection().close());
+        let session = client.session();
+        pipeline.add_session(session, plan.address, places, connections).await.map_err(failed)?;
+        clients.push(client);
+        targets.push((target, places));
+    }
+    Ok((pipeline, clients, targets))
+}
+
+/// Whether the server grants what the run needs.
+fn check_granted(client: &Client, plan: &Plan, places: usize) -> Result<(), Fatal> {
+    let arguments = &plan.arguments;
+    let granted = client.session().granted().fore_channel;
+    let slots = granted.requests_max;
+    if (slots as usize) < places {
+        let (depth, sessions) = (arguments.depth, arguments.depth.div_ceil(slots.max(1)));
+        return Err(Fatal::new(
+            format!("--depth {depth} needs {places} slots per session, and the server grants {slots}"),
+            format!("give --sessions {sessions} or more"),
+        ));
+    }
+    let largest = u64::from(granted.request_size_max.min(granted.response_size_max));
+    if arguments.workload.any(super::workload::Workload::has_data)
+        && arguments.block_size.0 + CALL_OVERHEAD > largest
+    {
+        return Err(Fatal::new(
+            format!(
+                "--block-size {}: the server takes messages of {largest} bytes at most",
+                arguments.block_size.0
+            ),
+            format!("give --block-size {} or less", largest.saturating_sub(CALL_OVERHEAD) / 4096 * 4096),
+        ));
+    }
+    Ok(())
+}
+
+/// Lets the server forget a client. It would do so by itself after its lease.
+async fn end(client: Client) {
+    let ended = async {
+        // Its connection was closed: this opens another.
+        client.session().call(Compound::new().put_root()).await?;
+        client.destroy().await
+    };
+    if let Err(error) = ended.await {
+        tracing::debug!("a client of the run stays until its lease ends: {error}");
+    }
+}
+
+/// A server that does not answer as it should.
+fn unreachable(plan: &Plan, error: &client::Error) -> Fatal {
+    crate::tool::unreachable(&plan.arguments.url, plan.address, error)
+}

@@ -1,0 +1,180 @@
+//! `penstock ls`.
+
+use std::rc::Rc;
+
+use clap::Args;
+use client::Details;
+use wire::nfs4::{FileHandle, FileType};
+
+use super::display::{Entry, mode_text, printable, time_text};
+use super::location::Location;
+use super::remote::{About, Caller, Found, Outcome, Remote};
+
+const EXAMPLES: &str = "\
+Examples:
+  penstock ls nfs://server/
+  penstock ls -l nfs://server/projects
+  penstock ls -R --json nfs://server/projects | jq -r '.[] | select(.size > 1e9) | .path'";
+
+/// Arguments of `penstock ls`.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = EXAMPLES)]
+pub struct ListArguments {
+    /// What to list: nfs://host[:port]/path.
+    pub url: Location,
+    /// Permissions, links, owner, group, size and time (UTC) as well.
+    #[arg(short, long)]
+    pub long: bool,
+    /// Names that begin with a dot as well.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Directories with everything below them.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// The directory itself, not what is in it.
+    #[arg(short, long)]
+    pub directory: bool,
+    /// One JSON array of objects.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub caller: Caller,
+}
+
+/// An object in the list.
+struct Row {
+    name: String,
+    details: Details,
+    target: Option<String>,
+}
+
+/// Lists.
+pub fn run(arguments: ListArguments) -> bool {
+    let (url, caller) = (arguments.url.clone(), arguments.caller);
+    Remote::run(&url, caller, move |remote| list(remote, arguments))
+}
+
+async fn list(remote: Rc<Remote>, arguments: ListArguments) -> Outcome<bool> {
+    let found = remote.find(&arguments.url, !arguments.directory).await?;
+    let path = arguments.url.path_text();
+    let mut json = Vec::new();
+    if found.details.file_type != FileType::Directory || arguments.directory {
+        let row = row(&remote, found.handle, path.clone(), found.details).await.about(&arguments.url)?;
+        show(&arguments, "", &[row], &mut json);
+    } else {
+        list_directories(&remote, &arguments, path, found, &mut json).await?;
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&json).expect("plain data"));
+    }
+    Ok(true)
+}
+
+/// Lists a directory, and those below it if so asked: each after the one that it is in.
+async fn list_directories(
+    remote: &Remote,
+    arguments: &ListArguments,
+    path: String,
+    found: Found,
+    json: &mut Vec<Entry>,
+) -> Outcome<()> {
+    let mut open = vec![(path, found.handle)];
+    let mut is_first = true;
+    while let Some((path, handle)) = open.pop() {
+        remote.check_interrupt(&path)?;
+        let rows =
+            rows(remote, arguments, handle).await.about(format!("{}{path}", arguments.url.server_text()))?;
+        if arguments.recursive && !arguments.json {
+            println!("{}{path}:", if is_first { "" } else { "\n" });
+        }
+        is_first = false;
+        show(arguments, &path, &rows, json);
+        if arguments.recursive {
+            for row in rows.iter().rev().filter(|row| row.details.file_type == FileType::Directory) {
+                let below = remote.session().lookup_in(handle, &row.name).await;
+                let path = joined(&path, &row.name);
+                open.push((path.clone(), below.about(path)?));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is in a directory, by name.
+async fn rows(remote: &Remote, arguments: &ListArguments, directory: FileHandle) -> client::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, details) in remote.session().list(directory).await? {
+        let name = String::from_utf8_lossy(&name).into_owned();
+        if !arguments.all && name.starts_with('.') {
+            continue;
+        }
+        let needs_target = details.file_type == FileType::SymbolicLink && (arguments.long || arguments.json);
+        let target = if needs_target {
+            let link = remote.session().lookup_in(directory, &name).await?;
+            Some(target(remote, link).await?)
+        } else {
+            None
+        };
+        rows.push(Row { name, details, target });
+    }
+    rows.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(rows)
+}
+
+async fn row(remote: &Remote, handle: FileHandle, name: String, details: Details) -> client::Result<Row> {
+    let is_link = details.file_type == FileType::SymbolicLink;
+    let target = if is_link { Some(target(remote, handle).await?) } else { None };
+    Ok(Row { name, details, target })
+}
+
+async fn target(remote: &Remote, link: FileHandle) -> client::Result<String> {
+    Ok(String::from_utf8_lossy(&remote.session().read_link(link).await?).into_owned())
+}
+
+fn show(arguments: &ListArguments, path: &str, rows: &[Row], json: &mut Vec<Entry>) {
+    if arguments.json {
+        let entry = |row: &Row| Entry::new(&joined(path, &row.name), &row.details, row.target.clone());
+        json.extend(rows.iter().map(entry));
+    } else if arguments.long {
+        long(rows).iter().for_each(|line| println!("{line}"));
+    } else {
+        rows.iter().for_each(|row| println!("{}", printable(row.name.as_bytes())));
+    }
+}
+
+/// Lines as `ls -l` has them.
+fn long(rows: &[Row]) -> Vec<String> {
+    let width = |of: fn(&Details) -> String| {
+        rows.iter().map(|row| of(&row.details).chars().count()).max().unwrap_or(0)
+    };
+    let links = width(|details| details.links.to_string());
+    let (owner, group) = (width(|details| details.owner.clone()), width(|details| details.group.clone()));
+    let size = width(|details| details.size.to_string());
+    let line = |row: &Row| {
+        let details = &row.details;
+        let target = row
+            .target
+            .as_ref()
+            .map_or_else(String::new, |target| format!(" -> {}", printable(target.as_bytes())));
+        format!(
+            "{} {:>links$} {:<owner$} {:<group$} {:>size$} {} {}{target}",
+            mode_text(details),
+            details.links,
+            details.owner,
+            details.group,
+            details.size,
+            time_text(details.modified, false),
+            printable(row.name.as_bytes()),
+        )
+    };
+    rows.iter().map(line).collect()
+}
+
+fn joined(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        "/" => format!("/{name}"),
+        _ => format!("{path}/{name}"),
+    }
+}

@@ -1,0 +1,43 @@
+//! The commands that are clients: the load generator, and files without a mount.
+
+pub mod bench;
+pub mod copy;
+mod display;
+pub mod get;
+pub mod list;
+pub mod location;
+pub mod make;
+pub mod put;
+mod remote;
+pub mod remove;
+pub mod stat;
+mod transfer;
+mod unit;
+
+use std::net::SocketAddr;
+
+use client::{Error, Identity};
+use wire::nfs4::Status;
+
+use crate::fatal::Fatal;
+use crate::tool::location::Location;
+
+/// Who calls: as told, else who runs this.
+fn identity(uid: Option<u32>, gid: Option<u32>) -> Identity {
+    let uid = uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    let gid = gid.unwrap_or_else(|| rustix::process::getegid().as_raw());
+    Identity::new(uid, gid)
+}
+
+/// What to do when a server does not answer as it should.
+fn unreachable(location: &Location, address: SocketAddr, error: &Error) -> Fatal {
+    let remedy = match error {
+        Error::Connect(_) => "start the server, or correct host and port".to_owned(),
+        Error::Status { status: Status::MinorVersMismatch, .. } => {
+            "the server does not speak this version: add ?version=4.1 to the location".to_owned()
+        }
+        Error::Refused(_) => "what listens there is no server of NFSv4: correct the port".to_owned(),
+        _ => "see the server's log".to_owned(),
+    };
+    Fatal::new(format!("{location} ({address}): {error}"), remedy)
+}

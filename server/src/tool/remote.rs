@@ -1,0 +1,311 @@
+//! A connected client, and errors that name what they are about.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use client::{Client, ClientOptions, Details, Error, Session};
+use engine::{EngineConfig, Shard, block_on};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use transport_tcp::{Endpoint, Limits};
+use wire::nfs4::{FileHandle, FileType, Status, Verifier};
+
+use crate::fatal::Fatal;
+use crate::tool::location::Location;
+
+/// Payload memory: what is read is collected outside of it, so only its smallest size is needed.
+const REGION_BYTES: usize = 8 << 20;
+
+/// Symbolic links followed on the way to one object; as many as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// Who calls.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Caller {
+    /// The caller's user, by AUTH_SYS. [default: this process's]
+    #[arg(long, value_name = "N")]
+    pub uid: Option<u32>,
+    /// The caller's group. [default: this process's]
+    #[arg(long, value_name = "N")]
+    pub gid: Option<u32>,
+}
+
+/// Why a command failed: what it is about, and the reason.
+#[derive(Debug)]
+pub struct Failure {
+    subject: String,
+    reason: String,
+}
+
+/// What a command's steps return.
+pub type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure that is about `subject`.
+    pub fn new(subject: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self { subject: subject.to_string(), reason: reason.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.subject, self.reason)
+    }
+}
+
+/// Says about what an error is.
+pub trait About<T> {
+    /// The error is about `subject`.
+    ///
+    /// # Errors
+    /// The same, named.
+    fn about(self, subject: impl fmt::Display) -> Outcome<T>;
+}
+
+impl<T> About<T> for client::Result<T> {
+    fn about(self, subject: impl fmt::Display) -> Outcome<T> {
+        self.map_err(|error| Failure::new(subject, reason(&error)))
+    }
+}
+
+impl<T> About<T> for std::io::Result<T> {
+    fn about(self, subject: impl fmt::Display) -> Outcome<T> {
+        self.map_err(|error| Failure::new(subject, error))
+    }
+}
+
+/// A server and a session with it.
+pub struct Remote {
+    /// The core all of it is on.
+    pub shard: Shard,
+    client: Client,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Remote {
+    /// Runs a command: connects to the server of `location`, does `work`, and says goodbye. Returns true when nothing
+    /// failed.
+    pub fn run<F>(
+        location: &Location,
+        caller: Caller,
+        work: impl FnOnce(std::rc::Rc<Remote>) -> F + Send + 'static,
+    ) -> bool
+    where
+        F: Future<Output = Outcome<bool>> + 'static,
+    {
+        match Self::try_run(location, caller, work) {
+            Ok(good) => good,
+            Err(what) => {
+                eprintln!("penstock: {what}");
+                false
+            }
+        }
+    }
+
+    fn try_run<F>(
+        location: &Location,
+        caller: Caller,
+        work: impl FnOnce(std::rc::Rc<Remote>) -> F + Send + 'static,
+    ) -> Result<bool, String>
+    where
+        F: Future<Output = Outcome<bool>> + 'static,
+    {
+        let address = location.address().map_err(|fatal| fatal.to_string())?;
+        let options = options(location, caller);
+        let interrupted = watch_interrupts().map_err(|error| error.to_string())?;
+        let location = location.clone();
+        let config = EngineConfig { region_bytes: REGION_BYTES, ..EngineConfig::small() };
+        let ran = block_on(config, move |shard| async move {
+            let endpoint = Endpoint::new(&shard, Limits::default());
+            let client = Client::connect(&endpoint, address, options).await;
+            let client =
+                client.map_err(|error| super::unreachable(&location, address, &error).to_string())?;
+            let remote = std::rc::Rc::new(Remote { shard, client, interrupted });
+            let outcome = work(std::rc::Rc::clone(&remote)).await.map_err(|failure| failure.to_string());
+            if let Ok(remote) = std::rc::Rc::try_unwrap(remote)
+                && let Err(error) = remote.client.destroy().await
+            {
+                tracing::debug!("the server forgets this client after its lease: {error}");
+            }
+            outcome
+        });
+        ran.map_err(|error| Fatal::new("the engine cannot start", error.to_string()).to_string())?
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        self.client.session()
+    }
+
+    /// Fails when the user wants an end.
+    ///
+    /// # Errors
+    /// When SIGINT or SIGTERM came.
+    pub fn check_interrupt(&self, subject: impl fmt::Display) -> Outcome<()> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            Err(Failure::new(subject, "interrupted"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Finds an object by its path; symbolic links on the way are followed, the last one if so asked.
+    ///
+    /// # Errors
+    /// What the server says of it.
+    pub async fn find(&self, location: &Location, follow: bool) -> Outcome<Found> {
+        let mut path = location.path.clone();
+        for _ in 0..LINKS_MAX {
+            match self.step(&path, follow).await.about(location)? {
+                Step::Found(found) => return Ok(*found),
+                Step::Link { at, text } => path = redirected(&path, at, &text).about_link(location)?,
+            }
+        }
+        Err(Failure::new(location, "too many symbolic links"))
+    }
+
+    async fn step(&self, path: &[String], follow: bool) -> client::Result<Step> {
+        let session = self.session();
+        let joined = path.join("/");
+        match session.lookup(&joined).await {
+            Ok(handle) => {
+                let details = session.details(handle).await?;
+                if !follow || details.file_type != FileType::SymbolicLink {
+                    return Ok(Step::Found(Box::new(Found { handle, details })));
+                }
+                let text = session.read_link(handle).await?;
+                Ok(Step::Link { at: path.len() - 1, text })
+            }
+            Err(error) if error.status() == Some(Status::Symlink) => {
+                for at in 0..path.len() {
+                    let handle = session.lookup(&path[..=at].join("/")).await?;
+                    if session.details(handle).await?.file_type == FileType::SymbolicLink {
+                        return Ok(Step::Link { at, text: session.read_link(handle).await? });
+                    }
+                }
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds the directory that a name is, or is to be, in; and the name.
+    ///
+    /// # Errors
+    /// When the location is the root, or the directory is none.
+    pub async fn parent(&self, location: &Location) -> Outcome<(FileHandle, String)> {
+        let Some((name, path)) = location.path.split_last() else {
+            return Err(Failure::new(location, "the root of the server has no name"));
+        };
+        let directory = Location { path: path.to_vec(), ..location.clone() };
+        let found = self.find(&directory, true).await?;
+        if found.details.file_type != FileType::Directory {
+            return Err(Failure::new(directory, "not a directory"));
+        }
+        Ok((found.handle, name.clone()))
+    }
+}
+
+/// An object on the server.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its handle.
+    pub handle: FileHandle,
+    /// What it is.
+    pub details: Details,
+}
+
+enum Step {
+    Found(Box<Found>),
+    Link { at: usize, text: Vec<u8> },
+}
+
+/// A path with a symbolic link replaced by where it leads.
+fn redirected(path: &[String], at: usize, text: &[u8]) -> Result<Vec<String>, &'static str> {
+    let text = std::str::from_utf8(text).map_err(|_| "a symbolic link that is not UTF-8")?;
+    if text.starts_with('/') {
+        return Err("a symbolic link to an absolute path, which means something else on every client");
+    }
+    let mut new = path[..at].to_vec();
+    for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        if name != ".." {
+            new.push(name.to_owned());
+        } else if new.pop().is_none() {
+            return Err("a symbolic link that leads out of the server");
+        }
+    }
+    new.extend_from_slice(&path[at + 1..]);
+    Ok(new)
+}
+
+trait AboutLink<T> {
+    fn about_link(self, subject: &Location) -> Outcome<T>;
+}
+
+impl<T> AboutLink<T> for Result<T, &'static str> {
+    fn about_link(self, subject: &Location) -> Outcome<T> {
+        self.map_err(|reason| Failure::new(subject, reason))
+    }
+}
+
+/// How the client presents itself.
+fn options(location: &Location, caller: Caller) -> ClientOptions {
+    let mut random = [0; 16];
+    crate::environment::fill(&mut random);
+    let (owner, verifier) = random.split_at(8);
+    let owner = format!("penstock tool {} {owner:02x?}", std::process::id());
+    let mut options = ClientOptions::named(&owner)
+        .minor_version(location.minor_version)
+        .identity(super::identity(caller.uid, caller.gid));
+    options.verifier = Verifier(verifier.try_into().expect("eight bytes"));
+    options
+}
+
+/// A flag that SIGINT and SIGTERM set; the second one ends the process.
+fn watch_interrupts() -> std::io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
+
+/// An error in the words of `errno`, where there are any.
+pub fn reason(error: &Error) -> String {
+    let text = match error.status() {
+        Some(Status::Noent) => "no such file or directory",
+        Some(Status::Access) => "permission denied",
+        Some(Status::Perm) => "operation not permitted",
+        Some(Status::Notdir) => "not a directory",
+        Some(Status::Isdir) => "is a directory",
+        Some(Status::Exist) => "file exists",
+        Some(Status::Notempty) => "directory not empty",
+        Some(Status::Nospc) => "no space left on the server",
+        Some(Status::Dquot) => "quota exceeded",
+        Some(Status::Fbig) => "file too large",
+        Some(Status::Rofs) => "read-only file system",
+        Some(Status::Nametoolong) => "file name too long",
+        Some(Status::Stale) => "removed meanwhile (stale file handle)",
+        Some(Status::ShareDenied) => "somebody has it open and denies it to others",
+        Some(Status::Io) => "input/output error on the server",
+        Some(Status::WrongType | Status::Inval) => "not possible for an object of this type",
+        _ => return error.to_string(),
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_links_are_followed_within_the_server() {
+        let path = ["a", "link", "c"].map(str::to_owned);
+        let to = |text: &str| redirected(&path, 1, text.as_bytes());
+        assert_eq!(to("b"), Ok(["a", "b", "c"].map(str::to_owned).to_vec()));
+        assert_eq!(to("../x/./y"), Ok(["x", "y", "c"].map(str::to_owned).to_vec()));
+        assert!(to("../..").is_err() && to("/etc").is_err());
+    }
+}
