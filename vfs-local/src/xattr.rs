@@ -11,6 +11,7 @@ use crate::identity::as_identity;
 use crate::local::{Local, Node};
 use crate::object::Object;
 use crate::sys::errno::error;
+use crate::sys::permission;
 use crate::{attribute, durable, procfs};
 
 /// Linux keeps no larger value, and no longer list of names (xattr(7)).
@@ -42,8 +43,13 @@ impl Local {
         let (object, identity) = (Arc::clone(&node.0), identity.clone());
         self.on_helper(move |_| {
             let mut list = vec![0u8; BYTES_MAX];
-            let length =
-                as_identity(&identity, || listxattr(&*procfs::path(&*object), &mut list[..]).map_err(error))?;
+            let length = as_identity(&identity, || {
+                // The kernel lets everybody list who has found the way to the object, which a handle is not.
+                if !permission::allowed(&*object, libc::R_OK).map_err(error)? {
+                    return Err(Error::AccessDenied);
+                }
+                listxattr(&*procfs::path(&*object), &mut list[..]).map_err(error)
+            })?;
             let names = list[..length].split(|byte| *byte == 0);
             let mut names: Vec<_> =
                 names.filter_map(|name| name.strip_prefix(PREFIX)).map(<[u8]>::to_vec).collect();

@@ -20,6 +20,7 @@ pub(super) async fn attributes_are_set_listed_and_removed<V: Vfs>(fixture: &Fixt
     names.sort();
     assert_eq!(names, [b"one", b"two"], "without prefix, and nothing but users' own");
     assert_eq!(vfs.get_xattr(&node, &bob, b"one").await, Err(Error::AccessDenied));
+    assert_eq!(vfs.list_xattrs(&node, &bob).await, Err(Error::AccessDenied));
     let set = vfs.set_xattr(&node, &bob, b"one", b"", XattrSet::Either).await;
     assert_eq!(set, Err(Error::AccessDenied));
 
