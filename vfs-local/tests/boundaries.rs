@@ -6,9 +6,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use rig::calls::{alice, make, page, root};
+use rig::calls::{alice, make, mode, page, root};
 use rig::{Mounted, storage, with};
-use vfs::{Error, FileKind, NewObject, SetAttributes, Vfs};
+use rustix::fs::{XattrFlags, setxattr};
+use vfs::{Access, Authority, Error, FileKind, Identity, NewObject, OpenAccess, SetAttributes, Vfs};
 use vfs_local::{LocalStorage, Options};
 
 #[test]
@@ -119,6 +120,41 @@ fn users_get_no_further_than_the_kernel_lets_them() {
         assert_eq!(local.remove(&made.node, &alice(), b"file").await.err(), Some(Error::AccessDenied));
         let device = local.create(&top, &alice(), b"null", NewObject::CharacterDevice(1, 3), &closed).await;
         assert_eq!(device.err(), Some(Error::NotPermitted));
+    });
+}
+
+/// An access ACL as the kernel keeps it: the owner both, one user reading, nobody else anything.
+fn acl_for(uid: u32) -> Vec<u8> {
+    const NOBODY: u32 = u32::MAX;
+    // Owner, named user, group, mask, others: tags of posix_acl_xattr.h.
+    let entries = [(1u16, 6u16, NOBODY), (2, 4, uid), (4, 0, NOBODY), (16, 4, NOBODY), (32, 0, NOBODY)];
+    let mut bytes = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(permissions.to_le_bytes());
+        bytes.extend(id.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn posix_acls_count() {
+    let Some(mounted) = Mounted::ext4().filter(|_| rig::is_root()) else { return };
+    let path = mounted.path.join("file");
+    with(storage(&mounted.path), move |local, _| async move {
+        let made = make(&local, &local.root(), &root(), "file").await.expect("a file");
+        local.set_attributes(&made.node, None, &root(), &mode(0o600)).await.expect("a mode");
+        let both = Access { read: true, write: true, execute: false };
+        assert_eq!(local.access(&made.node, &alice(), both).await, Ok(Access::default()));
+        let set = XattrFlags::empty();
+        setxattr(&path, "system.posix_acl_access", &acl_for(alice().uid()), set).expect("an ACL");
+        let reads = Access { read: true, ..Access::default() };
+        assert_eq!(local.access(&made.node, &alice(), both).await, Ok(reads));
+        assert!(local.open(&made.node, &alice(), OpenAccess::Read, Authority::Caller).await.is_ok());
+        let refused = local.open(&made.node, &alice(), OpenAccess::Both, Authority::Caller).await;
+        assert_eq!(refused.err(), Some(Error::AccessDenied));
+        let stranger = Identity::new(70_002, 70_002, &[]);
+        assert_eq!(local.access(&made.node, &stranger, both).await, Ok(Access::default()));
     });
 }
 

@@ -110,6 +110,35 @@ fn space_comes_back_with_the_last_name_unless_somebody_has_it_open() {
 }
 
 #[test]
+fn objects_are_kept_open_within_the_bound_and_found_beyond_it() {
+    const BOUND: usize = 16;
+    let Some(mounted) = Mounted::tmpfs().filter(|_| rig::is_root()) else { return };
+    let names: Vec<_> = (0..100).map(|number| format!("bounded-{number}")).collect();
+    for name in &names {
+        std::fs::write(mounted.path.join(name), b"").expect("a file");
+    }
+    let mut options = Options::new(&mounted.path, 1);
+    options.cached_objects_max = BOUND;
+    with(LocalStorage::open(options).expect("it can be exported"), move |local, _| async move {
+        let open = || {
+            let all = std::fs::read_dir("/proc/self/fd").expect("descriptors");
+            let targets = all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+            targets.filter(|target| target.to_string_lossy().contains("/bounded-")).count()
+        };
+        let mut handles = Vec::new();
+        for name in &names {
+            let node = local.lookup(&local.root(), &root(), name.as_bytes()).await.expect("it is there");
+            handles.push(local.handle(&node));
+        }
+        assert_eq!(open(), BOUND);
+        for handle in &handles {
+            local.node(handle).await.expect("found again");
+        }
+        assert_eq!(open(), BOUND);
+    });
+}
+
+#[test]
 fn what_has_no_handles_is_refused_with_the_remedy() {
     let refused = LocalStorage::open(Options::new("/proc/self", 1)).expect_err("proc has no handles");
     assert!(refused.to_string().contains("persistent file handles"), "{refused}");
