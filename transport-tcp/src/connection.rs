@@ -251,6 +251,11 @@ async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
     };
     connection.received_all(&fault);
     service.disconnected(connection.id());
+    if connection.calls.get() > 0 {
+        // What a call that still ran has tied to the connection meanwhile is to be untied, too.
+        connection.room.until(|| connection.calls.get() == 0).await;
+        service.disconnected(connection.id());
+    }
 }
 
 /// Runs one call as a task of its own, which ends only with its answer.

@@ -86,9 +86,12 @@ fn a_begun_call_outlives_its_connection() {
     drop(peer);
     let mut other = server.peer();
     other.echo(1);
+    server.wait_until_gone(1);
     server.release();
     other.echo(2);
     server.wait_until("the connection is forgotten", |stats| stats.connections == 1);
+    // Again when the call has ended, which might have tied something to the connection.
+    server.wait_until_gone(2);
 }
 
 #[test]

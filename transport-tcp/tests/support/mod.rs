@@ -108,6 +108,7 @@ fn describe(mut call: Call) -> Reply {
 
 enum Command {
     Stats(mpsc::Sender<(StatsSnapshot, usize)>),
+    Gone(mpsc::Sender<usize>),
     Drain(mpsc::Sender<bool>),
     Release,
     Stop,
@@ -166,6 +167,15 @@ impl Server {
         }
     }
 
+    /// Waits until the service has been told of lost connections so many times.
+    pub fn wait_until_gone(&self, times: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ask(Command::Gone) != times {
+            assert!(Instant::now() < deadline, "told {} times and not {times}", self.ask(Command::Gone));
+            std::thread::yield_now();
+        }
+    }
+
     pub fn peer(&self) -> Peer {
         Peer::connect(self.address)
     }
@@ -208,6 +218,9 @@ async fn serve(
         match command {
             Command::Stats(sender) => {
                 let _ = sender.send((endpoint.stats().snapshot(), shard.pool().bytes_taken()));
+            }
+            Command::Gone(sender) => {
+                let _ = sender.send(service.gone.borrow().len());
             }
             Command::Drain(sender) => {
                 let endpoint = endpoint.clone();
