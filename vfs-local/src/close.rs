@@ -12,7 +12,9 @@ use engine::{Cap, Helpers};
 use vfs::OpenAccess;
 
 use crate::attribute;
+use crate::inode::Inode;
 use crate::object::Object;
+use crate::open_files::Closed;
 use crate::storage::LocalStorage;
 
 /// How long pending closes are waited for: longer than any on a file system that moves at all.
@@ -60,9 +62,8 @@ pub struct Closer {
 
 /// What is to be closed, and after it the count.
 struct Pending {
-    _fd: Arc<OwnedFd>,
-    _object: Arc<Object>,
-    _kept: Option<Arc<Object>>,
+    _fd: Option<Arc<OwnedFd>>,
+    _inode: Option<Arc<Inode>>,
     _count: Count,
 }
 
@@ -74,6 +75,25 @@ impl Drop for Count {
     }
 }
 
+/// Keeps what all opens of a file share from going away, as an open of it does, but has no descriptor.
+pub struct Held {
+    inode: Arc<Inode>,
+    closer: Closer,
+}
+
+impl Held {
+    /// What all opens of the file share.
+    pub fn inode(&self) -> &Arc<Inode> {
+        &self.inode
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.closer.end(&self.inode, None);
+    }
+}
+
 impl Closer {
     /// With the share `cap` of `helpers`.
     pub fn new(helpers: Helpers, cap: Cap, storage: Arc<LocalStorage>) -> Self {
@@ -81,21 +101,51 @@ impl Closer {
     }
 
     /// Notes that a file was opened on `object`.
-    pub fn opened(&self, object: &Arc<Object>) {
-        self.storage.open_files().add(object);
+    pub fn opened(&self, object: &Arc<Object>) -> Arc<Inode> {
+        self.storage.open_files().add(object)
+    }
+
+    /// Keeps what all opens of the file share.
+    pub fn hold(self, object: &Arc<Object>) -> Held {
+        Held { inode: self.opened(object), closer: self }
     }
 
     /// Closes a file that was open for `access`, at once where that cannot sleep.
-    pub fn close(&self, fd: Arc<OwnedFd>, object: Arc<Object>, access: OpenAccess) {
-        let kept = self.storage.open_files().remove(object.handle());
-        let named = attribute::raw(&*fd).is_ok_and(|seen| seen.stx_nlink > 0);
-        if named && !access.writes() {
+    pub fn close(&self, fd: Arc<OwnedFd>, inode: &Arc<Inode>, access: OpenAccess) {
+        self.end(inode, Some((fd, access)));
+    }
+
+    /// Closes a descriptor that was open for writing, unless others share it.
+    pub fn close_descriptor(&self, fd: Arc<OwnedFd>) {
+        if Arc::strong_count(&fd) == 1 {
+            self.hand_over(Some(fd), None, false);
+        }
+    }
+
+    fn end(&self, inode: &Arc<Inode>, open: Option<(Arc<OwnedFd>, OpenAccess)>) {
+        let named = attribute::raw(&**inode.object()).is_ok_and(|seen| seen.stx_nlink > 0);
+        let (gone, crowded) = match self.storage.open_files().remove(inode, named) {
+            Closed::Kept => (None, false),
+            Closed::Crowded(inode) => (Some(inode), true),
+            Closed::Gone(inode) => (Some(inode), false),
+        };
+        let writes = open.as_ref().is_some_and(|(_, access)| access.writes());
+        if named && !writes && !crowded {
             return;
         }
+        self.hand_over(open.map(|(fd, _)| fd), gone, crowded);
+    }
+
+    fn hand_over(&self, fd: Option<Arc<OwnedFd>>, inode: Option<Arc<Inode>>, settle: bool) {
         self.storage.closes().start();
-        let pending =
-            Pending { _fd: fd, _object: object, _kept: kept, _count: Count(Arc::clone(&self.storage)) };
+        let storage = Arc::clone(&self.storage);
+        let pending = Pending { _fd: fd, _inode: inode, _count: Count(Arc::clone(&storage)) };
         // Where too many jobs wait already, the file is closed here: descriptors must not pile up.
-        drop(self.helpers.run(&self.cap, move || drop(pending)));
+        drop(self.helpers.run(&self.cap, move || {
+            if let Some(inode) = pending._inode.as_ref().filter(|_| settle) {
+                storage.open_files().settle(inode);
+            }
+            drop(pending);
+        }));
     }
 }

@@ -53,6 +53,7 @@ impl Local {
             let copied = self
                 .on_helper(move |_| {
                     let copied = as_identity(&identity, || copy_slice(&from, &to, slice))?;
+                    to.note_unsynced();
                     attribute::note_change(to.object())?;
                     Ok(copied)
                 })

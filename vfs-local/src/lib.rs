@@ -31,6 +31,7 @@ mod directory;
 mod durable;
 mod fsid;
 mod identity;
+mod inode;
 mod link_text;
 mod local;
 mod lookup;

@@ -1,8 +1,9 @@
 //! One export on one core.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use buf::Chain;
 use engine::{Cap, HelperError, HelpersExhausted, Personality, Shard};
@@ -15,9 +16,9 @@ use vfs::{
 
 use crate::attribute;
 use crate::close::Closer;
-use crate::commit::Commits;
 use crate::object::Object;
 use crate::open::OpenFile;
+use crate::open_files::LEFT_TIME;
 use crate::personality::{Personalities, exhausted};
 use crate::places::{Place, Places};
 use crate::process;
@@ -29,6 +30,9 @@ const HELPER_JOBS_WAITING_MAX: usize = 4096;
 /// Reads of an export that may wait for the disk per shard, where waiting takes no kernel worker: as deep as a
 /// disk's queue.
 const READS_MAX: usize = 256;
+
+/// How often files that were left unsynced are looked for.
+const SETTLE_EVERY: Duration = Duration::from_secs(10);
 
 /// An object of an export.
 #[derive(Clone, Debug)]
@@ -63,7 +67,6 @@ struct Inner {
     /// Places for reads that do not.
     reads: Places,
     personalities: Personalities,
-    commits: Commits,
 }
 
 impl Local {
@@ -73,15 +76,18 @@ impl Local {
         assert!(shard.index() < options.shards, "the storage was opened for fewer shards");
         let cap = shard.helpers().cap(options.helper_jobs_max, HELPER_JOBS_WAITING_MAX)?;
         let workers = Places::new(options.ring_workers_max);
-        Ok(Self(Rc::new(Inner {
+        let this = Self(Rc::new(Inner {
             cap,
             workers,
             reads: Places::new(READS_MAX),
             personalities: Personalities::default(),
-            commits: Commits::default(),
             storage,
             shard,
-        })))
+        }));
+        if this.core() == 0 {
+            this.0.shard.spawn(settle_now_and_then(Rc::downgrade(&this.0)));
+        }
+        Ok(this)
     }
 
     /// What all cores share of the export.
@@ -100,10 +106,6 @@ impl Local {
     pub(crate) fn closer(&self) -> Closer {
         let helpers = self.0.shard.helpers().clone();
         Closer::new(helpers, self.0.cap.clone(), Arc::clone(&self.0.storage))
-    }
-
-    pub(crate) fn commits(&self) -> &Commits {
-        &self.0.commits
     }
 
     /// Runs `work`, which may sleep, on a helper thread, as one of this export's.
@@ -137,6 +139,27 @@ impl Local {
 
     pub(crate) fn personality(&self, identity: &Identity) -> Result<Option<Personality>> {
         self.0.personalities.of(&self.0.shard, identity).map_err(exhausted)
+    }
+}
+
+/// Syncs files that were closed unsynced and that nobody commits, as long as the export is there.
+async fn settle_now_and_then(inner: Weak<Inner>) {
+    while let Some(shard) = inner.upgrade().map(|inner| inner.shard.clone()) {
+        shard.sleep(SETTLE_EVERY).await;
+        let Some(local) = inner.upgrade().map(Local) else { return };
+        let left = local.storage().open_files().left(LEFT_TIME);
+        if left.is_empty() {
+            continue;
+        }
+        let settled = local
+            .on_helper(move |storage| {
+                left.iter().for_each(|inode| storage.open_files().settle(inode));
+                Ok(())
+            })
+            .await;
+        if let Err(failure) = settled {
+            tracing::debug!(?failure, "files left unsynced wait for the next turn");
+        }
     }
 }
 
@@ -282,6 +305,10 @@ impl Vfs for Local {
 
     async fn commit(&self, file: &File) -> Result<()> {
         self.commit_file(file).await
+    }
+
+    async fn commit_node(&self, node: &Node) -> Result<()> {
+        self.commit_node_data(node).await
     }
 
     fn write_verifier(&self) -> [u8; 8] {

@@ -8,6 +8,7 @@ use vfs::{Authority, Error, Identity, OpenAccess, Result};
 
 use crate::close::Closer;
 use crate::identity::as_identity;
+use crate::inode::Inode;
 use crate::local::{File, Local, Node};
 use crate::object::Object;
 use crate::procfs;
@@ -17,7 +18,7 @@ use crate::sys::errno::error;
 pub struct OpenFile {
     /// Empty only while being dropped, and so are both.
     fd: Option<Arc<OwnedFd>>,
-    object: Option<Arc<Object>>,
+    inode: Option<Arc<Inode>>,
     access: OpenAccess,
     closer: Closer,
 }
@@ -25,8 +26,8 @@ pub struct OpenFile {
 impl OpenFile {
     /// The file `fd` is open on, which is `object`, for `access`.
     pub fn new(fd: OwnedFd, object: Arc<Object>, access: OpenAccess, closer: Closer) -> Self {
-        closer.opened(&object);
-        Self { fd: Some(Arc::new(fd)), object: Some(object), access, closer }
+        let inode = closer.opened(&object);
+        Self { fd: Some(Arc::new(fd)), inode: Some(inode), access, closer }
     }
 
     /// The descriptor.
@@ -36,7 +37,17 @@ impl OpenFile {
 
     /// The object.
     pub fn object(&self) -> &Arc<Object> {
-        self.object.as_ref().expect("a file is open until it is dropped")
+        self.inode().object()
+    }
+
+    /// What it shares with all opens of the file.
+    pub fn inode(&self) -> &Arc<Inode> {
+        self.inode.as_ref().expect("a file is open until it is dropped")
+    }
+
+    /// Notes that data was written that no sync covers.
+    pub fn note_unsynced(&self) {
+        self.inode().unsynced().note(self.fd());
     }
 
     /// What it was opened for.
@@ -53,18 +64,14 @@ impl AsFd for OpenFile {
 
 impl std::fmt::Debug for OpenFile {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("OpenFile")
-            .field("object", &self.object)
-            .field("access", &self.access)
-            .finish()
+        formatter.debug_struct("OpenFile").field("inode", &self.inode).field("access", &self.access).finish()
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if let (Some(fd), Some(object)) = (self.fd.take(), self.object.take()) {
-            self.closer.close(fd, object, self.access);
+        if let (Some(fd), Some(inode)) = (self.fd.take(), self.inode.take()) {
+            self.closer.close(fd, &inode, self.access);
         }
     }
 }

@@ -11,10 +11,14 @@ use vfs::NodeHandle;
 
 use crate::cache::Caches;
 use crate::change::ChangeTable;
+use crate::open_files::OpenFiles;
 
 static CHANGES: LazyLock<ChangeTable> = LazyLock::new(ChangeTable::default);
 
-static CACHES: RwLock<Vec<Weak<Caches>>> = RwLock::new(Vec::new());
+/// What an export keeps open: cached objects, and files.
+type Kept = (Weak<Caches>, Weak<OpenFiles>);
+
+static KEPT: RwLock<Vec<Kept>> = RwLock::new(Vec::new());
 
 /// Starts at a value that no earlier life of the process had: the clock, mixed with randomness in case the
 /// clock was set back.
@@ -40,15 +44,19 @@ pub fn note_failed_sync() {
     WRITE_VERIFIER.fetch_add(1, Ordering::AcqRel);
 }
 
-/// Adds the caches of an export to those that hear of removals.
-pub fn register_caches(caches: &Arc<Caches>) {
-    let mut all = CACHES.write().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|known| known.strong_count() > 0);
-    all.push(Arc::downgrade(caches));
+/// Adds what an export keeps open to what hears of removals.
+pub fn register(caches: &Arc<Caches>, open_files: &Arc<OpenFiles>) {
+    let mut all = KEPT.write().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|(caches, _)| caches.strong_count() > 0);
+    all.push((Arc::downgrade(caches), Arc::downgrade(open_files)));
 }
 
-/// Closes the object of this name in every cache of every export: its last name is gone.
+/// Closes the object of this name in every cache of every export, and where it was left unsynced: its last name is
+/// gone.
 pub fn forget(handle: &NodeHandle) {
-    let all = CACHES.read().unwrap_or_else(PoisonError::into_inner);
-    all.iter().filter_map(Weak::upgrade).for_each(|caches| caches.forget(handle));
+    let all = KEPT.read().unwrap_or_else(PoisonError::into_inner);
+    for (caches, open_files) in &*all {
+        caches.upgrade().into_iter().for_each(|caches| caches.forget(handle));
+        open_files.upgrade().into_iter().for_each(|open_files| open_files.forget(handle));
+    }
 }

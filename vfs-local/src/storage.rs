@@ -33,7 +33,7 @@ pub struct LocalStorage {
     caches: Arc<Caches>,
     capabilities: Capabilities,
     closes: Closes,
-    open_files: OpenFiles,
+    open_files: Arc<OpenFiles>,
 }
 
 impl LocalStorage {
@@ -65,7 +65,8 @@ impl LocalStorage {
         let crossed = options.cross_mounts.then_some(path);
         let mounts = Mounts::new(own, crossed, options.export_id, options.coarse_time_stamps);
         let caches = Arc::new(Caches::new(options.shards, options.cached_objects_max));
-        process::register_caches(&caches);
+        let open_files = Arc::<OpenFiles>::default();
+        process::register(&caches, &open_files);
         Ok(Arc::new(Self {
             options,
             _path: opened,
@@ -74,7 +75,7 @@ impl LocalStorage {
             caches,
             capabilities,
             closes: Closes::default(),
-            open_files: OpenFiles::default(),
+            open_files,
         }))
     }
 

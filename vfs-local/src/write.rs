@@ -58,6 +58,9 @@ impl Local {
             process::note_failed_sync();
         }
         // Part of it may have been written before something failed.
+        if stability == Stability::Unstable {
+            file.0.note_unsynced();
+        }
         let noted = attribute::note_change(file.0.object());
         let written = outcome.and(noted).map(|()| Written { bytes: length, stability });
         (payload, written)

@@ -169,6 +169,13 @@ pub trait Vfs: Clone + 'static {
     /// every commit that waited for the same sync and changes [`Vfs::write_verifier`].
     async fn commit(&self, file: &Self::File) -> Result<()>;
 
+    /// The same for who has no open file at hand, as COMMIT carries no stateid. Who may write was decided when the
+    /// data was written.
+    async fn commit_node(&self, node: &Self::Node) -> Result<()> {
+        let file = self.open(node, &Identity::root(), OpenAccess::Write, Authority::Reclaim).await?;
+        self.commit(&file).await
+    }
+
     /// Changes whenever unstable writes may have been lost: at every start and after a failed sync.
     fn write_verifier(&self) -> [u8; 8];
 

@@ -2,7 +2,7 @@
 
 use buf::Chain;
 use qos::Kind;
-use vfs::{Authority, OpenAccess, Stability, Vfs};
+use vfs::{Stability, Vfs};
 use wire::nfs4::{
     CommitArgs, CommitResult, ReadArgs, ReadResult, StableHow, Status, Verifier, WriteArgs, WriteResult,
 };
@@ -126,9 +126,7 @@ pub async fn commit<V: Vfs, E: Env + Backchannel>(
     open_file::require_regular(place.storage().attributes(&place.node).await?.kind)?;
     let _pass = compound.enter(Kind::Write, 0).await?;
     let storage = place.storage();
-    // No stateid comes with COMMIT, and who may write was decided when the data was written.
-    let file = storage.open(&place.node, &place.identity, OpenAccess::Write, Authority::Reclaim).await?;
-    storage.commit(&file).await?;
+    storage.commit_node(&place.node).await?;
     reply.put(&CommitResult { verifier: Verifier(storage.write_verifier()) })?;
     Ok(())
 }
