@@ -78,6 +78,18 @@ impl Chain {
         self.length = range.end - range.start;
     }
 
+    /// Makes the payload longer: by `before` bytes in front and `after` behind, which are whatever the last owner left
+    /// there. Where the blocks have no room it stays as it is, and the answer is no.
+    pub fn widen(&mut self, before: usize, after: usize) -> bool {
+        let room: usize = self.blocks.iter().map(|block| block.as_slice().len()).sum();
+        if before > self.start || after > room - self.start - self.length {
+            return false;
+        }
+        self.start -= before;
+        self.length += before + after;
+        true
+    }
+
     /// Cuts the payload down to its first `length` bytes; no effect when it is shorter.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
@@ -169,5 +181,10 @@ mod tests {
         assert_eq!(chain.to_vec(), &bytes[1_500_000..1_500_010]);
         chain.copy_from(3, b"abc");
         assert_eq!(&chain.to_vec()[3..6], b"abc");
+
+        assert!(!chain.widen(1_500_101, 0) && !chain.widen(0, 4 << 20));
+        assert!(chain.widen(1_500_000, 990));
+        assert_eq!(chain.to_vec()[..10], bytes[..10]);
+        assert_eq!(chain.len(), 1_501_000);
     }
 }

@@ -32,6 +32,7 @@ struct ExportReport {
     clients: Vec<String>,
     read_only_clients: Vec<String>,
     squash: String,
+    io: &'static str,
 }
 
 /// Checks and reports; whether the configuration is good.
@@ -68,12 +69,13 @@ fn print(arguments: &CheckArguments, settings: &Settings) {
     for export in &settings.exports {
         let report = export_report(export);
         println!(
-            "  {} as {} (id {}), {}, squash {}\n    clients: {}",
+            "  {} as {} (id {}), {}, squash {}, io {}\n    clients: {}",
             report.path,
             report.pseudo,
             report.id,
             report.access,
             report.squash,
+            report.io,
             if report.clients.is_empty() { "none".to_owned() } else { report.clients.join(" ") },
         );
         if !report.read_only_clients.is_empty() {
@@ -97,6 +99,11 @@ fn export_report(export: &ExportPlan) -> ExportReport {
             nfs_ops::Squash::All => "all",
         }
         .to_owned(),
+        io: match export.io {
+            vfs_local::Io::Auto => "auto",
+            vfs_local::Io::Buffered => "buffered",
+            vfs_local::Io::Direct => "direct",
+        },
     }
 }
 

@@ -50,6 +50,7 @@ pub fn open(
         let same = |open: &&OpenExport| {
             open.plan.id == plan.id
                 && open.plan.cross_mounts == plan.cross_mounts
+                && open.plan.io == plan.io
                 && open.directory == directory
         };
         let storage = match before.iter().find(same) {
@@ -99,6 +100,7 @@ pub fn table(
 fn open_storage(plan: &ExportPlan, limits: &Limits, shards: usize) -> Result<Arc<LocalStorage>, Fatal> {
     let options = Options {
         cross_mounts: plan.cross_mounts,
+        io: plan.io,
         shards,
         cached_objects_max: limits.cached_objects as usize,
         helper_jobs_max: limits.helper_threads_per_export as usize,
@@ -108,6 +110,7 @@ fn open_storage(plan: &ExportPlan, limits: &Limits, shards: usize) -> Result<Arc
     let storage = LocalStorage::open(options)
         .map_err(|error| Fatal::new(format!("cannot export {}", plan.path.display()), error.to_string()))?;
     tracing::info!("{}", storage.summary());
+    tracing::info!("{}", storage.io_summary());
     Ok(storage)
 }
 

@@ -12,6 +12,7 @@ use engine::{Cap, Helpers};
 use vfs::OpenAccess;
 
 use crate::attribute;
+use crate::direct::Direct;
 use crate::inode::Inode;
 use crate::object::Object;
 use crate::open_files::Closed;
@@ -60,9 +61,13 @@ pub struct Closer {
     storage: Arc<LocalStorage>,
 }
 
+/// An open file's own descriptor, and the one for direct I/O.
+type Descriptors = (Arc<OwnedFd>, Option<Direct>);
+
 /// What is to be closed, and after it the count.
 struct Pending {
     _fd: Option<Arc<OwnedFd>>,
+    _direct: Option<Direct>,
     _inode: Option<Arc<Inode>>,
     _count: Count,
 }
@@ -111,18 +116,18 @@ impl Closer {
     }
 
     /// Closes a file that was open for `access`, at once where that cannot sleep.
-    pub fn close(&self, fd: Arc<OwnedFd>, inode: &Arc<Inode>, access: OpenAccess) {
-        self.end(inode, Some((fd, access)));
+    pub fn close(&self, open: Descriptors, inode: &Arc<Inode>, access: OpenAccess) {
+        self.end(inode, Some((open, access)));
     }
 
     /// Closes a descriptor that was open for writing, unless others share it.
     pub fn close_descriptor(&self, fd: Arc<OwnedFd>) {
         if Arc::strong_count(&fd) == 1 {
-            self.hand_over(Some(fd), None, false);
+            self.hand_over((Some(fd), None), None, false);
         }
     }
 
-    fn end(&self, inode: &Arc<Inode>, open: Option<(Arc<OwnedFd>, OpenAccess)>) {
+    fn end(&self, inode: &Arc<Inode>, open: Option<(Descriptors, OpenAccess)>) {
         let named = attribute::raw(&**inode.object()).is_ok_and(|seen| seen.stx_nlink > 0);
         let (gone, crowded) = match self.storage.open_files().remove(inode, named) {
             Closed::Kept => (None, false),
@@ -133,13 +138,20 @@ impl Closer {
         if named && !writes && !crowded {
             return;
         }
-        self.hand_over(open.map(|(fd, _)| fd), gone, crowded);
+        let (fd, direct) = open.map(|(open, _)| open).unzip();
+        self.hand_over((fd, direct.flatten()), gone, crowded);
     }
 
-    fn hand_over(&self, fd: Option<Arc<OwnedFd>>, inode: Option<Arc<Inode>>, settle: bool) {
+    fn hand_over(
+        &self,
+        (fd, direct): (Option<Arc<OwnedFd>>, Option<Direct>),
+        inode: Option<Arc<Inode>>,
+        settle: bool,
+    ) {
         self.storage.closes().start();
         let storage = Arc::clone(&self.storage);
-        let pending = Pending { _fd: fd, _inode: inode, _count: Count(Arc::clone(&storage)) };
+        let pending =
+            Pending { _fd: fd, _direct: direct, _inode: inode, _count: Count(Arc::clone(&storage)) };
         // Where too many jobs wait already, the file is closed here: descriptors must not pile up.
         drop(self.helpers.run(&self.cap, move || {
             if let Some(inode) = pending._inode.as_ref().filter(|_| settle) {

@@ -1,4 +1,5 @@
-//! One file as all its opens share it, on whatever core: what of it was written and not synced, and its syncs.
+//! One file as all its opens share it, on whatever core: what of it was written and not synced, its syncs, and which
+//! way it is written.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::commit::Commits;
 use crate::object::Object;
+use crate::turns::Turns;
 
 /// A file that is open, or was when it was written to last.
 #[derive(Debug)]
@@ -13,12 +15,13 @@ pub struct Inode {
     object: Arc<Object>,
     unsynced: Unsynced,
     commits: Commits,
+    turns: Turns,
 }
 
 impl Inode {
     /// Nothing has been written yet.
     pub fn new(object: Arc<Object>) -> Self {
-        Self { object, unsynced: Unsynced::default(), commits: Commits::default() }
+        Self { object, unsynced: Unsynced::default(), commits: Commits::default(), turns: Turns::default() }
     }
 
     /// The object.
@@ -34,6 +37,11 @@ impl Inode {
     /// Its syncs.
     pub fn commits(&self) -> &Commits {
         &self.commits
+    }
+
+    /// Which way it is written now.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
     }
 }
 

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx
 use rustix::mount::{OpenTreeFlags, open_tree};
 use vfs::{Error, Fsid, Result};
 
+use crate::options::Io;
 use crate::probe::{self, Facts};
 use crate::{fsid, object};
 
@@ -32,6 +33,7 @@ pub struct Mount {
     hidden_fileid: Option<u64>,
     fsid: Fsid,
     facts: Facts,
+    io: Io,
     /// Cleared when the file system says that it cannot read without waiting.
     reads_without_waiting: AtomicBool,
 }
@@ -42,7 +44,7 @@ impl Mount {
         root: OwnedFd,
         export_id: u32,
         path: &[u8],
-        coarse_time_stamps: bool,
+        (io, coarse_time_stamps): (Io, bool),
         hidden_fileid: Option<u64>,
     ) -> std::result::Result<Self, rustix::io::Errno> {
         let facts = probe::probe(root.as_fd(), coarse_time_stamps)?;
@@ -55,6 +57,7 @@ impl Mount {
             fsid: fsid::fsid(export_id, &facts.own_identity, path),
             facts,
             root,
+            io,
             reads_without_waiting: AtomicBool::new(true),
         })
     }
@@ -67,6 +70,11 @@ impl Mount {
     /// Notes that they cannot.
     pub fn note_reads_wait(&self) {
         self.reads_without_waiting.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its files are read and written past the page cache, where they can.
+    pub fn goes_direct(&self) -> bool {
+        self.io == Io::Direct && self.facts.direct.is_ok()
     }
 
     /// Its number within handles.
@@ -110,14 +118,15 @@ pub struct Mounts {
     /// The export's path as the kernel lists it; `None` when mounts below are not entered.
     path: Option<PathBuf>,
     export_id: u32,
-    coarse_time_stamps: bool,
+    /// How files are read and written, and whether time stamps are taken to be coarse.
+    probing: (Io, bool),
     below: RwLock<HashMap<u64, Arc<Mount>>>,
 }
 
 impl Mounts {
     /// Of an export on `own`; mounts below `path` are entered if there is one.
-    pub fn new(own: Arc<Mount>, path: Option<PathBuf>, export_id: u32, coarse_time_stamps: bool) -> Self {
-        Self { own, path, export_id, coarse_time_stamps, below: RwLock::default() }
+    pub fn new(own: Arc<Mount>, path: Option<PathBuf>, export_id: u32, probing: (Io, bool)) -> Self {
+        Self { own, path, export_id, probing, below: RwLock::default() }
     }
 
     /// The export's own file system.
@@ -205,7 +214,12 @@ impl Mounts {
         }
         probe::handles_work(root.as_fd()).map_err(|(_, errno)| errno)?;
         let hidden = self.hidden_fileid(relative);
-        Mount::new(root, self.export_id, relative.as_os_str().as_bytes(), self.coarse_time_stamps, hidden)
+        let mount = Mount::new(root, self.export_id, relative.as_os_str().as_bytes(), self.probing, hidden)?;
+        if let (Io::Direct, Err(reason)) = (self.probing.0, &mount.facts.direct) {
+            let path = relative.display();
+            tracing::warn!(%path, reason, "the file system mounted here cannot go direct: it is served buffered");
+        }
+        Ok(mount)
     }
 
     /// The number of the directory under the mount at `relative`: what its parent shows without its mounts.

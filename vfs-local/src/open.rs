@@ -1,12 +1,13 @@
 //! Opening regular files.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use vfs::{Authority, Error, Identity, OpenAccess, Result};
 
 use crate::close::Closer;
+use crate::direct::Direct;
 use crate::identity::as_identity;
 use crate::inode::Inode;
 use crate::local::{File, Local, Node};
@@ -20,6 +21,8 @@ pub struct OpenFile {
     fd: Option<Arc<OwnedFd>>,
     inode: Option<Arc<Inode>>,
     access: OpenAccess,
+    /// For direct I/O, once it was tried.
+    direct: OnceLock<Option<Direct>>,
     closer: Closer,
 }
 
@@ -27,7 +30,7 @@ impl OpenFile {
     /// The file `fd` is open on, which is `object`, for `access`.
     pub fn new(fd: OwnedFd, object: Arc<Object>, access: OpenAccess, closer: Closer) -> Self {
         let inode = closer.opened(&object);
-        Self { fd: Some(Arc::new(fd)), inode: Some(inode), access, closer }
+        Self { fd: Some(Arc::new(fd)), inode: Some(inode), access, direct: OnceLock::new(), closer }
     }
 
     /// The descriptor.
@@ -43,6 +46,11 @@ impl OpenFile {
     /// What it shares with all opens of the file.
     pub fn inode(&self) -> &Arc<Inode> {
         self.inode.as_ref().expect("a file is open until it is dropped")
+    }
+
+    /// Its descriptor for direct I/O: unknown at first, `None` inside when it cannot have one.
+    pub fn direct(&self) -> &OnceLock<Option<Direct>> {
+        &self.direct
     }
 
     /// Notes that data was written that no sync covers.
@@ -71,7 +79,8 @@ impl std::fmt::Debug for OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         if let (Some(fd), Some(inode)) = (self.fd.take(), self.inode.take()) {
-            self.closer.close(fd, &inode, self.access);
+            let direct = self.direct.take().flatten();
+            self.closer.close((fd, direct), &inode, self.access);
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Options {
     /// reads where the file system cannot do them without. Must be well below the number of those workers (16), or
     /// a hung file system takes them all.
     pub ring_workers_max: usize,
+    /// How the bytes of files are read and written.
+    pub io: Io,
     /// Takes time stamps to be coarse without probing. For tests of what older kernels do.
     pub coarse_time_stamps: bool,
 }
@@ -37,9 +39,25 @@ impl Options {
             cached_objects_max: 16 * 1024,
             helper_jobs_max: 8,
             ring_workers_max: 8,
+            io: Io::Auto,
             coarse_time_stamps: false,
         }
     }
+}
+
+/// How the bytes of files are read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Io {
+    /// As it is best on the whole: through the page cache. What is read again costs a fraction of reading it from any
+    /// disk, and of copying it out of memory; bursts of writes are taken in at the speed of memory. Direct I/O spares
+    /// half of the processor time of large writes, but only who knows the work and the disk can tell whether the rest
+    /// is worth that, and no probe of a file system shows it.
+    #[default]
+    Auto,
+    /// Through the page cache.
+    Buffered,
+    /// Past the page cache.
+    Direct,
 }
 
 /// Why a directory cannot be exported. Each message names the remedy.
@@ -77,6 +95,14 @@ pub enum OpenError {
     NoProc {
         /// The kernel's answer.
         source: std::io::Error,
+    },
+    /// Its file system cannot be read and written past the page cache.
+    #[error("{path} cannot go direct: {reason}; set io = \"buffered\" for it, or \"auto\"")]
+    NoDirect {
+        /// The directory.
+        path: PathBuf,
+        /// What the probe found.
+        reason: String,
     },
     /// Something else failed.
     #[error("cannot probe {path}: {source}")]

@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use buf::PAGE_BYTES;
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, SeekFrom, StatxFlags, Timespec, Timestamps, fchmod, fstatvfs, futimens,
     ioctl_ficlone, mkdirat, openat, seek, statx, unlinkat, utimensat,
@@ -13,7 +14,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use vfs::Time;
 
-use crate::{change, sys};
+use crate::direct::Alignment;
+use crate::{change, procfs, sys};
 
 /// The directory made for a moment in the export's root.
 const PROBE_NAME: &str = ".penstock-probe";
@@ -48,6 +50,8 @@ pub struct Facts {
     pub clone_block_bytes: u32,
     /// Whether it tells holes from data.
     pub holes: bool,
+    /// What direct I/O has to be aligned to, or why there is none.
+    pub direct: Result<Alignment, String>,
     /// Longest name.
     pub name_bytes_max: u32,
 }
@@ -76,6 +80,7 @@ pub fn probe(root: BorrowedFd<'_>, coarse_time_stamps: bool) -> Result<Facts, Er
             .filter(|file| clones(root, file))
             .map_or(0, |_| space.f_bsize as u32),
         holes: scratch.as_ref().is_none_or(tells_holes),
+        direct: direct(scratch.as_ref()),
         name_bytes_max: space.f_namemax as u32,
     })
 }
@@ -123,6 +128,32 @@ fn tells_holes(file: &OwnedFd) -> bool {
     rustix::fs::ftruncate(file, BYTES).is_ok()
         && rustix::io::pwrite(file, b"x", BYTES - 1).is_ok()
         && seek(file, SeekFrom::Data(8192)).is_ok_and(|data| data > 8192)
+}
+
+/// Tries direct I/O on a file: some file systems tell nothing, and some tell what their disk does not keep.
+fn direct(scratch: Option<&OwnedFd>) -> Result<Alignment, String> {
+    let file = scratch.ok_or("no file can be made to try it on")?;
+    let flags = OFlags::RDWR | OFlags::DIRECT;
+    let opened = procfs::reopen(file, flags).map_err(|errno| format!("O_DIRECT is refused ({errno})"))?;
+    let alignment = Alignment::of(&opened)?;
+    let mut memory = vec![0; 3 * PAGE_BYTES];
+    let start = memory.as_ptr().align_offset(PAGE_BYTES);
+    let pages = memory.get_mut(start..start + 2 * PAGE_BYTES).ok_or("memory cannot be aligned")?;
+    let pattern = |index: usize| (index / 7 % 251) as u8;
+    pages.iter_mut().enumerate().for_each(|(index, byte)| *byte = pattern(index));
+    let written = rustix::io::pwrite(&opened, pages, 0);
+    if written != Ok(pages.len()) {
+        return Err(format!("a direct write failed ({written:?})"));
+    }
+    pages.fill(0);
+    // From within the file, aligned no better than is said to be needed.
+    let skipped = (alignment.read_bytes.max(alignment.memory_bytes) as usize) % PAGE_BYTES;
+    let read = rustix::io::pread(&opened, &mut pages[skipped..], skipped as u64);
+    let same = pages.iter().enumerate().skip(skipped).all(|(index, byte)| *byte == pattern(index));
+    match read {
+        Ok(bytes) if bytes == 2 * PAGE_BYTES - skipped && same => Ok(alignment),
+        other => Err(format!("a direct read failed ({other:?})")),
+    }
 }
 
 fn time_stamps(root: BorrowedFd<'_>, scratch: Option<&OwnedFd>) -> TimeStamps {

@@ -28,6 +28,13 @@ impl Local {
             let done = end_of_file(&file.0, offset, 0).map(|end_of_file| ReadDone { bytes: 0, end_of_file });
             return (buffer, done);
         }
+        if let Some(direct) = self.direct(&file.0).await {
+            let outcome;
+            (buffer, outcome) = self.read_direct(&file.0, direct, offset, buffer).await;
+            if let Some(done) = outcome {
+                return (buffer, done);
+            }
+        }
         let mut bytes = match read_cached(&file.0, offset, &mut buffer) {
             Ok(bytes) => bytes,
             Err(failure) => return (buffer, Err(failure)),
@@ -99,7 +106,7 @@ fn read_cached(file: &OpenFile, offset: u64, buffer: &mut Chain) -> Result<Optio
 }
 
 /// Whether a read of `bytes` at `offset` reached the end.
-fn end_of_file(file: &OpenFile, offset: u64, bytes: usize) -> Result<bool> {
+pub fn end_of_file(file: &OpenFile, offset: u64, bytes: usize) -> Result<bool> {
     let size = attribute::raw(file)?.stx_size;
     Ok(offset.saturating_add(bytes as u64) >= size)
 }

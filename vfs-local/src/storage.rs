@@ -10,10 +10,11 @@ use vfs::{Capabilities, NodeHandle, Result};
 
 use crate::cache::{Caches, Epoch};
 use crate::close::Closes;
+use crate::direct::Alignment;
 use crate::mounts::{Mount, Mounts};
 use crate::object::{self, Object};
 use crate::open_files::OpenFiles;
-use crate::options::{OpenError, Options};
+use crate::options::{Io, OpenError, Options};
 use crate::sys::errno::error;
 use crate::sys::handle;
 use crate::{probe, process, procfs};
@@ -55,15 +56,18 @@ impl LocalStorage {
             Some(bare) => bare,
             None => rustix::io::fcntl_dupfd_cloexec(&opened, 0).map_err(probed)?,
         };
-        let own =
-            Mount::new(base, options.export_id, b"", options.coarse_time_stamps, None).map_err(probed)?;
+        let probing = (options.io, options.coarse_time_stamps);
+        let own = Mount::new(base, options.export_id, b"", probing, None).map_err(probed)?;
+        if let (Io::Direct, Err(reason)) = (options.io, &own.facts().direct) {
+            return Err(OpenError::NoDirect { path: options.path.clone(), reason: reason.clone() });
+        }
         let root = own_root(&own).map_err(probed)?;
         let own = Arc::new(own);
         let seen = object::identifying(&root).map_err(|_| probed(Errno::IO))?;
         let root = Object::new(root, &seen, Arc::clone(&own)).map_err(|_| probed(Errno::IO))?;
         let capabilities = capabilities(&own);
         let crossed = options.cross_mounts.then_some(path);
-        let mounts = Mounts::new(own, crossed, options.export_id, options.coarse_time_stamps);
+        let mounts = Mounts::new(own, crossed, options.export_id, probing);
         let caches = Arc::new(Caches::new(options.shards, options.cached_objects_max));
         let open_files = Arc::<OpenFiles>::default();
         process::register(&caches, &open_files);
@@ -103,6 +107,23 @@ impl LocalStorage {
             facts.clone_block_bytes,
             if facts.xattr { "yes" } else { "no" },
         )
+    }
+
+    /// One line on how files are read and written and why, for the log.
+    pub fn io_summary(&self) -> String {
+        let way = match self.options.io {
+            Io::Auto => "through the page cache (io = \"auto\")",
+            Io::Buffered => "through the page cache, as io says",
+            Io::Direct => "past the page cache, as io says",
+        };
+        let could = match &self.mounts.own().facts().direct {
+            Ok(Alignment { memory_bytes, write_bytes, read_bytes }) => format!(
+                "direct I/O works, aligned to {memory_bytes} bytes in memory, {write_bytes} in writes and \
+                 {read_bytes} in reads"
+            ),
+            Err(reason) => format!("direct I/O is not to be had: {reason}"),
+        };
+        format!("{}: files are read and written {way}; {could}", self.options.path.display())
     }
 
     pub(crate) fn root(&self) -> &Arc<Object> {

@@ -5,6 +5,7 @@
 //! quotas and reserved blocks obeyed as for the caller, whoever opened the file.
 
 use std::io::IoSlice;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,21 @@ use crate::{attribute, durable, process};
 /// How long a write waits for its turn in the ring before it is taken elsewhere: longer than any but a hung one takes
 /// before it.
 const TURN_MAX: Duration = Duration::from_millis(500);
+
+/// Where a payload goes.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The descriptor to write to.
+    pub fd: &'a Arc<OwnedFd>,
+    /// The file.
+    pub file: &'a OpenFile,
+    /// As whom.
+    pub identity: &'a Identity,
+    /// Where in the file the payload begins.
+    pub offset: u64,
+    /// Whether that goes through the page cache.
+    pub cached: bool,
+}
 
 impl Local {
     /// Writes all of `payload` or fails.
@@ -71,30 +87,44 @@ impl Local {
         file: &OpenFile,
         identity: &Identity,
         offset: u64,
-        mut payload: Chain,
+        payload: Chain,
         options: &IoOptions,
     ) -> (Chain, Result<()>) {
-        let flags = options.flags;
         let _place = match self.write_place().await {
             Ok(place) => place,
             Err(failure) => return (payload, Err(failure)),
         };
-        let length = payload.len();
-        let mut done = 0;
-        while done < length {
-            let (fd, at) = (Arc::clone(file.fd()), offset + done as u64);
+        if let Some(direct) = self.direct(file).await {
+            return self.write_direct((file, direct), identity, offset, payload, options).await;
+        }
+        let target = Target { fd: file.fd(), file, identity, offset, cached: true };
+        let all = 0..payload.len();
+        self.write_range(target, payload, all, options).await
+    }
+
+    /// Writes a range of the payload.
+    pub(crate) async fn write_range(
+        &self,
+        target: Target<'_>,
+        mut payload: Chain,
+        range: Range<usize>,
+        options: &IoOptions,
+    ) -> (Chain, Result<()>) {
+        let mut done = range.start;
+        while done < range.end {
+            let (fd, at) = (Arc::clone(target.fd), target.offset + done as u64);
             let outcome;
-            let (shard, options) = (self.shard(), options.clone());
-            (outcome, payload) = if done == 0 {
+            let (shard, flags, options) = (self.shard(), options.flags, options.clone());
+            (outcome, payload) = if done == 0 && range.end == payload.len() {
                 shard.write_at_within(fd, at, payload, options, TURN_MAX).await
             } else {
-                let rest = Slice::new(payload, done..length);
+                let rest = Slice::new(payload, done..range.end);
                 let (outcome, rest) = shard.write_at_within(fd, at, rest, options, TURN_MAX).await;
                 (outcome, rest.into_inner())
             };
             match outcome {
-                Err(failure) if failure.raw_os_error() == Some(libc::ECANCELED) => {
-                    let written = self.write_helped(file, identity, (at, &payload, done), flags).await;
+                Err(failure) if failure.raw_os_error() == Some(libc::ECANCELED) && target.cached => {
+                    let written = self.write_helped(target, &payload, done..range.end, flags).await;
                     return (payload, written);
                 }
                 Ok(0) => return (payload, Err(Error::NoSpace)),
@@ -105,22 +135,22 @@ impl Local {
         (payload, Ok(()))
     }
 
-    /// Writes what of the payload is not `done` on a helper thread: in the ring it would have to wait behind a write
+    /// Writes a range of the payload on a helper thread: in the ring it would have to wait behind a write
     /// that hangs, of another file system perhaps. The bytes are copied, for payload memory stays on its core; this is
     /// rare.
     async fn write_helped(
         &self,
-        file: &OpenFile,
-        identity: &Identity,
-        (offset, payload, done): (u64, &Chain, usize),
+        target: Target<'_>,
+        payload: &Chain,
+        range: Range<usize>,
         flags: i32,
     ) -> Result<()> {
         let mut bytes = Vec::with_capacity(payload.len());
         payload.as_slices().for_each(|slice| bytes.extend_from_slice(slice));
         let flags = ReadWriteFlags::from_bits_retain(flags.cast_unsigned());
-        let (fd, identity) = (Arc::clone(file.fd()), identity.clone());
-        self.on_helper(move |_| as_identity(&identity, || write_all(&fd, offset, &bytes[done..], flags)))
-            .await
+        let (fd, identity) = (Arc::clone(target.file.fd()), target.identity.clone());
+        let offset = target.offset + range.start as u64;
+        self.on_helper(move |_| as_identity(&identity, || write_all(&fd, offset, &bytes[range], flags))).await
     }
 }
 

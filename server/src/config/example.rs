@@ -60,6 +60,9 @@ path = "/srv/data"
 #lookup_groups = false
 # Answer READ_PLUS (the Linux client is better off with READ).
 #read_plus = false
+# How the bytes of files are read and written: through the page cache (buffered), past it (direct), or
+# as is best on the whole (auto).
+#io = "auto"
 # Number of the export in file handles. Default: made from `pseudo`. Set it to keep handles valid when
 # `pseudo` changes.
 #id = 7

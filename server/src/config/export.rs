@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use nfs_ops::{ExportId, Squash};
 use siphasher::sip::SipHasher24;
 use toml::Spanned;
+use vfs_local::Io;
 
 use super::client::ClientPattern;
 use super::diagnostic::Source;
-use super::file::{AccessWord, ExportSection, SquashWord};
+use super::file::{AccessWord, ExportSection, IoWord, SquashWord};
 
 /// Most exports: the tables are searched in turn, and each export has its own caches on every shard.
 pub const EXPORTS_MAX: usize = 256;
@@ -51,6 +52,8 @@ pub struct ExportPlan {
     pub lookup_groups: bool,
     /// READ_PLUS is answered.
     pub read_plus: bool,
+    /// How the bytes of files are read and written.
+    pub io: Io,
 }
 
 impl ExportPlan {
@@ -70,6 +73,7 @@ impl ExportPlan {
             cross_mounts: false,
             lookup_groups: false,
             read_plus: false,
+            io: Io::Auto,
         }
     }
 
@@ -150,6 +154,11 @@ fn resolve(section: &ExportSection, alone: bool, source: &mut Source<'_>) -> Exp
         cross_mounts: section.cross_mounts,
         lookup_groups: section.lookup_groups,
         read_plus: section.read_plus,
+        io: match section.io {
+            IoWord::Auto => Io::Auto,
+            IoWord::Buffered => Io::Buffered,
+            IoWord::Direct => Io::Direct,
+        },
     }
 }
 

@@ -68,6 +68,18 @@ pub struct ExportSection {
     pub lookup_groups: bool,
     #[serde(default)]
     pub read_plus: bool,
+    #[serde(default)]
+    pub io: IoWord,
+}
+
+/// `io`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IoWord {
+    #[default]
+    Auto,
+    Buffered,
+    Direct,
 }
 
 /// `access`.
