@@ -1,8 +1,8 @@
 //! What the caller has to do after the tables have changed.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use wire::nfs4::ClientId;
 
@@ -30,23 +30,28 @@ pub struct Effects<F> {
     pub files: Vec<OpenFiles<F>>,
 }
 
+type Pile<F> = (VecDeque<LockNotice>, Vec<OpenFiles<F>>);
+
 /// The pile. Files are as many as there were opens, notices are bounded.
 pub(crate) struct EffectPile<F> {
     pending: AtomicBool,
-    pile: Mutex<(VecDeque<LockNotice>, Vec<OpenFiles<F>>)>,
+    pile: Mutex<Pile<F>>,
     notices_max: usize,
+    /// How often the lock was taken.
+    locks_taken: AtomicU64,
 }
 
 impl<F> EffectPile<F> {
     pub(crate) fn new(notices_max: usize) -> Self {
-        Self { pending: AtomicBool::new(false), pile: Mutex::new((VecDeque::new(), Vec::new())), notices_max }
+        let pile = Mutex::new((VecDeque::new(), Vec::new()));
+        Self { pending: AtomicBool::new(false), pile, notices_max, locks_taken: AtomicU64::new(0) }
     }
 
     pub(crate) fn add(&self, notices: Vec<LockNotice>, files: Vec<OpenFiles<F>>) {
         if notices.is_empty() && files.is_empty() {
             return;
         }
-        let mut pile = lock(&self.pile);
+        let mut pile = self.lock();
         pile.0.extend(notices);
         let excess = pile.0.len().saturating_sub(self.notices_max);
         pile.0.drain(..excess);
@@ -54,12 +59,22 @@ impl<F> EffectPile<F> {
         self.pending.store(true, Ordering::Release);
     }
 
+    fn lock(&self) -> MutexGuard<'_, Pile<F>> {
+        self.locks_taken.fetch_add(1, Ordering::Relaxed);
+        lock(&self.pile)
+    }
+
+    /// How often the lock was taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.locks_taken.load(Ordering::Relaxed)
+    }
+
     /// Takes everything; costs one load when there is nothing.
     pub(crate) fn take(&self) -> Effects<F> {
         if !self.pending.load(Ordering::Acquire) {
             return Effects { notices: Vec::new(), files: Vec::new() };
         }
-        let mut pile = lock(&self.pile);
+        let mut pile = self.lock();
         self.pending.store(false, Ordering::Release);
         let (notices, files) = std::mem::take(&mut *pile);
         Effects { notices: notices.into(), files }

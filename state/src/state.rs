@@ -141,6 +141,13 @@ impl<F: Clone + Send + Sync> State<F> {
         self.inner.effects.take()
     }
 
+    /// How often a lock was taken that cores share: one of a table's stripes, or of the effects that piled up. READ, WRITE
+    /// and GETATTR in steady state take none.
+    pub fn locks_taken(&self) -> u64 {
+        let Inner { clients, connections, files, effects, .. } = &*self.inner;
+        clients.taken() + connections.taken() + files.taken() + effects.taken()
+    }
+
     /// The server stops: claims may be dropped without completion from now on.
     pub fn close(&self) {
         self.inner.shared.closing.store(true, Ordering::Release);

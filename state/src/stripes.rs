@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crossbeam::utils::CachePadded;
@@ -43,18 +44,33 @@ impl BuildHasher for KeyedHash {
 
 /// [`STRIPES`] tables, each behind its own lock.
 pub(crate) struct Stripes<T> {
-    stripes: Box<[CachePadded<Mutex<T>>]>,
+    stripes: Box<[CachePadded<Stripe<T>>]>,
+}
+
+struct Stripe<T> {
+    table: Mutex<T>,
+    /// How often the lock was taken; written under it alone.
+    taken: AtomicU64,
 }
 
 impl<T> Stripes<T> {
     /// Stripes made by `make`, which gets the index.
     pub(crate) fn new(make: impl FnMut(usize) -> T) -> Self {
-        Self { stripes: (0..STRIPES).map(make).map(|table| CachePadded::new(Mutex::new(table))).collect() }
+        let stripe = |table| CachePadded::new(Stripe { table: Mutex::new(table), taken: AtomicU64::new(0) });
+        Self { stripes: (0..STRIPES).map(make).map(stripe).collect() }
     }
 
     /// Locks the stripe of this index.
     pub(crate) fn lock(&self, index: usize) -> MutexGuard<'_, T> {
-        lock(&self.stripes[index])
+        let stripe = &self.stripes[index];
+        let guard = lock(&stripe.table);
+        stripe.taken.store(stripe.taken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        guard
+    }
+
+    /// How often locks of these stripes were taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.stripes.iter().map(|stripe| stripe.taken.load(Ordering::Relaxed)).sum()
     }
 }
 

@@ -1,0 +1,132 @@
+//! The operations that are measured, from a client on a thread of its own.
+
+use std::net::SocketAddr;
+
+use client::{OpenFile, OpenHow, Session};
+use testkit::asking::{Asking, ask};
+use wire::nfs4::{ChannelDirectionArgs, StableHow};
+
+use crate::counting::{self, Counted};
+
+/// Bytes of the file that is read and written.
+const FILE_BYTES: u64 = 4 << 20;
+
+/// Bytes of a WRITE with which the file is made.
+const STEP_BYTES: usize = 1 << 20;
+
+/// Operations under way at a time on each connection.
+const DEPTH: usize = 4;
+
+/// One kind of operation.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// GETATTR.
+    Attributes,
+    /// READ of so many bytes.
+    Read(u32),
+    /// WRITE of so many bytes, unstable.
+    Write(usize),
+}
+
+/// How often, over how many connections, and what is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Connections of the one session.
+    pub connections: usize,
+    /// Operations before counting.
+    pub warm_up: usize,
+    /// Operations that count.
+    pub operations: usize,
+    /// Whether call sites are noted.
+    pub sites: bool,
+}
+
+/// Does the work with the server at `address`; `locks` is asked before and after what counts.
+///
+/// # Panics
+/// When an operation fails.
+pub fn run(
+    address: SocketAddr,
+    work: Work,
+    plan: Plan,
+    locks: impl Fn() -> u64 + Send + 'static,
+) -> (Counted, u64) {
+    ask(address, move |asking| async move {
+        let client = asking.client(&format!("steady {work:?} {}", plan.connections)).await;
+        let session = client.session();
+        for _ in 1..plan.connections {
+            session.add_channel(ChannelDirectionArgs::Fore).await.expect("a further connection");
+        }
+        let file = make_file(session).await;
+        repeat(&asking, session, file, work, plan.connections, plan.warm_up).await;
+        let locks_before = locks();
+        counting::begin(plan.sites);
+        repeat(&asking, session, file, work, plan.connections, plan.operations).await;
+        let counted = counting::end();
+        let locks_taken = locks() - locks_before;
+        session.close(&file).await.expect("a close");
+        client.destroy().await.expect("an end of the session");
+        (counted, locks_taken)
+    })
+}
+
+async fn make_file(session: &Session) -> OpenFile {
+    let root = session.lookup("").await.expect("a root");
+    let file = session.open(root, "file", &OpenHow::create(0o644)).await.expect("an open file");
+    let data = vec![0x5a; STEP_BYTES];
+    for offset in (0..FILE_BYTES).step_by(STEP_BYTES) {
+        session.write(&file, offset, &data, StableHow::Unstable).await.expect("a write");
+    }
+    session.commit(file.handle).await.expect("a commit");
+    file
+}
+
+/// Does so many operations, some at a time on each connection.
+async fn repeat(
+    asking: &Asking,
+    session: &Session,
+    file: OpenFile,
+    work: Work,
+    connections: usize,
+    count: usize,
+) {
+    let lanes = DEPTH * connections;
+    let tasks: Vec<_> = (0..lanes)
+        .map(|lane| {
+            let session = session.clone();
+            asking.shard.spawn(async move {
+                for index in (lane..count).step_by(lanes) {
+                    one(&session, &file, work, index as u64).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("the lane ends by itself");
+    }
+}
+
+async fn one(session: &Session, file: &OpenFile, work: Work, index: u64) {
+    match work {
+        Work::Attributes => {
+            let attributes = session.attributes(file.handle).await.expect("attributes");
+            assert_eq!(attributes.size, FILE_BYTES);
+        }
+        Work::Read(bytes) => {
+            let (data, _) = session.read(file, place(index, bytes.into()), bytes).await.expect("data");
+            assert!(data.len() == bytes as usize && data.iter().all(|byte| *byte == 0x5a));
+        }
+        Work::Write(bytes) => {
+            let mut data = session.pool().take_wait(bytes, 0).await.expect("memory");
+            data.as_mut_slices().for_each(|slice| slice.fill(0x5a));
+            let offset = place(index, bytes as u64);
+            let written = session.write_chain(file, offset, data, StableHow::Unstable).await;
+            assert_eq!(written.expect("a write").count as usize, bytes);
+        }
+    }
+}
+
+/// Where the operation of this index goes: all over the file.
+fn place(index: u64, bytes: u64) -> u64 {
+    index.wrapping_mul(7) % (FILE_BYTES / bytes) * bytes
+}

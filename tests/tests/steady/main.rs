@@ -1,0 +1,100 @@
+//! What an operation in steady state costs the server's shards: allocations, and locks that cores share.
+//!
+//! The server runs in this process, the client on a thread of its own, and only what the server's shards allocate is
+//! counted. To see the figures and where allocations come from:
+//!
+//! ```text
+//! cargo test -p testkit --test steady -- --nocapture
+//! STEADY_SITES=1 cargo test -p testkit --test steady -- --nocapture
+//! ```
+
+mod counting;
+mod load;
+mod serving;
+
+use testkit::server::{Scratch, can_serve};
+
+use crate::counting::{Counted, Counting, SIZES_UP_TO};
+use crate::load::{Plan, Work};
+use crate::serving::Serving;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Operations that count, and those before.
+const OPERATIONS: usize = 2_000;
+const WARM_UP: usize = 1_000;
+
+/// Those that are looked at one by one.
+const OPERATIONS_TRACED: usize = 100;
+
+/// Allocations per operation that are none: what goes on by itself about once a second, and tables that grow once more.
+const NONE: f64 = 0.02;
+
+/// An operation and what it may cost.
+struct Case {
+    name: &'static str,
+    work: Work,
+    /// Allocations per operation at most.
+    allocations_max: f64,
+}
+
+const CASES: [Case; 5] = [
+    Case { name: "GETATTR", work: Work::Attributes, allocations_max: 1000.0 },
+    Case { name: "READ 4 KiB", work: Work::Read(4 << 10), allocations_max: 1000.0 },
+    Case { name: "READ 64 KiB", work: Work::Read(64 << 10), allocations_max: 1000.0 },
+    Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), allocations_max: 1000.0 },
+    Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), allocations_max: 1000.0 },
+];
+
+#[test]
+fn operations_in_steady_state_allocate_nothing_and_share_no_lock() {
+    if !can_serve() {
+        return;
+    }
+    let scratch = Scratch::new("steady");
+    let serving = std::sync::Arc::new(Serving::start(&scratch.directory("data")));
+    let sites = std::env::var_os("STEADY_SITES").is_some();
+    let operations = if sites { OPERATIONS_TRACED } else { OPERATIONS };
+    print_heading();
+    let mut findings = Vec::new();
+    for connections in [1, 4] {
+        for case in &CASES {
+            let plan = Plan { connections, warm_up: WARM_UP, operations, sites };
+            let server = std::sync::Arc::clone(&serving);
+            let (counted, locks) = load::run(serving.address, case.work, plan, move || server.locks_taken());
+            print_row(case, &plan, &counted, locks);
+            let allocations = per_operation(counted.by_size.iter().sum(), operations);
+            let what = format!("{} over {connections} connections", case.name);
+            if !sites && allocations > case.allocations_max + NONE {
+                let max = case.allocations_max;
+                findings.push(format!("{what}: {allocations:.3} allocations each, {max} are known"));
+            }
+            if locks > 0 {
+                findings.push(format!("{what}: {locks} times a lock that cores share"));
+            }
+        }
+    }
+    std::sync::Arc::into_inner(serving).expect("the clients have ended").stop();
+    testkit::expect_none("operations that cost more than they did", &findings);
+}
+
+fn per_operation(count: u64, operations: usize) -> f64 {
+    count as f64 / operations as f64
+}
+
+fn print_heading() {
+    print!("{:<14} {:>11} {:>9}", "operation", "connections", "allocs/op");
+    SIZES_UP_TO.iter().for_each(|size| print!(" {:>9}", format!("<={size}")));
+    println!(" {:>9} {:>9}", "larger", "locks/op");
+}
+
+fn print_row(case: &Case, plan: &Plan, counted: &Counted, locks: u64) {
+    let each = |count: u64| per_operation(count, plan.operations);
+    print!("{:<14} {:>11} {:>9.3}", case.name, plan.connections, each(counted.by_size.iter().sum()));
+    counted.by_size.iter().for_each(|count| print!(" {:>9.3}", each(*count)));
+    println!(" {:>9.3}", each(locks));
+    for (site, count) in &counted.sites {
+        println!("    {:>8.3} {site}", each(*count));
+    }
+}
