@@ -49,14 +49,28 @@ impl fmt::Debug for Block {
 /// Every block starts and ends at a page boundary, so where the first byte has the file offset's place within
 /// a page, all others have too.
 pub struct Chain {
-    blocks: Vec<Block>,
+    /// Most chains have one block, and no list of them costs an allocation.
+    first: Option<Block>,
+    more: Vec<Block>,
     start: usize,
     length: usize,
 }
 
 impl Chain {
-    pub(crate) fn new(blocks: Vec<Block>, start: usize, length: usize) -> Self {
-        Self { blocks, start, length }
+    /// A payload of `length` bytes from `start` on in blocks that are still to be added.
+    pub(crate) fn new(start: usize, length: usize) -> Self {
+        Self { first: None, more: Vec::new(), start, length }
+    }
+
+    pub(crate) fn push(&mut self, block: Block) {
+        match &self.first {
+            None => self.first = Some(block),
+            Some(_) => self.more.push(block),
+        }
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.first.iter().chain(&self.more)
     }
 
     /// Payload bytes.
@@ -98,7 +112,7 @@ impl Chain {
     /// The payload's pieces, in order; none is empty.
     pub fn as_slices(&self) -> impl Iterator<Item = &[u8]> {
         let (mut skip, mut rest) = (self.start, self.length);
-        self.blocks.iter().filter_map(move |block| {
+        self.blocks().filter_map(move |block| {
             let bytes = block.as_slice();
             let range = window(bytes.len(), &mut skip, &mut rest)?;
             Some(&bytes[range])
@@ -108,7 +122,7 @@ impl Chain {
     /// The payload's pieces, in order, to be changed; none is empty.
     pub fn as_mut_slices(&mut self) -> impl Iterator<Item = &mut [u8]> {
         let (mut skip, mut rest) = (self.start, self.length);
-        self.blocks.iter_mut().filter_map(move |block| {
+        self.first.iter_mut().chain(&mut self.more).filter_map(move |block| {
             let bytes = block.as_mut_slice();
             let range = window(bytes.len(), &mut skip, &mut rest)?;
             Some(&mut bytes[range])
@@ -145,7 +159,7 @@ impl Chain {
 impl fmt::Debug for Chain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("Chain");
-        shown.field("blocks", &self.blocks.len()).field("length", &self.length).finish()
+        shown.field("blocks", &self.blocks().count()).field("length", &self.length).finish()
     }
 }
 

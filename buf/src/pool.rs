@@ -126,15 +126,15 @@ impl Pool {
         let mut free = self.inner.free.borrow_mut();
         let available = std::array::from_fn(|class| free[class].len());
         let counts = plan(length.checked_add(offset_modulo_page)?, available)?;
-        let mut blocks = Vec::with_capacity(counts.iter().sum());
+        let mut chain = Chain::new(offset_modulo_page, length);
         for class in (0..CLASSES).rev() {
             for _ in 0..counts[class] {
                 let span = free[class].pop().expect("the plan counts what is free");
                 self.inner.bytes_taken.update(|bytes| bytes + block_bytes(class));
-                blocks.push(Block::new(span, class, self.inner.clone()));
+                chain.push(Block::new(span, class, self.inner.clone()));
             }
         }
-        Some(Chain::new(blocks, offset_modulo_page, length))
+        Some(chain)
     }
 
     pub(crate) fn inner(&self) -> &Inner {

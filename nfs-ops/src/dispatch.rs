@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use bytes::BytesMut;
 use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
+use smallvec::SmallVec;
 use vfs::Vfs;
 use wire::nfs4;
 use wire::rpc::{Accepted, AuthStatus, CallError, CallHeader, Denied, RPC_VERSION, ReplyHeader};
@@ -16,7 +16,7 @@ use crate::server::Server;
 /// Room for a reply before SEQUENCE has told what the session allows: an error, EXCHANGE_ID, CREATE_SESSION.
 const REPLY_BYTES_BEFORE_SESSION: usize = 64 * 1024;
 
-/// The buffer a reply begins with; most replies fit.
+/// Bytes that the head of a reply is likely to have.
 const REPLY_BYTES_FIRST: usize = 512;
 
 /// The NFS service of one core, as a transport sees it.
@@ -24,7 +24,7 @@ pub struct NfsService<V: Vfs, E>(pub Rc<Server<V, E>>);
 
 impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
     async fn call(&self, call: Call) -> Outcome {
-        let cuts: Vec<Cut> = call.payloads.iter().map(|payload| payload.cut).collect();
+        let cuts: SmallVec<[Cut; 1]> = call.payloads.iter().map(|payload| payload.cut).collect();
         let head = call.head.clone();
         let mut decoder = Decoder::with_cuts(&head, &cuts);
         let header = match CallHeader::decode(&mut decoder) {
@@ -42,14 +42,14 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
         if let Some(refusal) = refuse_program(&header) {
             return answer(&ReplyHeader::accepted(header.xid, refusal));
         }
-        let mut reply = Encoder::new(BytesMut::with_capacity(REPLY_BYTES_FIRST), REPLY_BYTES_BEFORE_SESSION);
+        let mut reply = Encoder::new(rpc::take_head(REPLY_BYTES_FIRST), REPLY_BYTES_BEFORE_SESSION);
         reply
             .put(&ReplyHeader::accepted(header.xid, Accepted::Success))
             .expect("an empty reply has room for its header");
         if header.procedure == nfs4::PROCEDURE_NULL {
             return Outcome::Reply(Reply::new(reply.finish().head));
         }
-        match compound::run(&self.0, caller, call, &mut decoder, &mut reply).await {
+        let outcome = match compound::run(&self.0, caller, call, &mut decoder, &mut reply).await {
             Ok(data) => {
                 let encoded = reply.finish();
                 let positions = encoded.inserts.iter().map(|insert| insert.position);
@@ -57,7 +57,9 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
                 Outcome::Reply(Reply { head: encoded.head, inserts })
             }
             Err(_) => answer(&ReplyHeader::accepted(header.xid, Accepted::GarbageArgs)),
-        }
+        };
+        rpc::keep_frozen_head(head);
+        outcome
     }
 
     fn disconnected(&self, connection: ConnectionId) {
@@ -83,7 +85,7 @@ fn denied(xid: u32, status: AuthStatus) -> Outcome {
 }
 
 fn answer(header: &ReplyHeader<'_>) -> Outcome {
-    let mut reply = Encoder::new(BytesMut::new(), REPLY_BYTES_BEFORE_SESSION);
+    let mut reply = Encoder::new(rpc::take_head(REPLY_BYTES_FIRST), REPLY_BYTES_BEFORE_SESSION);
     reply.put(header).expect("an empty reply has room for its header");
     Outcome::Reply(Reply::new(reply.finish().head))
 }

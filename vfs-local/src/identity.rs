@@ -16,7 +16,7 @@ thread_local! {
 /// A closure and not a guard, so that it cannot be held over an await. The supplementary groups stay as they
 /// are afterwards: they mean nothing to the superuser, and setting them is the dearest of the three calls.
 pub fn as_identity<T>(identity: &Identity, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if identity.uid() == 0 && identity.gid() == 0 && identity.groups().is_empty() {
+    if identity.is_root() {
         return work();
     }
     let _restore = Restore;

@@ -28,7 +28,7 @@ struct Known {
 impl Personalities {
     /// The credentials of `identity`; `None` for the superuser, who the ring is anyway.
     pub fn of(&self, shard: &Shard, identity: &Identity) -> Result<Option<Personality>> {
-        if *identity == Identity::root() {
+        if identity.is_root() {
             return Ok(None);
         }
         let mut known = self.known.borrow_mut();

@@ -29,6 +29,11 @@ impl Identity {
         Self::new(0, 0, &[])
     }
 
+    /// Whether it is the superuser's, as [`root`](Self::root) gives it.
+    pub fn is_root(&self) -> bool {
+        self.0.uid == 0 && self.0.gid == 0 && self.0.groups.is_empty()
+    }
+
     /// The user id.
     pub fn uid(&self) -> u32 {
         self.0.uid

@@ -1,6 +1,7 @@
 //! The limited writer.
 
 use bytes::{BufMut, BytesMut};
+use smallvec::SmallVec;
 
 use super::{Encode, NoRoom, UNIT, pad_len};
 
@@ -13,13 +14,16 @@ pub struct Insert {
     pub length: usize,
 }
 
+/// Payloads of one message. Hardly any has more than one, which needs no allocation.
+pub type Inserts = SmallVec<[Insert; 1]>;
+
 /// What an [`Encoder`] has written.
 #[derive(Debug)]
 pub struct Encoded {
     /// All bytes but the payloads.
     pub head: BytesMut,
     /// Payloads to put between them, ascending.
-    pub inserts: Vec<Insert>,
+    pub inserts: Inserts,
 }
 
 /// Appends XDR to a buffer and never past its limit. Positions are indices in the head buffer.
@@ -29,7 +33,7 @@ pub struct Encoder {
     /// Bytes that were in the buffer before; they do not count against the limit.
     base: usize,
     limit: usize,
-    inserts: Vec<Insert>,
+    inserts: Inserts,
     /// Bytes of all inserts.
     inserted: usize,
 }
@@ -38,7 +42,7 @@ impl Encoder {
     /// A writer behind what `buffer` already holds, for at most `limit` more bytes, payloads included.
     pub fn new(buffer: BytesMut, limit: usize) -> Self {
         let base = buffer.len();
-        Encoder { head: buffer, base, limit, inserts: Vec::new(), inserted: 0 }
+        Encoder { head: buffer, base, limit, inserts: Inserts::new(), inserted: 0 }
     }
 
     /// Changes the limit, which counts from where the encoder began. A limit below what is already written
@@ -84,8 +88,8 @@ impl Encoder {
     pub fn truncate(&mut self, position: usize) {
         assert!(position >= self.base, "truncation before the encoder's beginning");
         self.head.truncate(position);
-        while let Some(insert) = self.inserts.pop_if(|insert| insert.position > position) {
-            self.inserted -= insert.length;
+        while self.inserts.last().is_some_and(|insert| insert.position > position) {
+            self.inserted -= self.inserts.pop().map_or(0, |insert| insert.length);
         }
     }
 

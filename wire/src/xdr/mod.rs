@@ -8,7 +8,7 @@ mod opaque;
 mod table;
 
 pub use decoder::{Cut, Decoder, Payload};
-pub use encoder::{Encoded, Encoder, Insert};
+pub use encoder::{Encoded, Encoder, Insert, Inserts};
 pub use list::List;
 pub use opaque::Opaque;
 pub(crate) use table::{xdr_constants, xdr_enum, xdr_struct, xdr_union};
