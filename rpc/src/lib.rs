@@ -11,8 +11,10 @@ mod call;
 mod peer;
 mod reply;
 mod service;
+mod spare;
 
 pub use call::{Call, Payload};
 pub use peer::{ConnectionId, Peer, Transport};
 pub use reply::{Insert, Outcome, Reply};
 pub use service::Service;
+pub use spare::{keep_frozen_head, keep_head, take_head};
