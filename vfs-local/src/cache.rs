@@ -1,11 +1,12 @@
 //! Open objects by handle, one bounded cache per core.
 //!
 //! Only its own core adds to a cache and looks things up in it; others come to take an object out when its last
-//! name goes, so the lock is free but for that.
+//! name goes, so the lock is free but for that. What a core has used lately it finds without the lock, see [`Recent`].
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vfs::NodeHandle;
 
@@ -15,7 +16,8 @@ use crate::object::Object;
 #[derive(Debug)]
 pub struct Caches {
     cores: Box<[Mutex<Cache>]>,
-    /// Counts last names that went. An object found before one went is not cached after it: it may be the one.
+    /// Counts last names that went, each before it is taken out of the caches and after. An object found before one went
+    /// is not cached after it: it may be the one.
     removals: AtomicU64,
 }
 
@@ -64,11 +66,61 @@ impl Caches {
             let taken = core.lock().unwrap_or_else(PoisonError::into_inner).remove(handle);
             drop(taken);
         }
+        self.removals.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often a core's cache was locked by its own core.
+    pub fn locks_taken(&self) -> u64 {
+        let taken = |core: &Mutex<Cache>| core.lock().unwrap_or_else(PoisonError::into_inner).locks_taken;
+        self.cores.iter().map(taken).sum()
     }
 
     fn core(&self, core: usize) -> MutexGuard<'_, Cache> {
-        self.cores[core].lock().unwrap_or_else(PoisonError::into_inner)
+        let mut cache = self.cores[core].lock().unwrap_or_else(PoisonError::into_inner);
+        cache.locks_taken += 1;
+        cache
     }
+}
+
+/// Objects that one core remembers without a lock: as many as a busy client works with at one time.
+const RECENT: usize = 1024;
+
+/// What a core's cache gave lately, for that core alone. It keeps no object open, and what it remembers counts only as long
+/// as no last name has gone anywhere.
+#[derive(Debug)]
+pub struct Recent {
+    places: RefCell<Box<[Option<(u64, Weak<Object>)>]>>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { places: RefCell::new(vec![None; RECENT].into_boxed_slice()) }
+    }
+}
+
+impl Recent {
+    /// The object of this name, if `core`, which alone uses this value, has it open.
+    pub fn get(&self, caches: &Caches, core: usize, handle: &NodeHandle) -> Option<Arc<Object>> {
+        // Before the cache is asked: a name that goes while it answers is counted again behind that.
+        let removals = caches.removals.load(Ordering::SeqCst);
+        let place = &mut self.places.borrow_mut()[place_of(handle)];
+        let known =
+            place.as_ref().filter(|(then, _)| *then == removals).and_then(|(_, object)| object.upgrade());
+        if let Some(object) = known.filter(|object| object.handle() == handle) {
+            object.note_use();
+            return Some(object);
+        }
+        let object = caches.get(core, handle)?;
+        *place = Some((removals, Arc::downgrade(&object)));
+        Some(object)
+    }
+}
+
+/// Where a name is remembered. Names that meet there only displace each other.
+fn place_of(handle: &NodeHandle) -> usize {
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = handle.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, mix);
+    (hash ^ (hash >> 32)) as usize % RECENT
 }
 
 /// Second chance: a hand goes round, spares once what was used since it last came by, and takes the next.
@@ -76,15 +128,11 @@ impl Caches {
 struct Cache {
     objects_max: usize,
     places: HashMap<NodeHandle, usize>,
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<Arc<Object>>>,
     free: Vec<usize>,
     hand: usize,
-}
-
-#[derive(Debug)]
-struct Slot {
-    object: Arc<Object>,
-    used: bool,
+    /// How often its own core has locked it.
+    locks_taken: u64,
 }
 
 impl Cache {
@@ -95,27 +143,29 @@ impl Cache {
             slots: Vec::new(),
             free: Vec::new(),
             hand: 0,
+            locks_taken: 0,
         }
     }
 
     fn get(&mut self, handle: &NodeHandle) -> Option<Arc<Object>> {
         let place = *self.places.get(handle)?;
-        let slot = self.slots[place].as_mut()?;
-        slot.used = true;
-        Some(Arc::clone(&slot.object))
+        let object = self.slots[place].as_ref()?;
+        object.note_use();
+        Some(Arc::clone(object))
     }
 
     fn insert(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
         let (place, evicted) = self.place();
         self.places.insert(*object.handle(), place);
-        self.slots[place] = Some(Slot { object, used: false });
+        object.forget_use();
+        self.slots[place] = Some(object);
         evicted
     }
 
     fn remove(&mut self, handle: &NodeHandle) -> Option<Arc<Object>> {
         let place = self.places.remove(handle)?;
         self.free.push(place);
-        self.slots[place].take().map(|slot| slot.object)
+        self.slots[place].take()
     }
 
     /// An empty slot, and what had to go for it.
@@ -130,10 +180,10 @@ impl Cache {
         loop {
             let place = self.hand;
             self.hand = (self.hand + 1) % self.slots.len();
-            match &mut self.slots[place] {
-                Some(slot) if slot.used => slot.used = false,
+            match &self.slots[place] {
+                Some(object) if object.forget_use() => {}
                 Some(_) => {
-                    let evicted = self.slots[place].take().map(|slot| slot.object);
+                    let evicted = self.slots[place].take();
                     if let Some(object) = &evicted {
                         self.places.remove(object.handle());
                     }

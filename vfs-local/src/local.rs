@@ -15,6 +15,7 @@ use vfs::{
 };
 
 use crate::attribute;
+use crate::cache::Recent;
 use crate::close::Closer;
 use crate::object::Object;
 use crate::open::OpenFile;
@@ -67,6 +68,7 @@ struct Inner {
     /// Places for reads that do not.
     reads: Places,
     personalities: Personalities,
+    recent: Recent,
 }
 
 impl Local {
@@ -81,6 +83,7 @@ impl Local {
             workers,
             reads: Places::new(READS_MAX),
             personalities: Personalities::default(),
+            recent: Recent::default(),
             storage,
             shard,
         }));
@@ -106,6 +109,11 @@ impl Local {
     pub(crate) fn closer(&self) -> Closer {
         let helpers = self.0.shard.helpers().clone();
         Closer::new(helpers, self.0.cap.clone(), Arc::clone(&self.0.storage))
+    }
+
+    /// What this core has found open lately.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.0.recent
     }
 
     /// Runs `work`, which may sleep, on a helper thread, as one of this export's.

@@ -26,11 +26,11 @@ impl Local {
     /// The object of this name, from this core's cache or the file system.
     pub(crate) async fn node_of(&self, handle: &NodeHandle) -> Result<Node> {
         let storage = self.storage();
-        if let Some(object) = storage.caches().get(self.core(), handle) {
-            return Ok(Node(object));
-        }
         if handle == storage.root().handle() {
             return Ok(Node(Arc::clone(storage.root())));
+        }
+        if let Some(object) = self.recent().get(storage.caches(), self.core(), handle) {
+            return Ok(Node(object));
         }
         if let Some(object) = storage.open_files().get(handle) {
             return Ok(Node(object));

@@ -28,6 +28,7 @@ pub struct Object {
     mount: Arc<Mount>,
     named: bool,
     permissions_cached: AtomicBool,
+    used: AtomicBool,
 }
 
 impl Object {
@@ -36,7 +37,8 @@ impl Object {
         let handle = encode(mount.number(), &handle::of(&fd).map_err(error)?)?;
         let (kind, key) = (kind(seen)?, key(seen));
         let named = seen.stx_nlink > 0;
-        Ok(Self { fd, kind, key, handle, mount, named, permissions_cached: AtomicBool::new(false) })
+        let (permissions_cached, used) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { fd, kind, key, handle, mount, named, permissions_cached, used })
     }
 
     /// Whether it had a name when it was found. One without is there only because somebody has it open, and must
@@ -73,6 +75,19 @@ impl Object {
     /// Notes that its ACL has been read.
     pub fn note_permissions_cached(&self) {
         self.permissions_cached.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes for the cache it is in that it was used.
+    pub fn note_use(&self) {
+        // Looked at first: many uses in a row write nothing.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was used since this was last asked.
+    pub fn forget_use(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
     }
 
     /// Fails unless it is a directory.

@@ -126,6 +126,11 @@ impl LocalStorage {
         format!("{}: files are read and written {way}; {could}", self.options.path.display())
     }
 
+    /// How often an operation took a lock that other cores may come to: one of the caches of open objects.
+    pub fn locks_taken(&self) -> u64 {
+        self.caches.locks_taken()
+    }
+
     pub(crate) fn root(&self) -> &Arc<Object> {
         &self.root
     }

@@ -94,6 +94,7 @@ pub struct Serving {
     /// Where it listens.
     pub address: SocketAddr,
     shared: Arc<Shared<File>>,
+    storage: Arc<LocalStorage>,
 }
 
 /// What every shard begins with.
@@ -128,19 +129,19 @@ impl Serving {
         let address = listener.address();
         let plan = Arc::new(Plan {
             shared: Arc::clone(&shared),
-            storage,
+            storage: Arc::clone(&storage),
             intake: Intake::new(SHARDS),
             listener: Mutex::new(Some(listener)),
             origin: Instant::now(),
         });
         let config = EngineConfig { shards: Some(SHARDS), ..EngineConfig::default() };
         let engine = Engine::start(config, move |shard| serve(shard, Arc::clone(&plan))).expect("an engine");
-        Self { engine, address, shared }
+        Self { engine, address, shared, storage }
     }
 
     /// Times a lock that cores share was taken, since the start.
     pub fn locks_taken(&self) -> u64 {
-        self.shared.state.locks_taken()
+        self.shared.state.locks_taken() + self.storage.locks_taken()
     }
 
     /// Ends the server.
