@@ -22,7 +22,7 @@ pub struct Caches {
 }
 
 /// What a finder of an object must show to have it cached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(u64);
 
 impl Caches {
@@ -85,11 +85,11 @@ impl Caches {
 /// Objects that one core remembers without a lock: as many as a busy client works with at one time.
 const RECENT: usize = 1024;
 
-/// What a core's cache gave lately, for that core alone. It keeps no object open, and what it remembers counts only as long
-/// as no last name has gone anywhere.
+/// Objects that one core has found open lately, for that core alone. It keeps none open, and what it remembers counts only
+/// as long as no last name has gone anywhere.
 #[derive(Debug)]
 pub struct Recent {
-    places: RefCell<Box<[Option<(u64, Weak<Object>)>]>>,
+    places: RefCell<Box<[Option<(Epoch, Weak<Object>)>]>>,
 }
 
 impl Default for Recent {
@@ -99,20 +99,22 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// The object of this name, if `core`, which alone uses this value, has it open.
-    pub fn get(&self, caches: &Caches, core: usize, handle: &NodeHandle) -> Option<Arc<Object>> {
-        // Before the cache is asked: a name that goes while it answers is counted again behind that.
-        let removals = caches.removals.load(Ordering::SeqCst);
-        let place = &mut self.places.borrow_mut()[place_of(handle)];
-        let known =
-            place.as_ref().filter(|(then, _)| *then == removals).and_then(|(_, object)| object.upgrade());
-        if let Some(object) = known.filter(|object| object.handle() == handle) {
-            object.note_use();
-            return Some(object);
+    /// The object of this name, if the core has used it lately. The epoch is the present one.
+    pub fn get(&self, handle: &NodeHandle, epoch: Epoch) -> Option<Arc<Object>> {
+        let places = self.places.borrow();
+        let (then, object) = places[place_of(handle)].as_ref()?;
+        let object = if *then == epoch { object.upgrade()? } else { return None };
+        if object.handle() != handle {
+            return None;
         }
-        let object = caches.get(core, handle)?;
-        *place = Some((removals, Arc::downgrade(&object)));
+        object.note_use();
         Some(object)
+    }
+
+    /// Remembers an object that was found open after `epoch` was taken: a last name that went in between, or is going, is
+    /// counted once more behind that.
+    pub fn note(&self, object: &Arc<Object>, epoch: Epoch) {
+        self.places.borrow_mut()[place_of(object.handle())] = Some((epoch, Arc::downgrade(object)));
     }
 }
 

@@ -29,13 +29,15 @@ impl Local {
         if handle == storage.root().handle() {
             return Ok(Node(Arc::clone(storage.root())));
         }
-        if let Some(object) = self.recent().get(storage.caches(), self.core(), handle) {
-            return Ok(Node(object));
-        }
-        if let Some(object) = storage.open_files().get(handle) {
-            return Ok(Node(object));
-        }
         let epoch = storage.caches().epoch();
+        if let Some(object) = self.recent().get(handle, epoch) {
+            return Ok(Node(object));
+        }
+        let open = storage.caches().get(self.core(), handle).or_else(|| storage.open_files().get(handle));
+        if let Some(object) = open {
+            self.recent().note(&object, epoch);
+            return Ok(Node(object));
+        }
         let handle = *handle;
         let object = self.on_helper(move |storage| storage.object_by_handle(&handle)).await?;
         Ok(self.keep(object, epoch))

@@ -40,11 +40,11 @@ struct Case {
 }
 
 const CASES: [Case; 5] = [
-    Case { name: "GETATTR", work: Work::Attributes, allocations_max: 1000.0 },
-    Case { name: "READ 4 KiB", work: Work::Read(4 << 10), allocations_max: 1000.0 },
-    Case { name: "READ 64 KiB", work: Work::Read(64 << 10), allocations_max: 1000.0 },
-    Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), allocations_max: 1000.0 },
-    Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), allocations_max: 1000.0 },
+    Case { name: "GETATTR", work: Work::Attributes, allocations_max: 8.0 },
+    Case { name: "READ 4 KiB", work: Work::Read(4 << 10), allocations_max: 15.0 },
+    Case { name: "READ 64 KiB", work: Work::Read(64 << 10), allocations_max: 15.0 },
+    Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), allocations_max: 11.0 },
+    Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), allocations_max: 11.0 },
 ];
 
 #[test]
