@@ -95,7 +95,7 @@ impl Chain {
     /// Makes the payload longer: by `before` bytes in front and `after` behind, which are whatever the last owner left
     /// there. Where the blocks have no room it stays as it is, and the answer is no.
     pub fn widen(&mut self, before: usize, after: usize) -> bool {
-        let room: usize = self.blocks.iter().map(|block| block.as_slice().len()).sum();
+        let room: usize = self.blocks().map(|block| block.as_slice().len()).sum();
         if before > self.start || after > room - self.start - self.length {
             return false;
         }
