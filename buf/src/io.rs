@@ -139,6 +139,14 @@ unsafe impl<A: IoBuffer, B: IoBuffer> IoBuffer for (A, B) {
     }
 }
 
+// SAFETY: both keep their promise, in the same order as above.
+unsafe impl<A: IoBufferMut, B: IoBufferMut> IoBufferMut for (A, B) {
+    fn pieces_mut(&mut self, visit: &mut dyn FnMut(&mut [u8])) {
+        self.0.pieces_mut(visit);
+        self.1.pieces_mut(visit);
+    }
+}
+
 /// A range of a buffer, as a buffer.
 #[derive(Debug)]
 pub struct Slice<B> {

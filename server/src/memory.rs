@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::config::Limits;
 
-/// What a connection costs while nothing happens on it, its window and its tasks included; rounded up.
+/// What a connection costs while nothing happens on it, its tasks and what it keeps for heads included; rounded up.
 const CONNECTION_BYTES: u64 = 12 * 1024;
 
 /// What an object that is kept open costs in our tables; rounded up. The kernel's own is not counted.
@@ -27,6 +27,7 @@ impl Memory {
         Self {
             parts: vec![
                 ("payload, taken at start", shards * (limits.payload_memory_mib << 20)),
+                ("receive buffers, taken at start", shards * engine::RECEIVE_POOL_BYTES as u64),
                 ("collected records", shards * (limits.collect_memory_mib << 20)),
                 ("connections", shards * limits.connections * CONNECTION_BYTES),
                 ("cached objects", shards * exports as u64 * limits.cached_objects * CACHED_OBJECT_BYTES),

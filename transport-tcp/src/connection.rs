@@ -163,28 +163,28 @@ impl Connection {
         }
     }
 
+    /// Whether one more call may be in progress.
+    fn has_room_for_a_call(&self) -> bool {
+        let limits = &self.shared.limits;
+        self.calls.get() < limits.calls_max
+            && self.heads_held.get() < limits.heads_max
+            && self.outbox.bytes() < limits.queued_max
+    }
+
     /// Waits until one more call may be in progress.
     async fn room_for_a_call(&self) {
-        let limits = &self.shared.limits;
-        self.room
-            .until(|| {
-                self.phase.get() == Phase::Closed
-                    || (self.calls.get() < limits.calls_max
-                        && self.heads_held.get() < limits.heads_max
-                        && self.outbox.bytes() < limits.queued_max)
-            })
-            .await;
+        self.room.until(|| self.phase.get() == Phase::Closed || self.has_room_for_a_call()).await;
+    }
+
+    /// Whether the calls in progress leave room for a payload of `bytes`.
+    pub(crate) fn has_room_for_payload(&self, bytes: usize) -> bool {
+        let held = self.payload_held.get();
+        held == 0 || held + bytes <= self.shared.limits.payload_max
     }
 
     /// Waits until the calls in progress leave room for a payload of `bytes`.
     pub(crate) async fn room_for_payload(&self, bytes: usize) -> Result<(), Fault> {
-        let max = self.shared.limits.payload_max;
-        self.room
-            .until(|| {
-                let held = self.payload_held.get();
-                self.phase.get() != Phase::Open || held == 0 || held + bytes <= max
-            })
-            .await;
+        self.room.until(|| self.phase.get() != Phase::Open || self.has_room_for_payload(bytes)).await;
         if self.phase.get() == Phase::Open { Ok(()) } else { Err(Fault::Stopped) }
     }
 
@@ -237,7 +237,10 @@ async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
         };
         match received.prefix() {
             Some((_, CALL)) => {
-                connection.room_for_a_call().await;
+                if !connection.has_room_for_a_call() {
+                    stream.pause().await;
+                    connection.room_for_a_call().await;
+                }
                 start_call(&connection, &service, received);
             }
             Some((xid, REPLY)) => {

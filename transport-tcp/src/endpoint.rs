@@ -210,6 +210,11 @@ impl Shared {
         self.pool.take_wait(length, modulo).await
     }
 
+    /// As [`take_chain`](Self::take_chain), if nobody has to wait for it.
+    pub(crate) fn take_chain_now(&self, length: usize, modulo: usize) -> Option<Chain> {
+        self.pool.take(length, modulo)
+    }
+
     /// How many wait for memory that others hold, those who want to read files included.
     pub(crate) fn waiting_for_memory(&self) -> usize {
         self.payload_share.waiting() + self.collect_share.waiting() + self.pool.waiting()

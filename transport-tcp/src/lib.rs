@@ -4,10 +4,11 @@
 //! one that sends, and one task per call in progress. Both ends are the same: either may call the other, so a
 //! back channel is [`Connection::call`] on a connection that was accepted.
 //!
-//! **Receiving.** Marks and heads come through a small window; many small calls arrive with one system call.
-//! When a record announces more than the window holds, the payload is looked for in its head; if there is
-//! one, memory for exactly that payload is taken, aligned as its file offset demands, and the rest is received
-//! straight into it. Anything else is collected in heap memory that grows as bytes arrive.
+//! **Receiving.** Small calls come into buffers that all connections of the core share, many with one request to the
+//! kernel; a connection that says nothing costs no buffer. When a record announces more, the connection leaves them:
+//! from then on it receives a head, as long as the last one was, looks for the payloads in it, takes memory for
+//! exactly those, aligned as their file offsets demand, and receives the rest straight into it. Anything else is
+//! collected in heap memory that grows as bytes arrive. Some small calls in a row bring it back.
 //!
 //! **Memory.** What a peer announces sizes nothing. Payload memory is taken when bytes beyond the head arrive;
 //! it counts against the connection, and against a share of the core's pool in which connections that have
@@ -25,6 +26,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod fault;
+mod fragments;
 mod limits;
 mod listener;
 mod message;
@@ -37,6 +39,7 @@ mod send;
 mod share;
 mod signal;
 mod socket;
+mod source;
 mod stats;
 mod timeout;
 mod watch;
@@ -46,7 +49,7 @@ pub use backchannel::Backchannels;
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::CallError;
-pub use limits::{BULK_MAX, Limits, RECORD_OVERHEAD, WINDOW_BYTES};
+pub use limits::{BULK_MAX, BULK_MIN, BURST_BYTES, Limits, RECORD_OVERHEAD};
 pub use listener::{Intake, Listener};
 pub use message::{Message, Received};
 pub use stats::{Stats, StatsSnapshot};

@@ -14,16 +14,53 @@ pub const BULK_MAX: usize = 1024 * 1024;
 /// one into more than this.
 pub const FRAGMENTS_MAX: u32 = 1024;
 
-/// Bytes of the window through which marks and heads are received: one page holds many small calls, and
-/// bounds both what an idle connection costs and how much payload is caught behind a head.
-pub const WINDOW_BYTES: usize = 4096;
+/// Shortest record for which a connection leaves the common buffers: what may be a bulk payload is received straight to
+/// where it stays. Below it, copying costs less than the extra request.
+pub const BULK_MIN: usize = 8 * 1024;
 
-/// Bytes asked for when the next record is expected to carry a payload, so that little of it is caught in
-/// the window: a mark and the largest head a Linux client sends before its WRITE data (412 bytes).
-pub const HEAD_EXPECTED: usize = 512;
+/// Bytes that one request receives into the common buffers, so that no more than this, and what one buffer holds, is
+/// caught there of a payload that follows small calls.
+pub const BURST_BYTES: u32 = 16 * 1024;
+
+/// Small calls in a row after which a connection that has sent bulk data goes back to the common buffers. A COMMIT or a
+/// GETATTR between WRITEs is no reason to.
+pub const SMALL_RUN: u32 = 8;
+
+/// Bytes asked for first of a record that may carry a payload, as long as the connection has sent none: most heads of
+/// Linux clients are shorter, and what is caught behind them is little.
+pub const HEAD_FIRST: usize = 256;
+
+/// Most bytes asked for so because the last head was as long. The longest that a Linux client sends before its data
+/// has 412 bytes, the longest that AUTH_SYS and NFSv4 allow about 600.
+pub const HEAD_FORECAST_MAX: usize = 1024;
+
+/// Bytes asked for at least when a head turns out longer than expected.
+pub const HEAD_STEP: usize = 64;
+
+/// Bytes of a record without its payloads that are looked through for payloads.
+pub const HEAD_MAX: usize = 4096;
+
+/// Longest end of a record behind its payload that is received together with it.
+pub const TAIL_MAX: usize = 1024;
 
 /// Shortest payload worth a place of its own. Below it the data stays in the head, where it was received.
 pub const PAYLOAD_MIN: usize = 2048;
+
+/// Payloads of one record that get places of their own. No client is known to send more than one; what is beyond stays
+/// in the head.
+pub const PAYLOADS_MAX: usize = 8;
+
+/// Memory for received bytes that a connection keeps between records.
+pub const WINDOW_KEPT: usize = 2048;
+
+/// Bytes waited for at once, at first: what a peer that is slow may take its time for.
+pub const RECEIVE_STEP_MIN: usize = PROGRESS_MIN;
+
+/// As [`RECEIVE_STEP_MIN`], once a peer has shown that it is fast.
+pub const RECEIVE_STEP_MAX: usize = BULK_MAX;
+
+/// Time within which the bytes waited for at once must come for the peer to be fast.
+pub const FAST: Duration = Duration::from_millis(50);
 
 /// Most bytes that a collected record grows by before they have arrived.
 pub const COLLECT_STEP: usize = 64 * 1024;

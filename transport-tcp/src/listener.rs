@@ -18,8 +18,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::{Endpoint, limits::BACKLOG};
 
-/// Connections on their way to one core. At the bound a new connection is closed: the core is stuck.
-const HANDED_OVER_MAX: usize = 1024;
+/// Connections on their way to one core: more than the backlog, which may come all at once when the accepting core was
+/// held up. At the bound a new connection is closed: the core is stuck.
+const HANDED_OVER_MAX: usize = 2 * BACKLOG as usize;
 
 /// Pause after an accept failed, mostly for want of descriptors: asking at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

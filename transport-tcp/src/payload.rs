@@ -5,7 +5,8 @@ use std::rc::Rc;
 use buf::{Chain, PAGE_BYTES};
 use rpc::Payload;
 use wire::{
-    head::{Located, locate},
+    head::{Located, Locator},
+    record::MARK_LEN,
     xdr::Cut,
 };
 
@@ -13,13 +14,17 @@ use crate::{
     Received,
     connection::Phase,
     fault::Fault,
-    limits::{HEAD_EXPECTED, PAYLOAD_MIN, WINDOW_BYTES},
-    receive::Stream,
+    limits::{BULK_MIN, HEAD_MAX, HEAD_STEP, PAYLOAD_MIN, PAYLOADS_MAX, TAIL_MAX},
+    receive::{Caught, Stream},
     share::Hold,
+    source::Forecast,
     stats::add,
 };
 
-/// Where a record's payload stands and where in a page it belongs.
+/// Most bytes that are reserved for a head before it has come.
+const HEAD_RESERVED_MAX: usize = 1024;
+
+/// Where a payload stands in its record and where in a page it belongs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) cut: Cut,
@@ -27,73 +32,165 @@ pub(crate) struct Place {
     pub(crate) offset_modulo_page: usize,
 }
 
+impl Place {
+    pub(crate) fn new(offset: usize, length: usize, file_offset: u64) -> Self {
+        let cut = Cut { position: offset, length };
+        Self { cut, offset_modulo_page: (file_offset % PAGE_BYTES as u64) as usize }
+    }
+
+    /// Offset in the record of the first byte behind it.
+    pub(crate) fn end(&self) -> usize {
+        self.cut.position + self.cut.length
+    }
+}
+
+/// A record that is being received.
+pub(crate) struct Gathered {
+    pub(crate) head: Vec<u8>,
+    pub(crate) payloads: Vec<Payload>,
+    pub(crate) holds: Vec<Hold>,
+    caught: Caught,
+}
+
+impl Gathered {
+    pub(crate) fn new(caught: Caught) -> Self {
+        Self { head: Vec::new(), payloads: Vec::new(), holds: Vec::new(), caught }
+    }
+
+    /// Bytes of the payloads that have come.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.payloads.iter().map(|payload| payload.cut.length).sum()
+    }
+
+    /// Whether one more payload may have a place of its own.
+    pub(crate) fn has_places(&self) -> bool {
+        self.payloads.len() < PAYLOADS_MAX
+    }
+
+    /// The whole message.
+    pub(crate) fn finish(self) -> Received {
+        Received { head: self.head.into(), payloads: self.payloads, holds: self.holds }
+    }
+}
+
 impl Stream {
-    /// Looks for a payload worth a place of its own in a record of `length` bytes that begins in the window.
-    pub(crate) async fn find_payload(&mut self, length: u32) -> Result<Option<Place>, Fault> {
+    /// Receives a record of one fragment with `length` bytes, whose first byte comes next: its payloads to places of
+    /// their own, the rest as its head.
+    pub(crate) async fn whole_record(&mut self, length: usize, caught: Caught) -> Result<Received, Fault> {
+        let mut record = Gathered::new(caught);
+        let mut locator = Locator::new(u32::try_from(length).expect("a mark has announced it"));
+        let mut taken = 0;
+        while record.has_places() && length - taken > PAYLOAD_MIN {
+            let Some(place) = self.next_place(&mut locator, taken, &record).await? else { break };
+            let tail = length - place.end();
+            if record.payloads.is_empty() {
+                record.head.reserve((place.cut.position + tail).min(HEAD_RESERVED_MAX));
+                self.source.learn(Forecast { head: MARK_LEN + place.cut.position, tail });
+            }
+            self.window.take(place.cut.position - taken, &mut record.head);
+            taken = place.cut.position;
+            let tail_with_it = if tail <= TAIL_MAX { tail } else { 0 };
+            let ahead = if tail <= TAIL_MAX { self.source.forecast().head } else { 0 };
+            if !self.place(&mut record, place, tail_with_it, ahead).await? {
+                break;
+            }
+            taken = place.end();
+        }
+        self.rest(length - taken, &mut record).await?;
+        self.connection.completed_payload(record.payload_bytes());
+        Ok(record.finish())
+    }
+
+    /// Looks for the next payload worth a place of its own; the window begins at byte `taken` of the record.
+    async fn next_place(
+        &mut self,
+        locator: &mut Locator,
+        taken: usize,
+        record: &Gathered,
+    ) -> Result<Option<Place>, Fault> {
         loop {
-            match locate(self.window.bytes(), length) {
-                Located::At { offset, length, file_offset } => {
-                    let cut = Cut { position: offset, length };
-                    let offset_modulo_page = (file_offset % PAGE_BYTES as u64) as usize;
-                    return Ok((length >= PAYLOAD_MIN).then_some(Place { cut, offset_modulo_page }));
+            let from = locator.position() - taken;
+            match locator.find(self.window.prefix(HEAD_MAX).get(from..).unwrap_or_default()) {
+                Located::At { offset, length, file_offset } if length >= PAYLOAD_MIN => {
+                    return Ok(Some(Place::new(offset, length, file_offset)));
                 }
-                Located::NeedMore(needed) if needed <= WINDOW_BYTES => {
-                    self.more(WINDOW_BYTES, false).await?;
+                // It stays in the head.
+                Located::At { .. } => {}
+                Located::NeedMore(needed) if needed - taken <= HEAD_MAX => {
+                    let missing = (needed - taken).saturating_sub(self.window.len());
+                    self.more(missing.max(HEAD_STEP), !record.payloads.is_empty()).await?;
                 }
                 Located::NeedMore(_) | Located::None => return Ok(None),
             }
         }
     }
 
-    /// Receives a record of `length` bytes whose payload goes to a place of its own.
-    pub(crate) async fn receive_placed(&mut self, length: usize, place: Place) -> Result<Received, Fault> {
-        let Cut { position, length: payload_length } = place.cut;
-        let mut head = Vec::with_capacity(WINDOW_BYTES);
-        self.window.take(position, &mut head);
-        let (mut data, hold) = self.memory_for(place).await?;
-        let caught = payload_length.min(self.window.bytes().len());
-        data.copy_from(0, &self.window.bytes()[..caught]);
-        self.window.consume(caught);
-        let data = self.fill_chain(data, caught).await?;
-        let mut holds = vec![hold];
-        self.receive_tail(length - position - payload_length, &mut head, &mut holds).await?;
-
+    /// Receives a payload, which comes next, to a place of its own, and with it `tail` bytes that follow and up to
+    /// `ahead` more. False when there is no memory for it now and the record holds some already: two that both held a
+    /// part and waited for more would wait for ever.
+    pub(crate) async fn place(
+        &mut self,
+        record: &mut Gathered,
+        place: Place,
+        tail: usize,
+        ahead: usize,
+    ) -> Result<bool, Fault> {
+        let memory = match self.memory_now(place, record.payload_bytes()) {
+            Some(memory) => Some(memory),
+            None if record.payloads.is_empty() => Some(self.memory_for(place).await?),
+            None => None,
+        };
+        let Some((mut data, hold)) = memory else { return Ok(false) };
+        let caught = self.window.move_to(&mut data);
         let stats = &self.connection.shared.stats;
-        add(&stats.payload_caught, caught);
-        add(&stats.payload_placed, payload_length - caught);
-        self.connection.completed_payload(payload_length);
-        self.expected = HEAD_EXPECTED;
-        Ok(Received { head: head.into(), payloads: vec![Payload { cut: place.cut, data }], holds })
+        add(&stats.payload_placed, place.cut.length - caught);
+        let copied = match record.caught {
+            Caught::Short => &stats.payload_short,
+            Caught::First => &stats.payload_caught_first,
+            Caught::Steady => &stats.payload_caught,
+        };
+        add(copied, caught);
+        let data = self.fill(data, caught, tail, ahead).await?;
+        record.holds.push(hold);
+        record.payloads.push(Payload { cut: place.cut, data });
+        Ok(true)
     }
 
-    /// What follows the payload: pad and trailing operations, and with them the head of the next record.
-    async fn receive_tail(
-        &mut self,
-        length: usize,
-        head: &mut Vec<u8>,
-        holds: &mut Vec<Hold>,
-    ) -> Result<(), Fault> {
-        if length > WINDOW_BYTES {
-            holds.push(self.hold_for_collecting(length).await);
-            return self.collect_exactly(length, head).await;
+    /// What follows the last payload: pad and trailing operations, and with them the head of the next record.
+    async fn rest(&mut self, length: usize, record: &mut Gathered) -> Result<(), Fault> {
+        if length > BULK_MIN {
+            record.holds.push(self.hold_for_collecting(length).await);
+            return self.collect_exactly(length, &mut record.head).await;
         }
-        while self.window.bytes().len() < length {
-            let missing = length - self.window.bytes().len();
-            self.more(missing + HEAD_EXPECTED, true).await?;
+        while self.window.len() < length {
+            let missing = length - self.window.len();
+            self.more(missing + self.source.forecast().head, !record.holds.is_empty()).await?;
         }
-        self.window.take(length, head);
+        self.window.take(length, &mut record.head);
         Ok(())
+    }
+
+    /// Memory for a payload, if nobody has to wait for it: neither this connection for it, nor it for the peer.
+    fn memory_now(&self, place: Place, held_by_record: usize) -> Option<(Chain, Hold)> {
+        let (connection, length) = (&self.connection, place.cut.length);
+        let arrives = self.window.len() >= length || connection.socket.bytes_waiting() > 0;
+        if !arrives || !connection.has_room_for_payload(held_by_record + length) {
+            return None;
+        }
+        let shared = &connection.shared;
+        let hold = shared.payload_share.take_now(length + PAGE_BYTES, connection.standing.get())?;
+        Some((shared.take_chain_now(length, place.offset_modulo_page)?, hold))
     }
 
     /// Memory for a payload, once the connection may have it and the peer goes on sending.
     async fn memory_for(&mut self, place: Place) -> Result<(Chain, Hold), Fault> {
         let length = place.cut.length;
+        self.pause().await;
         self.connection.receiving.done();
         self.connection.room_for_payload(length).await?;
         // Who announces a payload and stops holds no payload memory: more must arrive than came with the head.
-        let caught = self.window.bytes().len();
-        if caught < length && self.connection.socket.bytes_waiting() == 0 {
-            self.more(HEAD_EXPECTED, false).await?;
+        if self.window.len() < length && self.connection.socket.bytes_waiting() == 0 {
+            self.arrival().await?;
         }
         let connection = Rc::clone(&self.connection);
         connection.receiving.done();

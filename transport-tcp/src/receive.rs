@@ -1,17 +1,17 @@
-//! From bytes to messages: record marks, fragments, and where a record's bytes go.
+//! From bytes to messages: record marks, and where a record's bytes go.
 
 use std::rc::Rc;
 
-use buf::Chain;
 use bytes::Bytes;
-use wire::record::{Assembler, MARK_LEN, Mark, Need, RecordError};
+use wire::record::{MARK_LEN, Mark, RecordError};
 
 use crate::{
     Connection, Received,
     connection::Phase,
     fault::Fault,
-    limits::{COLLECT_STEP, FRAGMENTS_MAX, WINDOW_BYTES},
+    limits::{BULK_MIN, COLLECT_STEP, PAYLOAD_MIN},
     share::Hold,
+    source::Source,
     stats::add,
     window::Window,
 };
@@ -20,13 +20,13 @@ use crate::{
 pub(crate) struct Stream {
     pub(crate) connection: Rc<Connection>,
     pub(crate) window: Window,
-    /// Bytes to ask for when a new record is expected: few when it will carry a payload.
-    pub(crate) expected: usize,
+    pub(crate) source: Source,
 }
 
 impl Stream {
     pub(crate) fn new(connection: Rc<Connection>) -> Self {
-        Self { connection, window: Window::new(), expected: WINDOW_BYTES }
+        let source = Source::new(&connection.socket);
+        Self { connection, window: Window::default(), source }
     }
 
     /// The next message, however it was cut and wherever its bytes had to go.
@@ -35,7 +35,7 @@ impl Stream {
             if self.connection.phase.get() != Phase::Open {
                 return Err(Fault::Stopped);
             }
-            let Some(mark) = self.window.bytes().first_chunk().copied().map(Mark::from_bytes) else {
+            let Some(mark) = self.window.prefix(MARK_LEN).first_chunk().copied().map(Mark::from_bytes) else {
                 self.more_of_the_mark().await?;
                 continue;
             };
@@ -43,85 +43,57 @@ impl Stream {
             if length > self.connection.shared.limits.record_max {
                 return Err(RecordError::TooLong.into());
             }
-            if !mark.last || MARK_LEN + length > WINDOW_BYTES {
+            if !mark.last || length >= BULK_MIN {
                 return self.long_record(mark).await;
             }
-            let Some(head) = self.window.bytes().get(MARK_LEN..MARK_LEN + length) else {
-                self.more(WINDOW_BYTES, false).await?;
+            let Some(record) = self.window.prefix(MARK_LEN + length).get(MARK_LEN..MARK_LEN + length) else {
+                let missing = MARK_LEN + length - self.window.len();
+                self.more(missing, false).await?;
                 continue;
             };
-            let head = Bytes::copy_from_slice(head);
-            self.window.consume(MARK_LEN + length);
+            self.source.note_small(&self.connection.shared.stats);
+            let received = if length > PAYLOAD_MIN {
+                self.window.consume(MARK_LEN);
+                self.whole_record(length, Caught::Short).await?
+            } else {
+                let head = Bytes::copy_from_slice(record);
+                self.window.consume(MARK_LEN + length);
+                Received::small(head)
+            };
             self.connection.receiving.done();
-            self.expected = WINDOW_BYTES;
-            return Ok(Received::small(head));
+            return Ok(received);
         }
     }
 
-    /// A record that does not fit the window or comes in fragments; its mark stands in the window.
+    /// A record that is not received through the common buffers; its mark stands in the window.
     async fn long_record(&mut self, mark: Mark) -> Result<Received, Fault> {
-        let length = mark.length as usize;
-        let received = if !mark.last {
-            self.collect_fragments().await?
-        } else {
+        let caught = if self.expect_bulk().await { Caught::First } else { Caught::Steady };
+        let received = if mark.last {
             self.window.consume(MARK_LEN);
-            match self.find_payload(mark.length).await? {
-                Some(place) => self.receive_placed(length, place).await?,
-                None => self.collect_whole(length).await?,
-            }
+            self.whole_record(mark.length as usize, caught).await?
+        } else {
+            self.fragments(caught).await?
         };
         self.connection.receiving.done();
         Ok(received)
     }
 
-    /// Receives a record of one fragment into heap memory.
-    async fn collect_whole(&mut self, length: usize) -> Result<Received, Fault> {
-        let hold = self.hold_for_collecting(length).await;
-        let mut message = Vec::new();
-        self.collect_exactly(length, &mut message).await?;
-        self.expected = WINDOW_BYTES;
-        Ok(Received { head: message.into(), payloads: Vec::new(), holds: vec![hold] })
-    }
-
-    /// Receives a record of several fragments into heap memory.
-    async fn collect_fragments(&mut self) -> Result<Received, Fault> {
-        let record_max = self.connection.shared.limits.record_max;
-        let hold = self.hold_for_collecting(record_max).await;
-        let limits = wire::record::Limits { record_max, fragments_max: FRAGMENTS_MAX };
-        let (mut assembler, mut message) = (Assembler::new(limits), Vec::new());
-        loop {
-            match assembler.need() {
-                Need::Mark(_) if self.window.is_empty() => self.more(WINDOW_BYTES, true).await?,
-                Need::Mark(_) => {
-                    let taken = assembler.feed_mark(self.window.bytes())?;
-                    self.window.consume(taken);
-                }
-                Need::Body(left) => {
-                    self.collect_exactly(left, &mut message).await?;
-                    assembler.advance(left);
-                }
-                Need::Nothing => break,
-            }
-        }
-        self.expected = WINDOW_BYTES;
-        Ok(Received { head: message.into(), payloads: Vec::new(), holds: vec![hold] })
-    }
-
     /// Waits until a record of up to `bytes` may be collected. All that it may come to hold is reserved at
     /// once: two that both held a part and waited for more would wait for ever. Reserving allocates nothing.
     pub(crate) async fn hold_for_collecting(&mut self, bytes: usize) -> Hold {
+        self.window.settle();
         let connection = &self.connection;
         add(&connection.shared.stats.collected, 1);
         connection.receiving.done();
         connection.shared.collect_share.take(bytes, connection.standing.get()).await
     }
 
-    /// Appends exactly `count` bytes of the record to `message`.
+    /// Appends exactly `count` bytes of the record to `message`; only when the common buffers are left.
     pub(crate) async fn collect_exactly(&mut self, count: usize, message: &mut Vec<u8>) -> Result<(), Fault> {
         let mut left = count - self.window.take(count, message);
         while left > 0 {
             // Never more than twice what arrived: a peer's announced length sizes nothing.
-            let step = left.min(COLLECT_STEP).min(message.len().max(WINDOW_BYTES));
+            let step = left.min(COLLECT_STEP).min(message.len().max(BULK_MIN));
             let filled = message.len();
             message.resize(filled + step, 0);
             self.connection.receiving.wait(true);
@@ -135,40 +107,23 @@ impl Stream {
         Ok(())
     }
 
-    /// Receives the rest of a chain, from its byte `filled` on.
-    pub(crate) async fn fill_chain(&mut self, mut chain: Chain, mut filled: usize) -> Result<Chain, Fault> {
-        while filled < chain.len() {
-            self.connection.receiving.wait(true);
-            let length = chain.len();
-            let result;
-            (result, chain) = self.connection.socket.receive(chain, filled..length).await;
-            filled += self.arrived(result?)?;
-        }
-        Ok(chain)
-    }
-
-    /// Receives more of a begun record into the window.
-    pub(crate) async fn more(&mut self, limit: usize, holds_memory: bool) -> Result<(), Fault> {
-        self.connection.receiving.wait(holds_memory);
-        let count = self.window.fill(&self.connection.socket, limit).await?;
-        self.arrived(count).map(|_| ())
-    }
-
     /// Receives more where a record may begin: the peer owes nothing while the window is empty.
     async fn more_of_the_mark(&mut self) -> Result<(), Fault> {
+        let wanted = self.source.forecast().head;
         if !self.window.is_empty() {
-            return self.more(WINDOW_BYTES, false).await;
+            return self.more(wanted.saturating_sub(self.window.len()), false).await;
         }
-        let count = self.window.fill(&self.connection.socket, self.expected).await?;
-        if count == 0 {
+        let loan = self.receive(wanted).await?;
+        if loan.is_empty() {
             return Err(Fault::Closed);
         }
-        add(&self.connection.shared.stats.bytes_in, count);
+        add(&self.connection.shared.stats.bytes_in, loan.len());
+        self.window.push(loan);
         Ok(())
     }
 
     /// Counts bytes of a begun record.
-    fn arrived(&self, count: usize) -> Result<usize, Fault> {
+    pub(crate) fn arrived(&self, count: usize) -> Result<usize, Fault> {
         if count == 0 {
             let open = self.connection.phase.get() == Phase::Open;
             return Err(if open { Fault::Truncated } else { Fault::Stopped });
@@ -177,4 +132,15 @@ impl Stream {
         self.connection.receiving.moved(count);
         Ok(count)
     }
+}
+
+/// Why payload bytes came together with a head and had to be copied to their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caught {
+    /// The record is short: one copy costs less than a request of its own.
+    Short,
+    /// The connection was receiving small calls.
+    First,
+    /// The head was expected to be longer.
+    Steady,
 }

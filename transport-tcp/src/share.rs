@@ -53,12 +53,8 @@ impl Share {
     /// Waits for `bytes` of the share. A request for more than its kind may ever hold is cut to that, so that it is
     /// served when nobody else holds anything.
     pub(crate) fn take(self: &Rc<Self>, bytes: usize, standing: Standing) -> Take {
-        let bound = match standing {
-            Standing::Proven => self.proven_capacity,
-            Standing::Newcomer => self.newcomer_capacity,
-        };
         let waiter = Rc::new(Waiter {
-            bytes: bytes.min(bound),
+            bytes: bytes.min(self.bound(standing)),
             standing,
             state: Cell::new(State::Waiting),
             waker: RefCell::new(None),
@@ -66,6 +62,18 @@ impl Share {
         self.queue(standing).borrow_mut().push_back(Rc::clone(&waiter));
         self.serve();
         Take { share: Rc::clone(self), waiter }
+    }
+
+    /// `bytes` of the share, as with [`take`](Self::take), if nobody has to wait for them.
+    pub(crate) fn take_now(self: &Rc<Self>, bytes: usize, standing: Standing) -> Option<Hold> {
+        let bytes = bytes.min(self.bound(standing));
+        // Who waits keeps its turn, also one of the other kind that is served first.
+        let free = self.queue(standing).borrow().is_empty() && self.proven.borrow().is_empty();
+        if !free || !self.fits(bytes, standing) {
+            return None;
+        }
+        self.account(bytes, standing);
+        Some(Hold { share: Rc::clone(self), bytes, standing })
     }
 
     /// Requests that wait.
@@ -89,12 +97,20 @@ impl Share {
         }
     }
 
-    fn fits(&self, waiter: &Waiter) -> bool {
-        let fits_all = self.held.get() + waiter.bytes <= self.capacity;
+    /// Most that connections of this kind may hold together.
+    fn bound(&self, standing: Standing) -> usize {
+        match standing {
+            Standing::Proven => self.proven_capacity,
+            Standing::Newcomer => self.newcomer_capacity,
+        }
+    }
+
+    fn fits(&self, bytes: usize, standing: Standing) -> bool {
+        let fits_all = self.held.get() + bytes <= self.capacity;
         let newcomers_held = self.newcomers_held.get();
-        let fits_kind = match waiter.standing {
-            Standing::Proven => self.held.get() - newcomers_held + waiter.bytes <= self.proven_capacity,
-            Standing::Newcomer => newcomers_held + waiter.bytes <= self.newcomer_capacity,
+        let fits_kind = match standing {
+            Standing::Proven => self.held.get() - newcomers_held + bytes <= self.proven_capacity,
+            Standing::Newcomer => newcomers_held + bytes <= self.newcomer_capacity,
         };
         fits_all && fits_kind
     }
@@ -124,7 +140,7 @@ impl Share {
         loop {
             let Some(waiter) = queue.borrow().front().cloned() else { return };
             if waiter.state.get() == State::Waiting {
-                if !self.fits(&waiter) {
+                if !self.fits(waiter.bytes, waiter.standing) {
                     return;
                 }
                 self.account(waiter.bytes, waiter.standing);

@@ -3,13 +3,16 @@
 use std::{io, ops::Range, os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use buf::{IoBuffer, IoBufferMut};
-use engine::Shard;
+use engine::{Loan, Receives, Shard};
 use rustix::net::{Shutdown, sockopt};
 
 /// Idle time before the kernel asks whether the peer still lives, and between its questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_QUESTIONS: u32 = 6;
+
+/// `POLLIN`, the same number on every Linux.
+const READABLE: i16 = 1;
 
 /// A connected socket on its core.
 pub(crate) struct Socket {
@@ -34,6 +37,30 @@ impl Socket {
         range: Range<usize>,
     ) -> (io::Result<usize>, B) {
         self.shard.recv(Rc::clone(&self.descriptor), buffer, range).await
+    }
+
+    /// Fills a range of the buffer. `UnexpectedEof` when the stream ends before.
+    pub(crate) async fn receive_exact<B: IoBufferMut>(
+        &self,
+        buffer: B,
+        range: Range<usize>,
+    ) -> (io::Result<()>, B) {
+        self.shard.recv_exact(Rc::clone(&self.descriptor), buffer, range).await
+    }
+
+    /// Receives at least one byte and at most `length` into a buffer of the core's; no bytes are the end of the stream.
+    pub(crate) async fn receive_loan(&self, length: usize) -> io::Result<Loan> {
+        self.shard.recv_loan(&self.descriptor, length).await
+    }
+
+    /// Everything that comes, in buffers of the core's; at most `limit` bytes after it was last asked.
+    pub(crate) fn receive_many(&self, limit: u32) -> Receives<Rc<OwnedFd>> {
+        self.shard.receives(Rc::clone(&self.descriptor), limit)
+    }
+
+    /// Waits until there is something to receive, or the stream has ended.
+    pub(crate) async fn arrival(&self) -> io::Result<()> {
+        self.shard.poll(Rc::clone(&self.descriptor), READABLE).await.map(drop)
     }
 
     /// Sends all of the buffer.

@@ -42,8 +42,19 @@ counters! {
     sends,
     /// Payload bytes received into their place.
     payload_placed,
-    /// Payload bytes caught in the window and copied to their place.
+    /// Payload bytes that came with the head of a record in a stream of bulk data and were copied to their place.
     payload_caught,
+    /// Payload bytes that came with small calls, before the connection was known to send bulk data, and were copied to
+    /// their place: at most [`BURST_BYTES`](crate::BURST_BYTES) and one buffer for each of `switches_to_bulk`.
+    payload_caught_first,
+    /// Payload bytes of records shorter than [`BULK_MIN`](crate::BULK_MIN), copied to their place.
+    payload_short,
+    /// Connections that went over from small calls to bulk data.
+    switches_to_bulk,
+    /// Connections that went over from bulk data to small calls.
+    switches_to_small,
+    /// Requests to receive many times that were made again because one had come to its end.
+    receives_rearmed,
     /// Records collected in heap memory because no payload was found or they came in fragments.
     collected,
     /// Connections closed for what the peer sent.

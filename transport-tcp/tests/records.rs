@@ -48,6 +48,9 @@ fn small_calls_are_answered_together() {
     let stats = server.stats();
     assert_eq!(stats.calls, u64::from(CALLS));
     assert!(stats.sends < u64::from(CALLS) / 4, "{} sends", stats.sends);
+    // One request receives so many bytes, however many calls they are.
+    let bursts = stats.bytes_in / u64::from(transport_tcp::BURST_BYTES);
+    assert!(stats.receives_rearmed >= bursts / 2, "{} for {bursts}", stats.receives_rearmed);
 }
 
 #[test]

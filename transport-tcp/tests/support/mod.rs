@@ -40,6 +40,9 @@ pub const RELEASE: u32 = 3;
 /// Program whose call is answered with what the caller answers to a call back.
 pub const CALL_BACK: u32 = 4;
 
+/// Set in the transaction id of a call of NFS that is answered with how it came and all of its bytes.
+pub const REASSEMBLE: u32 = 1 << 31;
+
 /// Answers calls by their program number.
 pub struct EchoService {
     endpoint: Endpoint,
@@ -79,6 +82,7 @@ impl Service for EchoService {
                 let reply = self.endpoint.call_back(call.peer.connection, message, PATIENCE).await;
                 reply.expect("the caller answers").head[8..].to_vec()
             }
+            PROGRAM if word(&call.head, 0) & REASSEMBLE != 0 => return Outcome::Reply(reassemble(&call)),
             PROGRAM => return Outcome::Reply(describe(call)),
             _ => call.head.split_off(24).to_vec(),
         };
@@ -104,6 +108,27 @@ fn describe(mut call: Call) -> Reply {
     let position = head.len();
     head.put_u32(0xe0e0_e0e0);
     Reply { head, inserts: vec![Insert { position, data: payload.data }] }
+}
+
+/// How the call came: the number of payloads, position, length and place in the page of each, and the whole message.
+fn reassemble(call: &Call) -> Reply {
+    let mut reply = EchoService::answer(call, &[]);
+    reply.put_u32(call.payloads.len() as u32);
+    for payload in &call.payloads {
+        let address = payload.data.as_slices().next().map_or(0, |slice| slice.as_ptr() as usize);
+        reply.put_u32(payload.cut.position as u32);
+        reply.put_u32(payload.cut.length as u32);
+        reply.put_u32((address % buf::PAGE_BYTES) as u32);
+    }
+    let (begin, mut head) = (reply.len(), &call.head[..]);
+    for payload in &call.payloads {
+        let (before, after) = head.split_at(payload.cut.position - (reply.len() - begin));
+        reply.extend_from_slice(before);
+        payload.data.as_slices().for_each(|slice| reply.extend_from_slice(slice));
+        head = after;
+    }
+    reply.extend_from_slice(head);
+    Reply::new(reply)
 }
 
 enum Command {
@@ -315,21 +340,7 @@ pub fn pattern(length: usize) -> Vec<u8> {
 /// The compound { PUTFH, WRITE, GETATTR } up to and including the data's length word, and what follows the data.
 pub fn write_call(xid: u32, offset: u64, length: usize) -> (Vec<u8>, Vec<u8>) {
     let mut encoder = Encoder::new(BytesMut::new(), 1 << 24);
-    let sys = AuthSys {
-        stamp: 0,
-        machine_name: "node-17".into(),
-        uid: 1000,
-        gid: 1000,
-        gids: Gids::new(&[27]).expect("one group"),
-    };
-    let header = CallHeader {
-        xid,
-        program: PROGRAM,
-        version: VERSION,
-        procedure: PROCEDURE_COMPOUND,
-        credential: Credential::Sys(sys),
-        verifier: OpaqueAuth::NONE,
-    };
+    let header = call_header(xid);
     encoder.put(&header).expect("room");
     let frame = CompoundArgsFrame::begin(&mut encoder, b"", 1).expect("room");
     let object = FileHandle::new(&[7; 32]).expect("a handle");
@@ -342,6 +353,69 @@ pub fn write_call(xid: u32, offset: u64, length: usize) -> (Vec<u8>, Vec<u8>) {
     frame.finish(&mut encoder, 3);
     let head = encoder.finish().head;
     (head[..cut].to_vec(), head[cut..].to_vec())
+}
+
+/// A message with WRITEs of these offsets and lengths, each behind a PUTFH, and where their data stands in it.
+pub fn writes_message(xid: u32, writes: &[(u64, usize)]) -> (Vec<u8>, Vec<(usize, usize)>) {
+    let mut encoder = Encoder::new(BytesMut::new(), 1 << 24);
+    encoder.put(&call_header(xid)).expect("room");
+    let frame = CompoundArgsFrame::begin(&mut encoder, b"", 1).expect("room");
+    for (offset, length) in writes {
+        let object = FileHandle::new(&[7; 32]).expect("a handle");
+        encoder.put(&Arguments::from(PutFhArgs { object })).expect("room");
+        encoder.put(&Operation::Write).expect("room");
+        let write = WriteHead { stateid: Stateid::ANONYMOUS, offset: *offset, stable: StableHow::Unstable };
+        write.encode_head(&mut encoder, *length).expect("room");
+    }
+    encoder.put(&Arguments::from(GetAttrArgs { requested: Bitmap::of(&[3, 4]) })).expect("room");
+    frame.finish(&mut encoder, 2 * writes.len() as u32 + 1);
+    let encoded = encoder.finish();
+    let (mut message, mut places, mut from) = (Vec::new(), Vec::new(), 0);
+    for insert in &encoded.inserts {
+        message.extend_from_slice(&encoded.head[from..insert.position]);
+        places.push((message.len(), insert.length));
+        message.extend((0..insert.length).map(|index| (index + places.len()) as u8));
+        from = insert.position;
+    }
+    message.extend_from_slice(&encoded.head[from..]);
+    (message, places)
+}
+
+/// A message as a record whose fragments begin at these places.
+pub fn fragmented(message: &[u8], cuts: &[usize]) -> Vec<u8> {
+    let mut ends = cuts.to_vec();
+    ends.push(message.len());
+    let (mut stream, mut from) = (Vec::new(), 0);
+    for (index, end) in ends.iter().enumerate() {
+        stream.extend(fragment(index + 1 == ends.len(), &message[from..*end]));
+        from = *end;
+    }
+    stream
+}
+
+/// A message as a record in which each payload is a fragment of its own.
+pub fn marked(message: &[u8], places: &[(usize, usize)]) -> Vec<u8> {
+    let cuts: Vec<usize> =
+        places.iter().flat_map(|(position, length)| [*position, position + length]).collect();
+    fragmented(message, &cuts)
+}
+
+fn call_header(xid: u32) -> CallHeader<'static> {
+    let sys = AuthSys {
+        stamp: 0,
+        machine_name: "node-17".into(),
+        uid: 1000,
+        gid: 1000,
+        gids: Gids::new(&[27]).expect("one group"),
+    };
+    CallHeader {
+        xid,
+        program: PROGRAM,
+        version: VERSION,
+        procedure: PROCEDURE_COMPOUND,
+        credential: Credential::Sys(sys),
+        verifier: OpaqueAuth::NONE,
+    }
 }
 
 /// A whole WRITE as one record.
