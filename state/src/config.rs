@@ -38,6 +38,9 @@ impl Config {
     }
 }
 
+/// Bytes of a slot beside the reply it keeps.
+pub(crate) const SLOT_BYTES: u64 = 192;
+
 /// The bound on every table. At a bound the client concerned gets the protocol's own error and nobody else
 /// notices.
 #[derive(Clone, Debug)]
@@ -60,7 +63,8 @@ pub struct Limits {
     pub response_bytes_max: u32,
     /// Bytes of one cached reply; the reply of a non-idempotent compound with its GETATTRs fits well.
     pub response_cached_bytes_max: u32,
-    /// Bytes reserved for cached replies over all sessions. Beyond: fewer slots, then NFS4ERR_NOSPC.
+    /// Bytes reserved for slots and the replies they keep over all sessions. Near it expired clients go; then fewer slots,
+    /// beyond NFS4ERR_NOSPC.
     pub reply_cache_bytes_max: u64,
     /// Opens over all clients, a bound on memory. Beyond: NFS4ERR_DELAY.
     pub opens_max: u64,
@@ -118,17 +122,16 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most bytes the tables can come to, for the sum printed at start. Sizes of entries are rounded up
-    /// and include their share of the maps and of an owner's name of usual length.
+    /// The most bytes the tables can come to, for the sum printed at start. Sizes of entries are as measured, rounded up,
+    /// and include their share of the maps and an owner's name of the greatest length.
     pub fn memory_bytes_max(&self) -> u64 {
-        const CLIENT_BYTES: u64 = 4096;
-        const SLOT_BYTES: u64 = 192;
-        const OPEN_BYTES: u64 = 1024;
-        const LOCK_BYTES: u64 = 512;
-        const WAITER_BYTES: u64 = 512;
-        let slots = u64::from(self.clients_max) * u64::from(self.fore_slots_max);
-        u64::from(self.clients_max) * CLIENT_BYTES
-            + slots * SLOT_BYTES
+        const CLIENT_BYTES: u64 = 4608;
+        const SESSION_BYTES: u64 = 768;
+        const OPEN_BYTES: u64 = 2560;
+        const LOCK_BYTES: u64 = 1024;
+        const WAITER_BYTES: u64 = 1536;
+        let clients = u64::from(self.clients_max);
+        clients * (CLIENT_BYTES + u64::from(self.sessions_per_client_max) * SESSION_BYTES)
             + self.reply_cache_bytes_max
             + self.opens_max * OPEN_BYTES
             + self.locks_max * LOCK_BYTES

@@ -8,7 +8,7 @@ use wire::nfs4::{ClientId, SequenceId, SessionId, Status};
 use crate::backchannel::CallbackCredential;
 use crate::client::{Client, ClientEntry, ClientTable, Record};
 use crate::connection::ConnectionId;
-use crate::negotiate::{ChannelAttributes, back_channel, fore_channel, slots_within};
+use crate::negotiate::{ChannelAttributes, back_channel, fore_channel, slot_bytes, slots_within};
 use crate::session::Session;
 use crate::state::{State, session_id, take_within};
 use crate::stateid::client_stripe;
@@ -261,9 +261,13 @@ impl<F: Clone + Send + Sync> State<F> {
     fn reserve_reply_cache(&self, fore: &ChannelAttributes) -> Result<u32, Status> {
         let (total, bound) = (&self.inner.shared.reply_bytes, self.inner.config.limits.reply_cache_bytes_max);
         let left = bound.saturating_sub(total.load(Ordering::Acquire));
-        let per_slot = fore.response_cached_bytes_max;
-        let slots = slots_within(fore.requests_max, per_slot, left).ok_or(Status::Nospc)?;
-        let bytes = u64::from(slots) * u64::from(per_slot);
-        if take_within(total, bytes, bound) { Ok(slots) } else { Err(Status::Nospc) }
+        let per_slot = slot_bytes(fore);
+        let slots = slots_within(fore.requests_max, per_slot, left);
+        if slots.is_none_or(|slots| slots < fore.requests_max) {
+            // Those who are silent for a lease make room for those who come.
+            self.inner.shared.press();
+        }
+        let slots = slots.ok_or(Status::Nospc)?;
+        if take_within(total, u64::from(slots) * per_slot, bound) { Ok(slots) } else { Err(Status::Nospc) }
     }
 }

@@ -2,7 +2,7 @@
 
 use wire::nfs4::Status;
 
-use crate::config::Limits;
+use crate::config::{Limits, SLOT_BYTES};
 
 /// The smallest request or reply a channel must allow: RPC header, SEQUENCE and one small operation. Below,
 /// no operation could be sent and the answer is NFS4ERR_TOOSMALL.
@@ -73,12 +73,17 @@ pub(crate) fn back_channel(
     })
 }
 
-/// The number of slots to grant, given the bytes of the reply cache that are left: a session gets at most a
-/// quarter of the rest, so that late comers get fewer slots instead of none.
-pub(crate) fn slots_within(slots: u32, reply_bytes: u32, left: u64) -> Option<u32> {
-    if u64::from(reply_bytes) > left {
+/// What a slot costs the reply cache: itself, and the reply it may keep.
+pub(crate) fn slot_bytes(fore: &ChannelAttributes) -> u64 {
+    SLOT_BYTES + u64::from(fore.response_cached_bytes_max)
+}
+
+/// The number of slots to grant, given what each costs and the bytes of the reply cache that are left: a session gets at
+/// most a quarter of the rest, so that late comers get fewer slots instead of none.
+pub(crate) fn slots_within(slots: u32, slot_bytes: u64, left: u64) -> Option<u32> {
+    if slot_bytes > left {
         return None;
     }
-    let affordable = (left / 4).checked_div(u64::from(reply_bytes)).unwrap_or(u64::MAX);
-    Some(slots.min(u32::try_from(affordable).unwrap_or(u32::MAX)).max(1))
+    let affordable = u32::try_from(left / 4 / slot_bytes).unwrap_or(u32::MAX);
+    Some(slots.min(affordable).max(1))
 }

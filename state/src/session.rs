@@ -8,7 +8,7 @@ use wire::nfs4::SessionId;
 
 use crate::backchannel::{BackSlot, Channels};
 use crate::client::Client;
-use crate::negotiate::ChannelAttributes;
+use crate::negotiate::{ChannelAttributes, slot_bytes};
 use crate::sequence::status_flag;
 use crate::slot::Slot;
 use crate::state::Shared;
@@ -170,7 +170,7 @@ impl Session {
 
     /// Bytes of the reply cache that are reserved for the session.
     fn reserved_bytes(&self) -> u64 {
-        u64::from(self.fore.requests_max) * u64::from(self.fore.response_cached_bytes_max)
+        u64::from(self.fore.requests_max) * slot_bytes(&self.fore)
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -89,8 +89,8 @@ limits! {
         "requests of one session in progress at a time",
         "CREATE_SESSION grants no more";
     reply_cache_mib = 256 in 1..=65_536,
-        "MiB for replies kept for retries, all sessions together",
-        "CREATE_SESSION grants fewer slots, then NFS4ERR_NOSPC";
+        "MiB for slots and the replies they keep for retries, all sessions together",
+        "expired clients are forgotten, CREATE_SESSION grants fewer slots, then NFS4ERR_NOSPC";
     operations_per_compound = 64 in 16..=1024,
         "operations in one request",
         "NFS4ERR_TOO_MANY_OPS";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wire::nfs4::{ClientId, SequenceId, Status};
 
 use super::fixture::{LEASE, Server, create};
+use crate::config::SLOT_BYTES;
 use crate::{Access, ChannelAttributes, CreateOutcome, Deny};
 
 /// One EXCHANGE_ID: owner, verifier, principal, update.
@@ -129,12 +130,14 @@ fn channels_get_no_more_than_is_asked_and_allowed() {
 
 #[test]
 fn the_reply_cache_is_shared_out_and_given_back() {
-    let server = Server::with(|config| config.limits.reply_cache_bytes_max = 1 << 20);
+    let slot_bytes = 4096 + SLOT_BYTES;
+    let server = Server::with(|config| config.limits.reply_cache_bytes_max = 256 * slot_bytes);
     let (client, _, _) = server.exchange("a", 1).unwrap();
     let first = server.create(client, 1).unwrap();
     assert_eq!(first.fore.requests_max, 64, "a quarter of the whole");
     let second = server.create(client, 2).unwrap();
     assert_eq!(second.fore.requests_max, 48, "a quarter of the rest");
+    assert_eq!(server.state.totals().reply_cache_bytes, (64 + 48) * slot_bytes);
     for created in [&first, &second] {
         let session = server.state.session(&created.session).unwrap();
         let connection = create(client, 1).connection;
@@ -200,4 +203,32 @@ fn those_who_only_ask_do_not_keep_others_out() {
     }
     assert!(settled.session.is_alive());
     assert_eq!(server.state.totals().clients, u64::from(CLIENTS));
+}
+
+#[test]
+fn slots_that_keep_no_replies_are_bounded_too() {
+    let server = Server::with(|config| config.limits.reply_cache_bytes_max = 40 * SLOT_BYTES);
+    let (client, _, _) = server.exchange("a", 1).unwrap();
+    let usual = create(client, 1);
+    let fore = ChannelAttributes { response_cached_bytes_max: 0, ..usual.fore };
+    let asked = crate::CreateSession { fore, ..usual };
+    let created = server.finish(server.state.create_session(&asked, 0).unwrap()).unwrap();
+    assert_eq!(created.fore.requests_max, 10, "a quarter of the whole");
+}
+
+#[test]
+fn the_bound_on_the_reply_cache_makes_silent_ones_go() {
+    let mut server = Server::with(|config| config.limits.reply_cache_bytes_max = 4096 + SLOT_BYTES);
+    let silent = server.peer("a");
+    server.open(&silent, "file", Access::Read, Deny::None).unwrap();
+    drop(silent);
+    server.state.sweep(server.now);
+    server.pass(LEASE + 1);
+    server.state.sweep(server.now);
+    assert_eq!(server.state.totals().opens, 1, "courtesy");
+    let (client, _, _) = server.exchange("b", 1).unwrap();
+    assert_eq!(server.create(client, 1).err(), Some(Status::Nospc));
+    server.state.sweep(server.now);
+    server.create(client, 1).unwrap();
+    assert_eq!(server.state.totals().opens, 0);
 }
