@@ -3,6 +3,8 @@
 //! Operations that are queued while a transaction is being committed go together into the next one, so a
 //! thousand clients that come back after a restart cost a few syncs and not a thousand.
 
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -56,15 +58,14 @@ impl RecordStore {
                 "free some space or restore the file; or move it away, then clients lose what they had locked",
             )
         };
-        let database = redb::Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create(file)
-            .map_err(|error| damaged(error.to_string()))?;
+        make(file).map_err(|error| damaged(error.to_string()))?;
+        let database = open_database(file).map_err(|error| damaged(error.0))?;
         let loaded = load(&database).map_err(|error| damaged(error.0))?;
         let (queue, operations) = sync_channel(QUEUE_MAX);
+        let file = file.to_owned();
         let thread = std::thread::Builder::new()
             .name("records".into())
-            .spawn(move || run(&database, &operations))
+            .spawn(move || run(&file, database, &operations))
             .map_err(|error| {
                 Fatal::new(format!("no thread for client records: {error}"), "raise the limit on tasks")
             })?;
@@ -100,11 +101,24 @@ impl Drop for RecordStore {
     }
 }
 
-fn run(database: &Database, operations: &Receiver<Queued>) {
+/// Makes the file if it is not there, for its owner alone (the server's own mask is open), and its name durable.
+fn make(path: &Path) -> std::io::Result<()> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+fn open_database(file: &Path) -> Result<Database, StoreError> {
+    redb::Builder::new().set_cache_size(CACHE_BYTES).create(file).map_err(failed)
+}
+
+fn run(file: &Path, database: Database, operations: &Receiver<Queued>) {
+    let mut open = Some(database);
     while let Ok(first) = operations.recv() {
         let batch: Vec<Queued> =
             std::iter::once(first).chain(operations.try_iter().take(BATCH_MAX - 1)).collect();
-        let outcome = commit(database, batch.iter().map(|(operation, _)| operation));
+        let outcome = write(file, &mut open, batch.iter().map(|(operation, _)| operation));
         if let Err(error) = &outcome {
             tracing::error!(operations = batch.len(), "{error}");
         }
@@ -112,6 +126,22 @@ fn run(database: &Database, operations: &Receiver<Queued>) {
             done(outcome.clone());
         }
     }
+}
+
+/// Commits to the open database. After a failure (a full file system, for instance) redb refuses everything until it is
+/// opened anew, so that is what the next one does.
+fn write<'a>(
+    file: &Path,
+    open: &mut Option<Database>,
+    operations: impl Iterator<Item = &'a StoreOperation>,
+) -> StoreResult {
+    let database = match open.take() {
+        Some(database) => database,
+        None => open_database(file)?,
+    };
+    commit(&database, operations)?;
+    *open = Some(database);
+    Ok(())
 }
 
 /// All of `operations` in one transaction, on stable storage when it returns.
@@ -261,6 +291,21 @@ mod tests {
         );
         drop(store);
         assert_eq!(RecordStore::open(&file).unwrap().load().unwrap(), [ClientRecord { epoch: 5, ..one }]);
+    }
+
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        let scratch = Scratch::new();
+        let file = scratch.path().join("state.redb");
+        let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        // As an earlier release left it.
+        drop(RecordStore::open(&file).unwrap());
+        std::fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+        drop(RecordStore::open(&file).unwrap());
+        assert_eq!(mode(), 0o600);
+        std::fs::remove_file(&file).unwrap();
+        drop(RecordStore::open(&file).unwrap());
+        assert_eq!(mode(), 0o600);
     }
 
     #[test]

@@ -51,7 +51,15 @@ impl Asking {
     /// # Panics
     /// When the server refuses it.
     pub async fn client_with(&self, options: ClientOptions) -> Client {
-        Client::connect(&self.endpoint, self.address, options).await.expect("a session")
+        self.try_client_with(options).await.expect("a session")
+    }
+
+    /// Any client, unless the server refuses it.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn try_client_with(&self, options: ClientOptions) -> client::Result<Client> {
+        Client::connect(&self.endpoint, self.address, options).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! Space that is free, and space that is kept for others.
 
-use client::{Compound, OpenHow, Session};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use client::{ClientOptions, Compound, OpenHow, Session};
 use testkit::asking::ask;
 use testkit::mounted::Mounted;
 use testkit::server::{Scratch, Server, ServerPlan, can_serve};
@@ -9,6 +12,9 @@ use wire::nfs4::{ChannelDirectionArgs, FileHandle, RawAttributes, StableHow, Sta
 /// Bytes of the file that goes, and what a file system may use for itself meanwhile.
 const FILE_BYTES: u64 = 32 << 20;
 const SLACK_BYTES: u64 = 2 << 20;
+
+/// More bytes than the state directory has room for.
+const FULL_BYTES: usize = 65 << 20;
 
 /// Bytes of each write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -118,4 +124,34 @@ fn blocks_reserved_for_root_are_not_for_others() {
         assert!(written > 4 << 20, "root has written {written} bytes of its reserve");
     });
     drop(server);
+}
+
+#[test]
+fn a_state_directory_that_was_full_takes_records_again() {
+    if !can_serve() {
+        return;
+    }
+    let scratch = Scratch::new("full");
+    let data = scratch.directory("data");
+    let Some(state) = Mounted::tmpfs(&scratch, "state") else { return };
+    std::fs::set_permissions(state.path(), Permissions::from_mode(0o700)).expect("a mode");
+    let filling = state.path().join("filling");
+    let mut server = Server::start(scratch, ServerPlan::exporting(&[&data]));
+    ask(server.address(), move |asking| async move {
+        let old = asking.client("old").await;
+        let root = old.session().lookup("/").await.expect("the root");
+        let file = old.session().open(root, "file", &OpenHow::create(0o644)).await.expect("a file");
+        let full = std::fs::write(&filling, vec![7; FULL_BYTES]).expect_err("no more room");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        let refused = asking.try_client_with(ClientOptions::named("new")).await.map(|_| ());
+        assert_eq!(refused.expect_err("it cannot be recorded").status(), Some(Status::Serverfault));
+        old.session()
+            .write(&file, 0, b"bytes", StableHow::FileSync)
+            .await
+            .expect("those who are known go on");
+        std::fs::remove_file(&filling).expect("it is there");
+        asking.client("new").await;
+    });
+    let status = server.stop();
+    assert!(status.success(), "{status}");
 }
