@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::SHARDS_MAX;
 use crate::tool::bench::arguments::BenchArguments;
 use crate::tool::{
     copy::CopyArguments, get::GetArguments, list::ListArguments, make::MakeArguments, put::PutArguments,
@@ -81,7 +82,7 @@ pub struct ServeArguments {
     #[arg(long = "state-dir", value_name = "DIRECTORY")]
     pub state_directory: Option<PathBuf>,
     /// How many cores to use. [default: all this process may run on]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(SHARDS_MAX)))]
     pub shards: Option<u16>,
     /// What to log: error, warn, info, debug, trace, or a filter such as `info,nfs_ops=debug`. [default: info]
     #[arg(long = "log-level", value_name = "LEVEL")]
@@ -127,6 +128,7 @@ mod tests {
     fn directory_and_configuration_exclude_each_other() {
         assert!(CommandLine::try_parse_from(["penstock", "serve", "/a", "--config", "/b"]).is_err());
         assert!(CommandLine::try_parse_from(["penstock", "serve", "/a", "--port", "0"]).is_err());
+        assert!(CommandLine::try_parse_from(["penstock", "serve", "/a", "--shards", "1025"]).is_err());
         assert!(CommandLine::try_parse_from(["penstock", "serve"]).is_ok());
     }
 }

@@ -5,15 +5,24 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
-use crate::config::LogSettings;
+use crate::config::{self, LogSettings};
+use crate::fatal::Fatal;
 
 /// Environment variable that stands over the configured filter.
 const FILTER_VARIABLE: &str = "PENSTOCK_LOG";
 
 /// Starts logging for the whole process.
-pub fn start(settings: &LogSettings) {
-    let filter =
-        EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new(&settings.filter));
+///
+/// # Errors
+/// When the environment variable is no filter.
+pub fn start(settings: &LogSettings) -> Result<(), Fatal> {
+    let filter = match std::env::var(FILTER_VARIABLE) {
+        Ok(text) => config::log_filter(&text).map_err(|reason| {
+            Fatal::new(format!("{FILTER_VARIABLE} in the environment: {reason}"), config::LOG_LEVEL_REMEDY)
+        })?,
+        Err(_) => settings.filter.clone(),
+    };
+    let filter = EnvFilter::new(filter);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
@@ -23,4 +32,5 @@ pub fn start(settings: &LogSettings) {
         }
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
     }
+    Ok(())
 }

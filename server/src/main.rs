@@ -7,6 +7,7 @@ mod bounds;
 mod check;
 mod cli;
 mod config;
+mod descriptors;
 mod environment;
 mod exports;
 mod fatal;

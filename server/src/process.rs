@@ -3,7 +3,6 @@
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, geteuid, setrlimit, umask};
 
-use crate::config::Settings;
 use crate::fatal::Fatal;
 
 /// Refuses to go on without root.
@@ -49,21 +48,6 @@ fn raise_descriptor_ceiling() {
         if let Err(errno) = setrlimit(Resource::Nofile, limit) {
             tracing::debug!("the hard limit on open files stays: {errno}");
         }
-    }
-}
-
-/// Says so when the bounds allow more descriptors than the process may have. Clients then get NFS4ERR_DELAY early.
-pub fn warn_of_few_descriptors(settings: &Settings, shards: usize, descriptors_max: u64) {
-    let limits = &settings.limits;
-    let per_shard = limits.connections + settings.exports.len() as u64 * limits.cached_objects;
-    let wanted = shards as u64 * per_shard;
-    if wanted > descriptors_max {
-        tracing::warn!(
-            wanted,
-            allowed = descriptors_max,
-            "too few descriptors for all connections and cached objects: raise LimitNOFILE, or lower `connections` or \
-             `cached_objects` in [limits]"
-        );
     }
 }
 

@@ -15,7 +15,7 @@ use vfs_local::File;
 
 use crate::announce;
 use crate::cli::ServeArguments;
-use crate::config::{self, Settings};
+use crate::config::{self, Limits, Settings};
 use crate::environment::nanoseconds_since;
 use crate::exports::{self, OpenExport};
 use crate::fatal::Fatal;
@@ -32,6 +32,8 @@ pub struct Reloader {
     pub hosts: Hosts,
     /// The exports, open.
     pub exports: Vec<OpenExport>,
+    /// The bounds in force.
+    pub limits: Limits,
     /// The shards.
     pub remote: Remote,
     /// State, which may hold files of exports that go.
@@ -97,8 +99,7 @@ impl Reloader {
     }
 
     fn put_in_force(&mut self, plans: &[config::ExportPlan], hosts: Hosts) -> Result<(), Fatal> {
-        let limits = &self.settings.limits;
-        let opened = exports::open(plans, &hosts, &self.exports, limits, self.remote.shards())?;
+        let opened = exports::open(plans, &hosts, &self.exports, &self.limits, self.remote.shards())?;
         self.on_every_shard(&opened)?;
         let stays: HashSet<ExportId> = opened.iter().map(|export| export.settings.id).collect();
         let gone: Vec<ExportId> = self

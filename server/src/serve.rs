@@ -13,7 +13,7 @@ use transport_tcp::{BULK_MAX, Intake, Listener};
 use vfs_local::File;
 
 use crate::cli::ServeArguments;
-use crate::config::{self, ServerSettings, Settings};
+use crate::config::{self, Limits, ServerSettings, Settings};
 use crate::environment::{fill, nanoseconds_since};
 use crate::exports::{self, OpenExport};
 use crate::fatal::Fatal;
@@ -23,7 +23,7 @@ use crate::reload::Reloader;
 use crate::signals::{self, Event};
 use crate::state_directory::{Identity, StateDirectory};
 use crate::store::RecordStore;
-use crate::{announce, bounds, logging, process, shard};
+use crate::{announce, bounds, descriptors, logging, process, shard};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -42,6 +42,8 @@ const PORT_PAUSE: Duration = Duration::from_millis(10);
 struct Served {
     hosts: Hosts,
     exports: Vec<OpenExport>,
+    /// The bounds in force.
+    limits: Limits,
 }
 
 /// Serves until told to stop.
@@ -51,7 +53,7 @@ struct Served {
 pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> {
     process::require_root()?;
     let settings = config::for_serving(&arguments)?;
-    logging::start(&settings.log);
+    logging::start(&settings.log)?;
     process::abort_on_panic();
     let (events_sender, events) = channel();
     signals::watch(events_sender.clone())?;
@@ -62,23 +64,20 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     let descriptors_max = process::prepare()?;
     let engine_config = engine_config(&settings);
     let shards = engine_config.shard_count();
-    process::warn_of_few_descriptors(&settings, shards, descriptors_max);
+    let limits = descriptors::fit(&settings.limits, shards, settings.exports.len(), descriptors_max);
+    descriptors::warn_of_few(&settings.limits, &limits, descriptors_max);
 
     let directory = StateDirectory::open(&settings.server.state_directory)?;
     let origin = Instant::now();
-    let shared = Arc::new(shared(&settings, &directory, origin)?);
-    let memory = Memory::of(
-        &settings.limits,
-        shards,
-        settings.exports.len(),
-        bounds::of_state(&settings.limits).memory_bytes_max(),
-    );
+    let shared = Arc::new(shared(&settings, &limits, &directory, origin)?);
+    let memory =
+        Memory::of(&limits, shards, settings.exports.len(), bounds::of_state(&limits).memory_bytes_max());
     tracing::info!("memory: {memory}");
 
     let listeners = listen(&settings.server)?;
     let hosts = Hosts::resolve(&settings.exports, &Hosts::default());
-    let exports = exports::open(&settings.exports, &hosts, &[], &settings.limits, shards)?;
-    let served = Served { hosts, exports };
+    let exports = exports::open(&settings.exports, &hosts, &[], &limits, shards)?;
+    let served = Served { hosts, exports, limits };
     process::drop_rights()?;
     let engine = start_engine(engine_config, &settings, &served, &shared, origin, listeners)?;
 
@@ -101,15 +100,23 @@ fn engine_config(settings: &Settings) -> EngineConfig {
 }
 
 /// What all shards share: state, with the records of the last life, and who the server is.
-fn shared(settings: &Settings, directory: &StateDirectory, origin: Instant) -> Result<Shared<File>, Fatal> {
+fn shared(
+    settings: &Settings,
+    limits: &Limits,
+    directory: &StateDirectory,
+    origin: Instant,
+) -> Result<Shared<File>, Fatal> {
     let identity = directory.identity();
     let records = directory.records_file();
     let store = RecordStore::open(&records)?;
-    let state =
-        State::new(state_config(settings, identity), Arc::new(store), nanoseconds_since(origin, origin))
-            .map_err(|error| {
-                Fatal::new(error.to_string(), format!("restore {}, or move it away", records.display()))
-            })?;
+    let state = State::new(
+        state_config(settings, limits, identity),
+        Arc::new(store),
+        nanoseconds_since(origin, origin),
+    )
+    .map_err(|error| {
+        Fatal::new(error.to_string(), format!("restore {}, or move it away", records.display()))
+    })?;
     tracing::info!(epoch = identity.epoch, owner = identity.owner, grace = state.is_in_grace(), "identity");
     Ok(Shared {
         state,
@@ -125,7 +132,7 @@ fn shared(settings: &Settings, directory: &StateDirectory, origin: Instant) -> R
     })
 }
 
-fn state_config(settings: &Settings, identity: &Identity) -> state::Config {
+fn state_config(settings: &Settings, limits: &Limits, identity: &Identity) -> state::Config {
     let mut key = [0; 16];
     fill(&mut key);
     let key = u128::from_ne_bytes(key);
@@ -133,7 +140,7 @@ fn state_config(settings: &Settings, identity: &Identity) -> state::Config {
         lease_ns: u64::from(settings.server.lease_seconds) * SECOND_NS,
         grace_ns: u64::from(settings.server.grace_seconds) * SECOND_NS,
         courtesy_ns: u64::from(settings.server.courtesy_seconds) * SECOND_NS,
-        limits: bounds::of_state(&settings.limits),
+        limits: bounds::of_state(limits),
         ..state::Config::new(identity.epoch, [key as u64, (key >> 64) as u64])
     }
 }
@@ -194,7 +201,7 @@ fn start_engine(
         exports: Mutex::new(served.exports.clone()),
         origin,
         names: Mutex::new(None),
-        transport: bounds::of_transport(&settings.limits),
+        transport: bounds::of_transport(&served.limits),
         intake: Intake::new(shards),
         listeners: Mutex::new(listeners),
         drain: Duration::from_secs(settings.server.drain_seconds.into()),
@@ -226,6 +233,7 @@ fn start_reloader(
         settings,
         hosts: served.hosts,
         exports: served.exports,
+        limits: served.limits,
         remote: engine.remote().clone(),
         shared: Arc::clone(shared),
         origin,

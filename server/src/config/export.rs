@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hasher;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nfs_ops::{ExportId, Squash};
@@ -260,6 +261,7 @@ fn reject_clashes(sections: &[Spanned<ExportSection>], plans: &[ExportPlan], sou
         }
         for other in &plans[..number] {
             reject_clash(section, plan, other, source);
+            reject_nesting(section, plan, other, source);
         }
     }
 }
@@ -286,6 +288,31 @@ fn reject_clash(section: &ExportSection, plan: &ExportPlan, other: &ExportPlan, 
             "set another `id` for one of them, and keep it: clients' file handles depend on it",
         );
     }
+}
+
+/// Opens and locks are known by export: through two of them, the same file would have two sets of locks.
+fn reject_nesting(section: &ExportSection, plan: &ExportPlan, other: &ExportPlan, source: &mut Source<'_>) {
+    let is_below = |outer: &ExportPlan, inner: &ExportPlan| {
+        inner.path.canonicalize().is_ok_and(|path| leads_below(outer, &path))
+    };
+    if is_below(plan, other) || is_below(other, plan) {
+        source.wrong(
+            section.path.span(),
+            format!(
+                "{} and {} are within one another, on one file system",
+                other.path.display(),
+                plan.path.display()
+            ),
+            "export the outer one alone, or directories beside one another: clients of one would not see the locks of the other",
+        );
+    }
+}
+
+/// Whether an export's clients come to this place (a path without links), which is not the export's own.
+pub fn leads_below(export: &ExportPlan, place: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).ok();
+    let is_below = export.path.canonicalize().is_ok_and(|path| place.starts_with(&path) && place != path);
+    is_below && (export.cross_mounts || device(place) == device(&export.path))
 }
 
 /// Where the export's place is written.

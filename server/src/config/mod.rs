@@ -4,6 +4,7 @@ mod client;
 mod diagnostic;
 mod example;
 mod export;
+mod exposure;
 mod file;
 mod limits;
 mod server;
@@ -19,7 +20,7 @@ pub use export::{ExportPlan, directory_problem};
 #[cfg(test)]
 pub use limits::LIMIT_ROWS;
 pub use limits::Limits;
-pub use server::{LogSettings, NFS_PORT, ServerSettings, log_filter};
+pub use server::{LOG_LEVEL_REMEDY, LogSettings, NFS_PORT, SHARDS_MAX, ServerSettings, log_filter};
 
 use crate::cli::ServeArguments;
 use diagnostic::Source;
@@ -69,6 +70,10 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
         log: server::resolve_log(&file.log, &mut source),
         exports: export::resolve_all(&file.exports, &mut source),
     };
+    if let Some(number) = exposure::exposing(&settings.exports, &settings.server.state_directory) {
+        let (reason, remedy) = exposure::problem(&settings.exports[number], &settings.server.state_directory);
+        source.wrong(file.exports[number].get_ref().path.span(), reason, remedy);
+    }
     source.finish(settings)
 }
 
@@ -99,6 +104,10 @@ pub fn for_serving(arguments: &ServeArguments) -> Result<Settings, Diagnostics> 
     server.shards = arguments.shards.map(usize::from).or(server.shards);
     if let Some(directory) = &arguments.state_directory {
         server.state_directory.clone_from(directory);
+        if let Some(number) = exposure::exposing(&settings.exports, directory) {
+            let (reason, remedy) = exposure::problem(&settings.exports[number], directory);
+            return Err(Diagnostic::new(reason, remedy).into());
+        }
     }
     if let Some(level) = &arguments.log_level {
         settings.log.filter = log_filter(level).map_err(|reason| {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter as Level;
 
 use super::diagnostic::Source;
 use super::file::{LogSection, ServerSection};
@@ -29,7 +30,7 @@ const DRAIN_SECONDS: u32 = 10;
 const RESOLVE_SECONDS: u32 = 300;
 
 /// Most shards: connection ids have 16 bits for the core, and no machine has more.
-const SHARDS_MAX: u32 = 1024;
+pub const SHARDS_MAX: u32 = 1024;
 
 /// What helps against a bad level.
 pub const LOG_LEVEL_REMEDY: &str =
@@ -94,6 +95,12 @@ impl Default for LogSettings {
 
 /// `text` if it is a filter of log lines, else what is wrong with it.
 pub fn log_filter(text: &str) -> Result<String, String> {
+    // A word that is no level would be the name of a crate, and nothing but that crate would be logged.
+    let is_unknown =
+        |part: &&str| part.is_empty() || !part.contains(['=', '[']) && part.parse::<Level>().is_err();
+    if let Some(part) = text.split(',').map(str::trim).find(is_unknown) {
+        return Err(format!("{part:?} is no level"));
+    }
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
@@ -112,14 +119,10 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
             "give at least `lease_seconds`: clients notice a restart only when they renew",
         );
     }
-    let shards = section
-        .shards
-        .as_ref()
-        .map(|written| number("shards", Some(written), 1, (1, SHARDS_MAX), source) as usize);
     ServerSettings {
         addresses: section.addresses.iter().map(|address| *address.get_ref()).collect(),
         port: number("port", section.port.as_ref(), NFS_PORT.into(), (1, 65535), source) as u16,
-        shards,
+        shards: section.shards.as_ref().map(|written| shards(written, source)),
         state_directory: state_directory(section, source),
         lease_seconds,
         grace_seconds,
@@ -144,7 +147,7 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
             (10, 24 * 3600),
             source,
         ),
-        domain: section.domain.as_ref().map(|domain| domain.get_ref().clone()),
+        domain: section.domain.as_ref().map(|domain| self::domain(domain, source)),
     }
 }
 
@@ -176,6 +179,32 @@ fn state_directory(section: &ServerSection, source: &mut Source<'_>) -> PathBuf 
         );
     }
     written.get_ref().clone()
+}
+
+fn shards(written: &Spanned<i64>, source: &mut Source<'_>) -> usize {
+    match u32::try_from(*written.get_ref()) {
+        Ok(shards) if (1..=SHARDS_MAX).contains(&shards) => shards as usize,
+        _ => {
+            source.wrong(
+                written.span(),
+                format!("`shards` is {}, out of range", written.get_ref()),
+                format!("give a number from 1 to {SHARDS_MAX}, or leave it out for one on each core"),
+            );
+            1
+        }
+    }
+}
+
+fn domain(written: &Spanned<String>, source: &mut Source<'_>) -> String {
+    let text = written.get_ref();
+    if text.is_empty() || text.contains(|letter: char| letter == '@' || letter.is_whitespace()) {
+        source.wrong(
+            written.span(),
+            format!("`domain` is {text:?}, which no name of an owner can end in"),
+            "give what follows the @, for example \"example.org\", or leave it out",
+        );
+    }
+    text.clone()
 }
 
 fn number(

@@ -45,6 +45,12 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[server]\nlease_seconds = 60\ngrace_seconds = 20\n", "3:17", "less than the lease");
     refused("[limits]\nclients = 0\n", "2:11", "`clients` is 0");
     refused("[log]\nlevel = \"a=b=c\"\n", "2:9", "`level`");
+    for level in ["loud", "info,warning", "", "info,"] {
+        refused(&format!("[log]\nlevel = {level:?}\n"), "2:9", "is no level");
+    }
+    refused("[server]\nshards = 0\n", "2:10", "`shards` is 0");
+    refused("[server]\ndomain = \"\"\n", "2:10", "`domain`");
+    refused("[server]\ndomain = \"user@example.org\"\n", "2:10", "`domain`");
     refused("a = [1,\n", "1:8", "unclosed array");
     refused("[[export]]\npath = \"/usr\"\nsqush = \"all\"\n", "3:1", "unknown field `sqush`");
     refused("[[export]]\npath = \"/no/such/place\"\n", "2:8", "does not exist");
@@ -55,6 +61,14 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[[export]]\npath = \"/usr\"\nanonuid = -1\n", "3:11", "`anonuid`");
     refused("[[export]]\naccess = \"ro\"\n", "1:1", "missing field `path`");
     refused("", "1:1", "no [[export]]");
+}
+
+#[test]
+fn filters_of_log_lines_are_taken_as_they_are() {
+    for filter in ["INFO", "off", "info,nfs_ops=debug", "penstock=trace", "warn,state[sweep]=debug"] {
+        let settings = parsed(&format!("[log]\nlevel = {filter:?}\n[[export]]\npath = \"/usr\"\n")).unwrap();
+        assert_eq!(settings.log.filter, filter);
+    }
 }
 
 #[test]
@@ -71,6 +85,26 @@ fn exports_in_each_others_way_are_refused() {
         "4:8",
         "exported twice",
     );
+}
+
+#[test]
+fn exports_within_one_another_are_refused_on_one_file_system() {
+    let scratch = crate::testing::Scratch::new();
+    let (outer, inner) = (scratch.path().join("outer"), scratch.path().join("outer/inner"));
+    std::fs::create_dir_all(&inner).unwrap();
+    std::fs::create_dir(scratch.path().join("outer-beside")).unwrap();
+    let beside = scratch.path().join("outer-beside");
+    let two = |first: &Path, second: &Path| {
+        format!("[[export]]\npath = {first:?}\n[[export]]\npath = {second:?}\n")
+    };
+    refused(&two(&outer, &inner), "4:8", "within one another, on one file system");
+    refused(&two(&inner, &outer), "4:8", "within one another, on one file system");
+    parsed(&two(&outer, &beside)).unwrap();
+    // Another file system: without `cross_mounts`, one does not lead into the other.
+    parsed("[[export]]\npath = \"/\"\npseudo = \"/root\"\n[[export]]\npath = \"/proc\"\n").unwrap();
+    let crossing =
+        "[[export]]\npath = \"/\"\npseudo = \"/root\"\ncross_mounts = true\n[[export]]\npath = \"/proc\"\n";
+    refused(crossing, "6:8", "within one another");
 }
 
 #[test]
