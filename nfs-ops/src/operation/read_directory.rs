@@ -155,21 +155,34 @@ async fn list_pseudo<V: Vfs, E: Env + Backchannel>(
             continue;
         }
         let object = match junction {
-            Junction::Directory(id) => Object::Pseudo(*id),
+            Junction::Directory(id) => Ok(Object::Pseudo(*id)),
             Junction::Export(export) => {
                 let settings = compound.exports.find(*export).map(|export| &export.settings);
                 if settings.is_none_or(|settings| compound.permission(settings) == Permission::None) {
                     continue;
                 }
-                compound.export_root(*export).await?
+                compound.export_root(*export).await
             }
         };
-        let facts = Facts::of(compound, &object, &requested).await?;
-        let mut told = facts.tell();
+        let facts = match object {
+            Ok(object) => Facts::of(compound, &object, &requested).await,
+            Err(failure) => Err(failure),
+        };
+        let (mut told, only) = match &facts {
+            Ok(facts) => (facts.tell(), requested),
+            // An export whose directory is gone or fails is no reason not to list the others.
+            Err(failure) if requested.get(attribute::RDATTR_ERROR) => {
+                let only = Bitmap::of(&[attribute::RDATTR_ERROR, attribute::MOUNTED_ON_FILEID]);
+                let told = nfs4::Attributes { rdattr_error: Some(failure.status()), ..Default::default() };
+                (told, requested.intersection(&only))
+            }
+            Err(failure) if failure.status() == Status::Stale => continue,
+            Err(failure) => return Err(*failure),
+        };
         if let Junction::Export(_) = junction {
             told.mounted_on_fileid = Some(pseudo::junction_fileid(id, name));
         }
-        if writer.entry(reply, cookie, name.as_bytes(), &told, &requested).is_err() {
+        if writer.entry(reply, cookie, name.as_bytes(), &told, &only).is_err() {
             return finish(writer, reply, false);
         }
     }

@@ -11,7 +11,7 @@ use testkit::asking::ask;
 use testkit::behaved::BehavedClient;
 use testkit::mounted::Mounted;
 use testkit::server::{Scratch, Server, ServerPlan, can_serve, export};
-use wire::nfs4::{CreateType, GetFhResult, RawAttributes, StableHow, Status, attribute};
+use wire::nfs4::{CreateType, GetFhResult, RawAttributes, StableHow, Status, Verifier, attribute};
 
 /// Bytes of each write that runs while the server is told to stop.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -123,6 +123,30 @@ fn several_exports_are_found_by_walking_from_the_root() {
         assert_eq!(refused.status(), Some(Status::Rofs));
         let refused = session.remove(root, "home").await.expect_err("read-only");
         assert_eq!(refused.status(), Some(Status::Rofs));
+    });
+}
+
+#[test]
+fn an_export_whose_directory_is_gone_keeps_nobody_from_the_others() {
+    if !can_serve() {
+        return;
+    }
+    let scratch = Scratch::new("gone");
+    let (stays, goes) = (scratch.directory("stays"), scratch.directory("goes"));
+    let server = Server::start(scratch, ServerPlan::exporting(&[&stays, &goes]));
+    std::fs::remove_dir(goes).expect("an empty directory");
+    ask(server.address(), |asking| async move {
+        let client = asking.client("gone").await;
+        let session = client.session();
+        let root = session.lookup("/").await.expect("the root");
+        let entries = session.read_directory(root).await.expect("a listing");
+        let entries: Vec<_> = entries.iter().map(|entry| (&entry.name[..], entry.file_id != 0)).collect();
+        assert_eq!(entries, [(&b"goes"[..], false), (&b"stays"[..], true)]);
+        let numbers = [attribute::FILEID];
+        let unforgiving = Compound::new().put_root().read_directory(0, Verifier::default(), 4096, &numbers);
+        let reply = session.call(unforgiving).await.expect("a reply");
+        reply.skip(2).expect("those that are there are listed");
+        session.lookup("/stays").await.expect("an export");
     });
 }
 
