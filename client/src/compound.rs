@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use rpc::Insert;
 use transport_tcp::Message;
 use wire::{
-    nfs4::{Arguments, CompoundArgsFrame, PROCEDURE_COMPOUND, PROGRAM, SequenceArgs, VERSION},
+    nfs4::{Arguments, CompoundArgsFrame, Operation, PROCEDURE_COMPOUND, PROGRAM, SequenceArgs, VERSION},
     rpc::{CallHeader, Credential, OpaqueAuth},
     xdr::Encoder,
 };
@@ -26,6 +26,8 @@ pub struct Compound {
     pub(crate) cache_reply: bool,
     tag: Bytes,
     minor_version: Option<u32>,
+    /// Whether doing it twice is doing it once.
+    idempotent: bool,
 }
 
 impl Default for Compound {
@@ -44,20 +46,24 @@ impl Compound {
             cache_reply: false,
             tag: Bytes::new(),
             minor_version: None,
+            idempotent: true,
         }
     }
 
     /// Appends any operation.
     #[must_use]
     pub fn operation<'a>(mut self, arguments: impl Into<Arguments<'a>>) -> Self {
-        self.operations.put(&arguments.into()).expect("a compound within its bound");
+        let arguments = arguments.into();
+        self.idempotent &= is_idempotent(arguments.operation());
+        self.operations.put(&arguments).expect("a compound within its bound");
         self.count += 1;
         self
     }
 
     /// Appends an operation that may be none at all: its number and whatever should follow it.
     #[must_use]
-    pub fn raw(self, number: u32, arguments: &[u8]) -> Self {
+    pub fn raw(mut self, number: u32, arguments: &[u8]) -> Self {
+        self.idempotent = false;
         self.encoded(|encoder| {
             encoder.put_u32(number).expect("a compound within its bound");
             // Whole words, so that what follows stands where the protocol expects it.
@@ -70,7 +76,7 @@ impl Compound {
         })
     }
 
-    /// Appends an operation that `encode` writes, its number included.
+    /// Appends an operation that `encode` writes, its number included, and that is idempotent.
     pub(crate) fn encoded(mut self, encode: impl FnOnce(&mut Encoder)) -> Self {
         encode(&mut self.operations);
         self.count += 1;
@@ -117,6 +123,11 @@ impl Compound {
         (self.operations.head_from(0), self.count)
     }
 
+    /// Whether the compound may be executed again when it is not known what came of it.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.idempotent && self.can_repeat()
+    }
+
     /// Whether the compound can be sent again: bulk data can be sent once, as it has one owner.
     pub(crate) fn can_repeat(&self) -> bool {
         self.operations.inserts().is_empty()
@@ -142,6 +153,41 @@ impl Compound {
         let inserts = places.zip(self.payloads.drain(..)).map(|(position, data)| Insert { position, data });
         Message { head, inserts: inserts.collect() }
     }
+}
+
+/// Whether an operation leaves the same behind, and answers alike, when it is executed twice. WRITE does: what others
+/// write meanwhile at the same place would have been in no order with it anyway.
+fn is_idempotent(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(
+        operation,
+        O::Putfh
+            | O::Putrootfh
+            | O::Putpubfh
+            | O::Savefh
+            | O::Restorefh
+            | O::Getfh
+            | O::Lookup
+            | O::Lookupp
+            | O::Getattr
+            | O::Access
+            | O::Verify
+            | O::Nverify
+            | O::Secinfo
+            | O::SecinfoNoName
+            | O::Read
+            | O::ReadPlus
+            | O::Readdir
+            | O::Readlink
+            | O::Seek
+            | O::Write
+            | O::Commit
+            | O::Lockt
+            | O::TestStateid
+            | O::OffloadStatus
+            | O::Getxattr
+            | O::Listxattrs
+    )
 }
 
 /// Writes everything before the caller's operations.

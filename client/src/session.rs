@@ -113,7 +113,9 @@ impl Session {
     }
 
     /// Sends a compound and waits for its results. It is executed exactly once: when the connection breaks, the
-    /// same request goes again over a new one. Failed operations are in the reply.
+    /// same request goes again over a new one. Where the server has executed it and kept no reply, as it was not asked to
+    /// ([`Compound::cached`]), a compound of which nothing changes when it is executed twice goes as a new request; with
+    /// others that is [`Status::RetryUncachedRep`]. Failed operations are in the reply.
     ///
     /// # Errors
     /// [`Error::Status`] when SEQUENCE itself failed; [`Error::Call`] when no reply came in spite of the retries
@@ -128,7 +130,7 @@ impl Session {
     /// # Errors
     /// As [`Session::call`].
     pub async fn call_in_slot(&self, slot: &Slot, mut compound: Compound) -> Result<CompoundReply> {
-        let sequence = slot.sequence(compound.cache_reply);
+        let mut sequence = slot.sequence(compound.cache_reply);
         loop {
             slot.sent();
             let reply = self.deliver(&mut compound, sequence).await?;
@@ -136,6 +138,11 @@ impl Session {
                 Ok(result) => {
                     slot.answered();
                     self.learn(&result);
+                    // Only a retry is answered so, and the next one is none.
+                    if reply.status() == Status::RetryUncachedRep && compound.is_idempotent() {
+                        sequence = slot.sequence(compound.cache_reply);
+                        continue;
+                    }
                     return Ok(reply);
                 }
                 Err(Error::Status { status: Status::Delay, .. }) if compound.can_repeat() => {

@@ -6,7 +6,7 @@ use client::{CallbackEvent, LockOutcome, OpenHow};
 use testkit::asking::ask;
 use testkit::behaved::BehavedClient;
 use testkit::server::{Scratch, Server, ServerPlan, can_serve};
-use wire::nfs4::{ChannelDirectionArgs, LockType, StableHow, Status};
+use wire::nfs4::{ChannelDirectionArgs, LockType, StableHow};
 
 /// Slots of a session, as Linux asks for.
 const SLOTS: u64 = 64;
@@ -48,21 +48,12 @@ fn all_slots_at_once_over_four_connections_of_which_some_break() {
             let session = session.clone();
             tasks.push(asking.shard.spawn(async move {
                 let (offset, bytes) = (number * PART_BYTES as u64, part(number));
-                // Sent once more as another request where the reply was lost with its connection and not kept.
-                let mut written = session.write(&file, offset, &bytes, StableHow::Unstable).await;
-                while written.as_ref().is_err_and(|error| error.status() == Some(Status::RetryUncachedRep)) {
-                    written = session.write(&file, offset, &bytes, StableHow::Unstable).await;
-                }
-                written.expect("a write");
+                session.write(&file, offset, &bytes, StableHow::Unstable).await.expect("a write");
                 session
                     .create_directory(root, &format!("directory-{number}"), 0o755)
                     .await
                     .expect("a directory");
-                let mut read = session.read(&file, offset, PART_BYTES as u32).await;
-                while read.as_ref().is_err_and(|error| error.status() == Some(Status::RetryUncachedRep)) {
-                    read = session.read(&file, offset, PART_BYTES as u32).await;
-                }
-                let (read, _) = read.expect("a read");
+                let (read, _) = session.read(&file, offset, PART_BYTES as u32).await.expect("a read");
                 assert!(read[..] == bytes[..], "part {number} is as it was written");
             }));
         }

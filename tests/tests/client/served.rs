@@ -1,0 +1,235 @@
+//! The real server over a file system in memory, on the client's own core, with replies that get lost when told.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use buf::{Chain, PAGE_BYTES};
+use bytes::{Bytes, BytesMut};
+use client::{Client, ClientOptions};
+use engine::{EngineConfig, Shard, block_on};
+use nfs_ops::{
+    Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Network,
+    NfsService, Offloads, Server, Settings, Shared, Squash,
+};
+use rpc::{Call, ConnectionId, Outcome, Reply, Service};
+use state::{Config, MemoryStore, State};
+use transport_tcp::{CallError, Endpoint, Intake, Limits, Listener, Message};
+use vfs::mem::{Mem, MemStorage};
+use wire::nfs4::{CompoundResultFrame, Operation, ResultHead, Status};
+use wire::rpc::{Accepted, CallHeader, ReplyHeader};
+use wire::xdr::{Decoder, Encoder};
+
+/// The name of the only export.
+pub const EXPORT: &str = "export";
+
+/// The world of the server: the clock, the tasks and the memory of the core.
+#[derive(Clone)]
+pub struct World(Rc<Inner>);
+
+struct Inner {
+    shard: Shard,
+    endpoint: Endpoint,
+    random: Cell<u64>,
+    transactions: Cell<u32>,
+}
+
+impl Env for World {
+    fn now_ns(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64
+    }
+
+    fn wall_clock(&self) -> vfs::Time {
+        let nanoseconds = self.now_ns();
+        let (seconds, nanoseconds) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+        vfs::Time { seconds: seconds as i64, nanoseconds: nanoseconds as u32 }
+    }
+
+    async fn sleep(&self, duration_ns: u64) {
+        self.0.shard.sleep(Duration::from_nanos(duration_ns)).await;
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            // Different each time is all that these tests need.
+            self.0.random.set(
+                self.0.random.get().wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f),
+            );
+            *byte = (self.0.random.get() >> 56) as u8;
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.shard.spawn(task);
+    }
+
+    async fn payload(&self, bytes: usize, offset: u64) -> Chain {
+        let modulo = (offset % PAGE_BYTES as u64) as usize;
+        self.0.shard.pool().take_wait(bytes, modulo).await.expect("the pool is larger than any payload")
+    }
+
+    async fn groups_of(&self, _uid: u32) -> Option<Vec<u32>> {
+        None
+    }
+
+    async fn id_of(&self, _name: &str, _group: bool) -> Option<u32> {
+        None
+    }
+}
+
+impl Backchannel for World {
+    async fn call_back(
+        &self,
+        connection: ConnectionId,
+        message: BytesMut,
+        timeout_ns: u64,
+    ) -> Result<Bytes, BackchannelError> {
+        let timeout = Duration::from_nanos(timeout_ns);
+        match self.0.endpoint.call_back(connection, Message::new(message), timeout).await {
+            Ok(received) => Ok(received.head.clone()),
+            Err(CallError::Lost) => Err(BackchannelError::Lost),
+            Err(CallError::TimedOut) => Err(BackchannelError::TimedOut),
+        }
+    }
+
+    fn next_transaction(&self) -> u32 {
+        self.0.transactions.update(|last| last + 1);
+        self.0.transactions.get()
+    }
+}
+
+/// The server's service over a network that loses replies when told: the connection breaks after the call was executed.
+pub struct Faulty {
+    service: NfsService<Mem, World>,
+    losses: Cell<u32>,
+    delays: Cell<u32>,
+    connection: Cell<Option<ConnectionId>>,
+}
+
+impl Faulty {
+    /// So many of the next replies are lost.
+    pub fn lose(&self, replies: u32) {
+        self.losses.set(replies);
+    }
+
+    /// So many of the next requests are put off: SEQUENCE fails with NFS4ERR_DELAY, and nothing is executed.
+    pub fn delay(&self, requests: u32) {
+        self.delays.set(requests);
+    }
+
+    /// Requests that are still to be put off.
+    pub fn delays(&self) -> u32 {
+        self.delays.get()
+    }
+
+    /// Replies that are still to be lost.
+    pub fn losses(&self) -> u32 {
+        self.losses.get()
+    }
+
+    /// The connection of the last call.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection.get().expect("a call came")
+    }
+}
+
+impl Service for Faulty {
+    async fn call(&self, call: Call) -> Outcome {
+        self.connection.set(Some(call.peer.connection));
+        if self.delays.get() > 0 {
+            self.delays.set(self.delays.get() - 1);
+            return put_off(&call);
+        }
+        let outcome = self.service.call(call).await;
+        if self.losses.get() > 0 {
+            self.losses.set(self.losses.get() - 1);
+            return Outcome::Disconnect;
+        }
+        outcome
+    }
+
+    fn disconnected(&self, connection: ConnectionId) {
+        self.service.disconnected(connection);
+    }
+}
+
+/// What a server that cannot take a request now says, as RFC 8881 §18.46.3 has it.
+fn put_off(call: &Call) -> Outcome {
+    let header = CallHeader::decode(&mut Decoder::new(&call.head)).expect("our client sends calls");
+    let mut encoder = Encoder::new(BytesMut::new(), 1024);
+    encoder.put(&ReplyHeader::accepted(header.xid, Accepted::Success)).expect("room");
+    let frame = CompoundResultFrame::begin(&mut encoder, b"").expect("room");
+    ResultHead::encode(&mut encoder, Operation::Sequence.number(), Status::Delay).expect("room");
+    frame.finish(&mut encoder, Status::Delay, 1);
+    Outcome::Reply(Reply::new(encoder.finish().head))
+}
+
+/// Runs a test with a server and a connected client on one shard.
+pub fn with_client<F>(test: impl FnOnce(Endpoint, Rc<Faulty>, Client) -> F + Send + 'static)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let run =
+        block_on(EngineConfig { region_bytes: 64 << 20, ..EngineConfig::small() }, move |shard| async move {
+            let (endpoint, server, address) = start(&shard);
+            let options = ClientOptions::named("test").slots(8);
+            let client = Client::connect(&endpoint, address, options).await.expect("connected");
+            test(endpoint, server, client).await;
+        });
+    run.expect("io_uring");
+}
+
+fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
+    let endpoint = Endpoint::new(shard, Limits::default());
+    let world = World(Rc::new(Inner {
+        shard: shard.clone(),
+        endpoint: endpoint.clone(),
+        random: Cell::new(1),
+        transactions: Cell::new(0),
+    }));
+    let config = Config::new(1, [1, 2]);
+    let lease_seconds = (config.lease_ns / 1_000_000_000) as u32;
+    let shared = Shared {
+        state: State::new(config, Arc::new(MemoryStore::new()), world.now_ns()).expect("no records yet"),
+        handle_key: HandleKey::new([7; 16]),
+        settings: Settings {
+            owner: b"owner".to_vec(),
+            scope: b"scope".to_vec(),
+            lease_seconds,
+            payload_bytes_max: 1 << 20,
+            domain: None,
+        },
+        offloads: Offloads::default(),
+    };
+    let export = Export { settings: Arc::new(export()), storage: MemStorage::default().view() };
+    let exports = ExportTable::new(vec![export]).expect("one export");
+    let service = NfsService(Server::new(Arc::new(shared), world, exports));
+    let server =
+        Rc::new(Faulty { service, losses: Cell::new(0), delays: Cell::new(0), connection: Cell::new(None) });
+
+    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let (address, intake) = (listener.address(), Intake::new(1));
+    shard.spawn(listener.accept_all(shard.clone(), intake.clone()));
+    let (serving, service) = (endpoint.clone(), Rc::clone(&server));
+    shard.spawn(async move { intake.serve(serving, service).await });
+    (endpoint, server, address)
+}
+
+fn export() -> ExportSettings {
+    ExportSettings {
+        id: ExportId(1),
+        pseudo_path: vec![EXPORT.to_owned()],
+        clients: Network::EVERYBODY.to_vec(),
+        read_only_clients: Vec::new(),
+        read_only: false,
+        squash: Squash::Nobody,
+        anonymous_uid: 65534,
+        anonymous_gid: 65534,
+        privileged_port: false,
+        lookup_groups: false,
+        read_plus: false,
+    }
+}
