@@ -8,6 +8,7 @@ use wire::nfs4::{FileHandle, FileType};
 
 use super::display::{Entry, mode_text, printable, time_text};
 use super::location::Location;
+use super::print;
 use super::remote::{About, Caller, Found, Outcome, Remote};
 
 const EXAMPLES: &str = "\
@@ -66,7 +67,7 @@ async fn list(remote: Rc<Remote>, arguments: ListArguments) -> Outcome<bool> {
         list_directories(&remote, &arguments, path, found, &mut json).await?;
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&json).expect("plain data"));
+        print(&format!("{}\n", serde_json::to_string_pretty(&json).expect("plain data")));
     }
     Ok(true)
 }
@@ -86,7 +87,7 @@ async fn list_directories(
         let rows =
             rows(remote, arguments, handle).await.about(format!("{}{path}", arguments.url.server_text()))?;
         if arguments.recursive && !arguments.json {
-            println!("{}{path}:", if is_first { "" } else { "\n" });
+            print(&format!("{}{path}:\n", if is_first { "" } else { "\n" }));
         }
         is_first = false;
         show(arguments, &path, &rows, json);
@@ -137,9 +138,9 @@ fn show(arguments: &ListArguments, path: &str, rows: &[Row], json: &mut Vec<Entr
         let entry = |row: &Row| Entry::new(&joined(path, &row.name), &row.details, row.target.clone());
         json.extend(rows.iter().map(entry));
     } else if arguments.long {
-        long(rows).iter().for_each(|line| println!("{line}"));
+        long(rows).iter().for_each(|line| print(&format!("{line}\n")));
     } else {
-        rows.iter().for_each(|row| println!("{}", printable(row.name.as_bytes())));
+        rows.iter().for_each(|row| print(&format!("{}\n", printable(row.name.as_bytes()))));
     }
 }
 

@@ -14,6 +14,7 @@ pub mod stat;
 mod transfer;
 mod unit;
 
+use std::io::{ErrorKind, Write, stdout};
 use std::net::SocketAddr;
 
 use client::{Error, Identity};
@@ -21,6 +22,20 @@ use wire::nfs4::Status;
 
 use crate::fatal::Fatal;
 use crate::tool::location::Location;
+
+/// The status of a program that wrote to a pipe which nobody reads any more, as the shell shows it.
+const BROKEN_PIPE_STATUS: i32 = 141;
+
+/// Prints what was asked for. Whoever has read enough of it (`| head`) is no error.
+fn print(text: &str) {
+    let mut output = stdout().lock();
+    if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        if error.kind() != ErrorKind::BrokenPipe {
+            eprintln!("penstock: standard output: {error}");
+        }
+        std::process::exit(BROKEN_PIPE_STATUS);
+    }
+}
 
 /// Who calls: as told, else who runs this.
 fn identity(uid: Option<u32>, gid: Option<u32>) -> Identity {

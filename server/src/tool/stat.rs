@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use clap::Args;
+use client::Details;
 use wire::nfs4::FileType;
 
-use super::display::{Entry, mode_text, time_text, type_name};
+use super::display::{Entry, mode_text, printable, time_text, type_name};
 use super::location::Location;
+use super::print;
 use super::remote::{About, Caller, Outcome, Remote};
 use super::unit::bytes_text;
 
@@ -42,22 +44,30 @@ async fn stat(remote: Rc<Remote>, arguments: StatArguments) -> Outcome<bool> {
         None
     };
     let path = arguments.url.path_text();
-    if arguments.json {
+    let text = if arguments.json {
         let entry = Entry::new(&path, details, target);
-        println!("{}", serde_json::to_string_pretty(&entry).expect("plain data"));
-        return Ok(true);
-    }
-    println!("    path: {path}{}", target.map_or_else(String::new, |target| format!(" -> {target}")));
-    println!("    type: {}", type_name(details.file_type));
-    println!("    size: {} ({})", details.size, bytes_text(details.size as f64));
-    println!(" storage: {}", details.space);
-    println!("    mode: {:04o} ({})", details.mode, mode_text(details));
-    println!("   owner: {}", details.owner);
-    println!("   group: {}", details.group);
-    println!("   links: {}", details.links);
-    println!(" file id: {}", details.file_id);
-    println!("accessed: {}", time_text(details.accessed, true));
-    println!("modified: {}", time_text(details.modified, true));
-    println!(" changed: {}", time_text(details.changed, true));
+        format!("{}\n", serde_json::to_string_pretty(&entry).expect("plain data"))
+    } else {
+        text(&path, details, target)
+    };
+    print(&text);
     Ok(true)
+}
+
+fn text(path: &str, details: &Details, target: Option<String>) -> String {
+    let rows = [
+        ("path", format!("{path}{}", target.map_or_else(String::new, |target| format!(" -> {target}")))),
+        ("type", type_name(details.file_type).to_owned()),
+        ("size", format!("{} ({})", details.size, bytes_text(details.size as f64))),
+        ("storage", details.space.to_string()),
+        ("mode", format!("{:04o} ({})", details.mode, mode_text(details))),
+        ("owner", details.owner.clone()),
+        ("group", details.group.clone()),
+        ("links", details.links.to_string()),
+        ("file id", details.file_id.to_string()),
+        ("accessed", time_text(details.accessed, true)),
+        ("modified", time_text(details.modified, true)),
+        ("changed", time_text(details.changed, true)),
+    ];
+    rows.iter().map(|(name, value)| format!("{name:>8}: {}\n", printable(value.as_bytes()))).collect()
 }

@@ -230,6 +230,13 @@ impl Load {
 
     /// When the next operation begins, unless it is too late for any.
     fn begin(&mut self, now: Instant) -> Result<Instant, Next> {
+        if let Some((due, _)) = &mut self.schedule
+            && *due < self.window.start
+            && now >= self.window.start
+        {
+            // What the warm-up did not get to is no debt of the measurement.
+            *due = self.window.start;
+        }
         let begun = match self.schedule {
             Some((due, _)) if due > now => return Err(Next::NotBefore(due)),
             Some((due, _)) => due,

@@ -11,6 +11,7 @@ use super::plan::{MAKING_DEPTH, Plan, Prepared};
 use super::target::name;
 use super::workload::Workload;
 use crate::fatal::Fatal;
+use crate::tool::remote::reason;
 use crate::tool::unit::bytes_text;
 
 /// Where everything is made, below the directory of the URL.
@@ -42,7 +43,7 @@ pub async fn prepare(shard: &Shard, client: &Client, plan: &Plan) -> Result<Prep
     }
     let told = |what: &str| {
         let what = format!("{what} in {}", arguments.url);
-        move |error: client::Error| Fatal::new(format!("{what}: {error}"), remedy(&error))
+        move |error: client::Error| Fatal::new(format!("{what}: {}", reason(&error)), remedy(&error))
     };
     let base =
         ensure_directory(session, directory, BASE).await.map_err(told("cannot make penstock-bench"))?;
@@ -98,7 +99,7 @@ pub async fn clean_up(
 async fn find_directory(session: &Session, arguments: &BenchArguments) -> Result<FileHandle, Fatal> {
     let failed = |error: client::Error| {
         Fatal::new(
-            format!("{}: {error}", arguments.url),
+            format!("{}: {}", arguments.url, reason(&error)),
             "give a directory that is there, and that --uid may enter",
         )
     };

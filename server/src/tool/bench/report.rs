@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::arguments::Span;
 use super::figures::{Figures, ThreadFigures};
 use super::plan::Plan;
+use crate::tool::print;
 use crate::tool::unit::{bytes_text, count_text, microseconds_text};
 
 /// The name of the result's form.
@@ -110,12 +111,11 @@ impl Outcome {
     /// Prints it as asked for.
     pub fn print(&self) {
         if self.plan.arguments.json {
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&self.json(&self.figures.total())).expect("plain data")
-            );
+            let total = self.figures.total();
+            let text = serde_json::to_string_pretty(&self.json(&total)).expect("plain data");
+            print(&format!("{text}\n"));
         } else {
-            print!("{}", self.table());
+            print(&self.table());
         }
     }
 

@@ -41,29 +41,22 @@ pub async fn run(shard: Shard, plan: Arc<Plan>, reports: Sender<Report>) {
 }
 
 async fn measure(shard: &Shard, plan: &Arc<Plan>, report: &impl Fn(Report)) -> Result<(), Fatal> {
-    let thread = shard.index();
     let endpoint = Endpoint::new(shard, Limits::default());
-    let is_first = thread == 0;
+    let is_first = shard.index() == 0;
     let maker = if is_first { make(shard, &endpoint, plan).await? } else { None };
     let Some(prepared) = wait_for(shard, plan, &plan.prepared).await else { return Ok(()) };
-    let (pipeline, clients, targets) = connect(shard, &endpoint, plan, prepared).await?;
-    report(Report::Ready);
-    if let Some(go) = wait_for(shard, plan, &plan.go).await {
-        let load = pipeline.run(Load::new(plan, thread, targets, *go)).await;
-        report(Report::Measured(Box::new(load.into_figures())));
+    match connect(shard, &endpoint, plan, prepared).await {
+        Ok(connected) => call(shard, plan, connected, report).await,
+        // What was made is removed all the same.
+        Err(fatal) => report(Report::Failed(fatal)),
     }
     wait_until(shard, &plan.finish).await;
-    for client in clients {
-        end(client).await;
-    }
     if let Some(maker) = maker {
         let cleaned = prepare::clean_up(shard, maker.session(), plan, prepared).await;
         cleaned.map_err(|error| {
             let url = &plan.arguments.url;
-            Fatal::new(
-                format!("{url}: what was made cannot be removed: {error}"),
-                "remove penstock-bench there by hand",
-            )
+            let reason = format!("{url}: what was made cannot be removed: {error}");
+            Fatal::new(reason, "remove penstock-bench there by hand")
         })?;
         end(maker).await;
     }
@@ -71,6 +64,21 @@ async fn measure(shard: &Shard, plan: &Arc<Plan>, report: &impl Fn(Report)) -> R
         report(Report::Cleaned);
     }
     Ok(())
+}
+
+/// Calls from the moment when all threads are ready, and ends the sessions when all have been measured.
+async fn call(shard: &Shard, plan: &Arc<Plan>, connected: Connected, report: &impl Fn(Report)) {
+    let (pipeline, clients, targets) = connected;
+    report(Report::Ready);
+    if let Some(go) = wait_for(shard, plan, &plan.go).await {
+        shard.sleep_until(*go).await;
+        let load = pipeline.run(Load::new(plan, shard.index(), targets, *go)).await;
+        report(Report::Measured(Box::new(load.into_figures())));
+    }
+    wait_until(shard, &plan.finish).await;
+    for client in clients {
+        end(client).await;
+    }
 }
 
 /// Prepares for all threads. NULL needs nothing.

@@ -1,0 +1,96 @@
+//! What is said to those who made a mistake.
+
+use std::fs;
+
+use crate::{Served, bad, good, penstock, said};
+
+/// The complaint of a failing command is one line that names the object and the reason.
+fn complains(arguments: &[&str], subject: &str, reason: &str) {
+    let said = bad(&penstock(arguments));
+    let first = said.lines().next().unwrap_or_default();
+    assert!(
+        first.starts_with("penstock: ") && first.contains(subject) && first.contains(reason),
+        "{arguments:?}: {said}"
+    );
+}
+
+#[test]
+fn the_object_and_the_reason_are_named() {
+    let Some(served) = Served::start("tools-mistakes") else { return };
+    fs::write(served.data.join("file"), b"").expect("a file");
+    fs::create_dir_all(served.data.join("full/of")).expect("a directory");
+    let local = served.aside("local");
+    let local = local.to_str().expect("text");
+    let (missing, file, full) = (served.url("missing"), served.url("file"), served.url("full"));
+
+    complains(&["ls", &missing], "/missing", "no such file or directory");
+    complains(&["stat", &missing], "/missing", "no such file or directory");
+    complains(&["get", &missing, local], "/missing", "no such file or directory");
+    complains(&["cp", &missing, &file], "/missing", "no such file or directory");
+    complains(&["rm", &missing], "/missing", "no such file or directory");
+    good(&penstock(&["rm", "-f", &missing]));
+    complains(&["put", "/nowhere/at/all", &file], "/nowhere/at/all", "No such file");
+    complains(&["ls", &served.url("file/below")], "/file/below", "not a directory");
+    complains(&["put", "/dev/null", &served.url("missing/name")], "/missing", "no such file or directory");
+    complains(&["mkdir", &full], "/full", "file exists");
+    complains(&["mkdir", "-p", &served.url("file/below")], "/file", "not a directory");
+    complains(&["rm", &full], "/full", "-r");
+    complains(&["get", &full, local], "/full", "-r");
+    complains(&["put", local, &full], local, "-r");
+    complains(&["cp", &full, &served.url("other")], "/full", "not a regular file");
+    complains(&["rm", &served.url("")], "nfs://", "no name");
+    complains(&["bench", &missing], "/missing", "no such file or directory");
+    complains(&["bench", &file], "/file", "not a directory");
+    assert!(served.data.join("full/of").is_dir(), "nothing was removed");
+}
+
+#[test]
+fn permission_is_the_servers_to_give() {
+    let Some(served) = Served::start("tools-permission") else { return };
+    fs::write(served.data.join("secret"), b"secret").expect("a file");
+    fs::set_permissions(served.data.join("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("a mode");
+    fs::create_dir(served.data.join("theirs")).expect("a directory");
+    let user = ["--uid", "4711", "--gid", "4711"];
+    let with = |arguments: &[&str]| penstock(&[arguments, &user].concat());
+    let secret = served.url("secret");
+    let said = bad(&with(&["get", &secret, "-"]));
+    assert!(said.contains("/secret: permission denied"), "{said}");
+    let said = bad(&with(&["put", "/dev/null", &served.url("theirs/name")]));
+    assert!(said.contains("/theirs/name: permission denied"), "{said}");
+    let said = bad(&with(&["bench", &served.url("theirs")]));
+    assert!(said.contains("--uid"), "{said}");
+    assert_eq!(penstock(&["get", &secret, "-"]).stdout, b"secret");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    // Port 9, "discard", is nobody's here.
+    for command in ["ls", "stat", "bench"] {
+        let said = bad(&penstock(&[command, "nfs://127.0.0.1:9/"]));
+        assert!(said.contains("127.0.0.1:9") && said.contains("remedy: start the server"), "{said}");
+    }
+    let said = bad(&penstock(&["ls", "nfs://no-such-host.invalid/"]));
+    assert!(said.contains("no-such-host.invalid") && said.contains("remedy"), "{said}");
+}
+
+#[test]
+fn a_wrong_command_line_is_explained() {
+    let wrong = |arguments: &[&str], words: &str| {
+        let output = penstock(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
+    };
+    wrong(&["ls", "/local/path"], "nfs://host");
+    wrong(&["ls", "nfs://server/?version=3"], "4.1 and 4.2");
+    wrong(&["bench", "nfs://server/", "-w", "reed"], "no workload `reed`");
+    wrong(&["bench", "nfs://server/", "-b", "4KB"], "4KiB");
+    wrong(&["mkdir", "-m", "rwx", "nfs://server/a"], "octal");
+    let failing = |arguments: &[&str], words: &str| {
+        let said = bad(&penstock(arguments));
+        assert!(said.contains(words) && said.contains("remedy"), "{arguments:?}: {said}");
+    };
+    failing(&["bench", "nfs://127.0.0.1:9/", "-q", "1", "--sessions", "2"], "--depth 1");
+    failing(&["bench", "nfs://127.0.0.1:9/", "-w", "remove"], "--operations");
+    failing(&["bench", "nfs://127.0.0.1:9/", "-b", "1MiB", "--file-size", "4KiB"], "--file-size");
+}
