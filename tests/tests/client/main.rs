@@ -139,7 +139,7 @@ impl Blocks {
     const BYTES: usize = 100_000;
 
     fn data(place: usize) -> Bytes {
-        (0..Self::BYTES).map(|at| (at * (2 * place + 1) >> 3) as u8).collect::<Vec<u8>>().into()
+        (0..Self::BYTES).map(|at| ((at * (2 * place + 1)) >> 3) as u8).collect::<Vec<u8>>().into()
     }
 }
 
