@@ -22,12 +22,14 @@
 
 mod chain;
 mod io;
+mod pipe;
 mod pool;
 mod region;
 mod wait;
 
 pub use chain::{Block, Chain};
 pub use io::{IoBuffer, IoBufferMut, Slice};
+pub use pipe::{PipePool, Piped};
 pub use pool::{CLASS_BYTES, Pool, TakeError};
 pub use region::{REGISTRATION_BYTES_MAX, Region};
 pub use wait::{Take, WAITERS_MAX};

@@ -150,7 +150,7 @@ impl Compound {
         let before = head.len();
         head.extend_from_slice(operations);
         let places = self.operations.inserts().iter().map(|insert| insert.position + before);
-        let inserts = places.zip(self.payloads.drain(..)).map(|(position, data)| Insert { position, data });
+        let inserts = places.zip(self.payloads.drain(..)).map(|(position, data)| Insert { position, data: data.into() });
         Message { head, inserts: inserts.collect() }
     }
 }

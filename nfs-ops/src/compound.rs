@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use buf::Chain;
-use rpc::{Call, Payload, Peer};
+use rpc::{Bulk, Call, Payload, Peer};
 use vfs::Vfs;
 use wire::nfs4::{Bitmap, CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
 use wire::xdr::{self, Decoder, Encoder};
@@ -39,6 +38,8 @@ pub struct Compound<V: Vfs, E> {
     pub operations: u32,
     /// Whether the operation that runs is the last.
     pub is_last: bool,
+    /// How many operations follow the one that runs.
+    pub following: u32,
     /// The most bytes the reply may have.
     pub reply_bytes_max: usize,
     /// Bytes of the whole call message.
@@ -58,7 +59,7 @@ pub struct Compound<V: Vfs, E> {
     /// The call's head bytes, for payload that came inside them.
     pub head: bytes::Bytes,
     /// Bulk data of the reply, in the order the encoder noted the places.
-    pub data: Vec<Chain>,
+    pub data: Vec<Bulk>,
 }
 
 /// Runs the compound in `decoder` and writes its result behind the RPC header in `reply`. Answers the bulk data to be
@@ -72,7 +73,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     call: Call,
     decoder: &mut Decoder<'_>,
     reply: &mut Encoder,
-) -> Result<Vec<Chain>, xdr::Error> {
+) -> Result<Vec<Bulk>, xdr::Error> {
     let header: CompoundArgs<'_> = decoder.get()?;
     let call_bytes = call.head.len() + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>();
     let mut compound = Compound {
@@ -83,6 +84,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         minor: header.minor_version,
         operations: header.operations,
         is_last: false,
+        following: header.operations,
         reply_bytes_max: reply.limit(),
         call_bytes,
         current: None,
@@ -140,7 +142,8 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
         decoder: &mut Decoder<'_>,
         reply: &mut Encoder,
     ) -> Status {
-        self.is_last = index + 1 == self.operations;
+        self.following = self.operations - (index + 1);
+        self.is_last = self.following == 0;
         reply.set_limit(self.reply_bytes_max);
         let start = ResultHead::encode(reply, operation.number(), Status::Ok)
             .expect("the operation before has left room for an error");

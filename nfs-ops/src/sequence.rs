@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use buf::Chain;
+use rpc::Bulk;
 use siphasher::sip::SipHasher13;
 use state::{Begin, SequenceCall, Session, SlotClaim, SlotReply};
 use vfs::Vfs;
@@ -49,6 +49,11 @@ impl InSession {
     /// The slot the compound holds.
     pub fn claim(&self) -> Option<&SlotClaim> {
         self.claim.as_ref()
+    }
+
+    /// Whether the slot is to keep the reply.
+    pub fn is_kept(&self) -> bool {
+        self.cache_this
     }
 
     /// Whether a reply that does not fit exceeds what the slot can keep.
@@ -114,7 +119,7 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     mut compound: Compound<V, E>,
     body_at: usize,
     reply: &mut Encoder,
-) -> Vec<Chain> {
+) -> Vec<Bulk> {
     callback::send_pending(&compound.server);
     let Some(session) = compound.session.take() else { return compound.data };
     if let Some(replay) = session.replay {
@@ -134,13 +139,16 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
 }
 
 /// The reply's bytes behind `body_at` with its bulk data in place, as a slot keeps them.
-fn flatten(body_at: usize, reply: &Encoder, data: &[Chain]) -> Vec<u8> {
+fn flatten(body_at: usize, reply: &Encoder, data: &[Bulk]) -> Vec<u8> {
     let head = reply.head_from(0);
     let mut bytes = Vec::with_capacity(reply.written());
     let mut from = body_at;
     for (insert, data) in reply.inserts().iter().zip(data) {
         bytes.extend_from_slice(&head[from..insert.position]);
-        data.as_slices().for_each(|slice| bytes.extend_from_slice(slice));
+        match data {
+            Bulk::Chain(chain) => chain.as_slices().for_each(|slice| bytes.extend_from_slice(slice)),
+            Bulk::Piped(_) => unreachable!("READ puts no data in a pipe when its slot keeps the reply"),
+        }
         from = insert.position;
     }
     bytes.extend_from_slice(&head[from..]);

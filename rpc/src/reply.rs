@@ -1,7 +1,43 @@
 //! A reply as it goes out.
 
-use buf::Chain;
+use buf::{Chain, Piped};
 use bytes::BytesMut;
+
+/// Bulk data of a reply, where it lies.
+#[derive(Debug)]
+pub enum Bulk {
+    /// In payload memory.
+    Chain(Chain),
+    /// In a pipe, as pages of a file. Only a transport over a socket can send it.
+    Piped(Piped),
+}
+
+impl Bulk {
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Chain(chain) => chain.len(),
+            Self::Piped(piped) => piped.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Chain> for Bulk {
+    fn from(chain: Chain) -> Self {
+        Self::Chain(chain)
+    }
+}
+
+impl From<Piped> for Bulk {
+    fn from(piped: Piped) -> Self {
+        Self::Piped(piped)
+    }
+}
 
 /// Bulk data to be sent in the middle of a reply.
 #[derive(Debug)]
@@ -9,7 +45,7 @@ pub struct Insert {
     /// Offset in [`Reply::head`] before which the data goes.
     pub position: usize,
     /// The data. The XDR padding that follows it is part of the head.
-    pub data: Chain,
+    pub data: Bulk,
 }
 
 /// One RPC reply message, without record marks.

@@ -97,6 +97,9 @@ pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes after which a send that still goes on is noticed as progress.
 pub const SEND_STEP: usize = 512 * 1024;
 
+/// Bytes of pipes after which the core's other tasks have a turn.
+pub const SPLICE_STEP: usize = 1024 * 1024;
+
 /// Longest reply head that is copied next to others instead of becoming a piece of its own: below this the
 /// copy is cheaper than one more piece.
 pub const COALESCE_MAX: usize = 4096;

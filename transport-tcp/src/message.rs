@@ -1,7 +1,7 @@
 //! Messages as they leave and as they arrive, without record marks.
 
 use bytes::{Bytes, BytesMut};
-use rpc::{Insert, Payload, Reply};
+use rpc::{Bulk, Insert, Payload, Reply};
 
 use crate::share::Hold;
 
@@ -28,6 +28,15 @@ impl Message {
     /// Bytes of the whole message.
     pub fn length(&self) -> usize {
         self.head.len() + self.inserts.iter().map(|insert| insert.data.len()).sum::<usize>()
+    }
+
+    /// Bytes of it that lie in payload memory.
+    pub(crate) fn memory(&self) -> usize {
+        let in_memory = |insert: &Insert| match &insert.data {
+            Bulk::Chain(chain) => chain.len(),
+            Bulk::Piped(_) => 0,
+        };
+        self.inserts.iter().map(in_memory).sum()
     }
 }
 

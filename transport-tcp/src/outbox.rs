@@ -3,10 +3,12 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    vec,
 };
 
-use buf::IoBuffer;
+use buf::{Chain, IoBuffer, Piped};
 use bytes::{BufMut, BytesMut};
+use rpc::{Bulk, Insert};
 
 use crate::{
     Message,
@@ -20,22 +22,47 @@ const LAST_FRAGMENT: u32 = 1 << 31;
 #[derive(Default)]
 pub(crate) struct Outbox {
     queue: RefCell<VecDeque<Message>>,
+    /// What of a message follows the piped data that the last batch ended with.
+    begun: RefCell<Option<Rest>>,
     bytes: Cell<usize>,
+    memory: Cell<usize>,
 }
 
-/// Messages that leave with one system call: their marks, heads and bulk data in order.
+/// What leaves together: the marks, heads and chains of messages in order, and behind them one pipe at the most. A batch
+/// may end within a message, which the next one goes on with.
 pub(crate) struct Batch {
     pub(crate) pieces: Vec<Box<dyn IoBuffer>>,
     /// Bytes of all pieces.
     pub(crate) length: usize,
-    /// Whether payload memory is among the pieces.
-    pub(crate) holds_memory: bool,
+    /// Bytes of the chains among them.
+    pub(crate) memory: usize,
+    /// What follows the pieces.
+    pub(crate) piped: Option<Piped>,
+    /// Whether it goes on with a message that the batch before began.
+    pub(crate) goes_on: bool,
+    /// Whether something is queued that follows it.
+    pub(crate) more: bool,
+}
+
+/// A message, or what is left of it.
+struct Rest {
+    head: BytesMut,
+    /// Where in the message's head `head` begins.
+    position: usize,
+    inserts: vec::IntoIter<Insert>,
+}
+
+impl Rest {
+    fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.inserts.as_slice().iter().all(|insert| insert.data.is_empty())
+    }
 }
 
 impl Outbox {
     /// Queues a message.
     pub(crate) fn push(&self, message: Message) {
         self.bytes.update(|bytes| bytes + message.length());
+        self.memory.update(|bytes| bytes + message.memory());
         self.queue.borrow_mut().push_back(message);
     }
 
@@ -44,33 +71,54 @@ impl Outbox {
         self.bytes.get()
     }
 
+    /// Whether payload memory is queued.
+    pub(crate) fn holds_memory(&self) -> bool {
+        self.memory.get() > 0
+    }
+
     /// Whether nothing is queued.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.borrow().is_empty()
+        !self.is_begun() && self.queue.borrow().is_empty()
+    }
+
+    /// Whether the last batch ended within a message.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun.borrow().is_some()
     }
 
     /// Forgets everything that is queued.
     pub(crate) fn clear(&self) {
         // Taken out first: dropping a chain wakes others.
-        let queue = self.queue.take();
+        let (queue, begun) = (self.queue.take(), self.begun.take());
         self.bytes.set(0);
-        drop(queue);
+        self.memory.set(0);
+        drop((queue, begun));
     }
 
-    /// Everything that is queued, up to what one system call takes; at least one message unless none is
-    /// queued.
+    /// Everything that is queued, up to what one system call takes or to the first that lies in a pipe; at least one
+    /// message unless none is queued.
     pub(crate) fn take_batch(&self) -> Batch {
         let mut queue = self.queue.borrow_mut();
         let mut builder = Builder::default();
+        let mut begun = self.begun.take();
+        builder.goes_on = begun.is_some();
         for _ in 0..BATCH_REPLIES_MAX {
-            if builder.pieces_count >= BATCH_PIECES_MAX || builder.length >= BATCH_BYTES_MAX {
+            begun = match begun {
+                Some(rest) => builder.part(rest),
+                None => {
+                    let Some(message) = queue.pop_front() else { break };
+                    self.bytes.update(|bytes| bytes - message.length());
+                    builder.message(message)
+                }
+            };
+            if builder.is_full() {
                 break;
             }
-            let Some(message) = queue.pop_front() else { break };
-            self.bytes.update(|bytes| bytes - message.length());
-            builder.message(message);
         }
-        builder.finish()
+        self.memory.update(|bytes| bytes - builder.memory);
+        let more = begun.is_some() || !queue.is_empty();
+        self.begun.replace(begun);
+        builder.finish(more)
     }
 }
 
@@ -82,32 +130,54 @@ struct Builder {
     /// Entries of the kernel's vector: a chain of several blocks is several.
     pieces_count: usize,
     length: usize,
-    holds_memory: bool,
+    memory: usize,
+    piped: Option<Piped>,
+    goes_on: bool,
 }
 
 impl Builder {
-    fn message(&mut self, message: Message) {
+    /// Adds a message, up to what lies in a pipe; answers what is left.
+    fn message(&mut self, message: Message) -> Option<Rest> {
         let length = u32::try_from(message.length()).expect("a message is bounded far below 2 GiB");
         debug_assert!(length < LAST_FRAGMENT, "a message is bounded far below 2 GiB");
-        self.length += 4 + message.length();
+        self.length += 4;
         self.text.put_u32(LAST_FRAGMENT | length);
-        let mut head = message.head;
-        let mut position = 0;
-        for insert in message.inserts {
-            let before = head.split_to(insert.position - position);
-            position = insert.position;
+        let Message { head, inserts } = message;
+        self.part(Rest { head, position: 0, inserts: inserts.into_iter() })
+    }
+
+    fn part(&mut self, mut rest: Rest) -> Option<Rest> {
+        while let Some(insert) = rest.inserts.next() {
+            let before = rest.head.split_to(insert.position - rest.position);
+            rest.position = insert.position;
             self.head(before);
-            if !insert.data.is_empty() {
-                self.flush();
-                self.holds_memory = true;
-                self.pieces_count += insert.data.as_slices().count();
-                self.pieces.push(Box::new(insert.data));
+            match insert.data {
+                data if data.is_empty() => {}
+                Bulk::Chain(chain) => self.chain(chain),
+                Bulk::Piped(piped) => {
+                    self.piped = Some(piped);
+                    return (!rest.is_empty()).then_some(rest);
+                }
             }
         }
-        self.head(head);
+        self.head(rest.head);
+        None
+    }
+
+    fn is_full(&self) -> bool {
+        self.piped.is_some() || self.pieces_count >= BATCH_PIECES_MAX || self.length >= BATCH_BYTES_MAX
+    }
+
+    fn chain(&mut self, chain: Chain) {
+        self.flush();
+        self.length += chain.len();
+        self.memory += chain.len();
+        self.pieces_count += chain.as_slices().count();
+        self.pieces.push(Box::new(chain));
     }
 
     fn head(&mut self, part: BytesMut) {
+        self.length += part.len();
         if part.len() <= COALESCE_MAX {
             self.text.extend_from_slice(&part);
         } else {
@@ -124,18 +194,30 @@ impl Builder {
         }
     }
 
-    fn finish(mut self) -> Batch {
+    fn finish(mut self, more: bool) -> Batch {
         self.flush();
-        Batch { pieces: self.pieces, length: self.length, holds_memory: self.holds_memory }
+        let Self { pieces, length, memory, piped, goes_on, .. } = self;
+        Batch { pieces, length, memory, piped, goes_on, more }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use buf::Pool;
-    use rpc::Insert;
+    use std::{fs::File, io::Write};
+
+    use buf::{PipePool, Pool};
+    use rustix::fs::{MemfdFlags, memfd_create};
 
     use super::*;
+
+    /// A pipe with these bytes.
+    fn piped(pool: &PipePool, bytes: &[u8]) -> Bulk {
+        let mut file = File::from(memfd_create("payload", MemfdFlags::CLOEXEC).expect("memory"));
+        file.write_all(bytes).expect("memory");
+        let mut piped = pool.take().expect("a pipe");
+        assert_eq!(piped.fill(&file, 0, bytes.len()).expect("in memory"), bytes.len());
+        piped.into()
+    }
 
     fn flat(batch: &Batch) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -153,7 +235,7 @@ mod tests {
         outbox.push(Message::new(BytesMut::from(&b"one"[..])));
         outbox.push(Message {
             head: BytesMut::from(&b"abcd"[..]),
-            inserts: vec![Insert { position: 2, data: chain }],
+            inserts: vec![Insert { position: 2, data: chain.into() }],
         });
         outbox.push(Message::new(BytesMut::from(&[7; COALESCE_MAX + 1][..])));
         assert_eq!(outbox.bytes(), 3 + 7 + COALESCE_MAX + 1);
@@ -161,8 +243,41 @@ mod tests {
         let mut expected = b"\x80\0\0\x03one\x80\0\0\x07abxyzcd\x80\0\x10\x01".to_vec();
         expected.extend([7; COALESCE_MAX + 1]);
         assert_eq!(flat(&batch), expected);
-        assert!(batch.holds_memory && outbox.is_empty() && outbox.bytes() == 0);
+        assert!(outbox.is_empty() && outbox.bytes() == 0 && !outbox.holds_memory());
+        assert!(batch.memory == 3 && batch.piped.is_none() && !batch.goes_on && !batch.more);
         assert_eq!(batch.pieces.len(), 4, "text, chain, text, long head");
+    }
+
+    #[test]
+    fn a_batch_ends_with_a_pipe_and_the_next_goes_on_behind_it() {
+        let pool = Pool::new(4 << 20).expect("memory");
+        let pipes = PipePool::new();
+        let outbox = Outbox::default();
+        let mut chain = pool.take(2, 0).expect("free");
+        chain.copy_from(0, b"ch");
+        outbox.push(Message::new(BytesMut::from(&b"one"[..])));
+        let inserts = vec![
+            Insert { position: 1, data: piped(&pipes, b"first") },
+            Insert { position: 2, data: chain.into() },
+            Insert { position: 3, data: piped(&pipes, b"second") },
+        ];
+        outbox.push(Message { head: BytesMut::from(&b"abc"[..]), inserts });
+        outbox.push(Message::new(BytesMut::from(&b"two"[..])));
+
+        let mut batch = outbox.take_batch();
+        assert_eq!(flat(&batch), b"\x80\0\0\x03one\x80\0\0\x10a");
+        assert_eq!(batch.piped.take().expect("it ends so").take_bytes().expect("bytes"), b"first");
+        assert!(batch.more && !batch.goes_on && outbox.is_begun() && outbox.holds_memory());
+
+        let mut batch = outbox.take_batch();
+        assert_eq!(flat(&batch), b"bchc");
+        assert_eq!(batch.piped.take().expect("it ends so").take_bytes().expect("bytes"), b"second");
+        assert!(batch.more && batch.goes_on && batch.memory == 2, "another message follows");
+        assert!(!outbox.is_begun() && !outbox.holds_memory(), "nothing of this one");
+
+        let batch = outbox.take_batch();
+        assert_eq!(flat(&batch), b"\x80\0\0\x03two");
+        assert!(batch.piped.is_none() && !batch.goes_on && !batch.more && outbox.is_empty());
     }
 
     #[test]

@@ -1,21 +1,35 @@
-//! The sending task of a connection: everything that is ready leaves with one system call.
+//! The sending task of a connection: everything that is ready leaves with one system call, except what lies in a pipe,
+//! which has one of its own.
 
 use std::{io, rc::Rc};
 
-use buf::Slice;
+use buf::{IoBuffer, Piped, Slice};
 
-use crate::{Connection, connection::Phase, limits::SEND_STEP, outbox::Batch, stats::add};
+use crate::{
+    Connection,
+    connection::Phase,
+    limits::{SEND_STEP, SPLICE_STEP},
+    outbox::Batch,
+    stats::add,
+};
 
 /// Sends what is queued until the connection has nothing more to say.
 pub(crate) async fn send_all(connection: Rc<Connection>) {
+    let mut spliced = 0;
     while wait_for_messages(&connection).await {
-        // Calls that finish in this turn of the loop are to leave with the same system call.
-        connection.shared.shard.yield_now().await;
+        // Calls that finish in this turn of the loop are to leave with the same system call. A message that is begun is
+        // not held up for that, but neither is everybody else for many of them.
+        if !connection.outbox.is_begun() || spliced >= SPLICE_STEP {
+            connection.shared.shard.yield_now().await;
+            spliced = 0;
+        }
         let batch = connection.outbox.take_batch();
-        if batch.length == 0 {
+        if batch.length == 0 && batch.piped.is_none() {
             continue;
         }
+        spliced += batch.piped.as_ref().map_or(0, Piped::len);
         if let Err(error) = send_batch(&connection, batch).await {
+            // What is left of a message cannot follow on another.
             tracing::debug!(peer = %connection.peer.address, "sending ends: {error}");
             break;
         }
@@ -37,19 +51,67 @@ async fn wait_for_messages(connection: &Connection) -> bool {
 }
 
 async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
-    let Batch { mut pieces, length, holds_memory } = batch;
+    let Batch { mut pieces, length, memory, piped, goes_on, more } = batch;
+    let stats = &connection.shared.stats;
     let mut sent = 0;
+    // Little text before or behind a pipe is not worth a turn of the ring.
+    if memory == 0 && (goes_on || piped.is_some()) {
+        sent = send_now(connection, &pieces, length, piped.is_some())?;
+    }
     while sent < length {
         let end = length.min(sent + SEND_STEP);
-        connection.sending.wait(holds_memory);
-        let (result, slice) = connection.socket.send(Slice::new(pieces, sent..end)).await;
+        connection.sending.wait(memory > 0 || connection.outbox.holds_memory());
+        let (slice, more) = (Slice::new(pieces, sent..end), end < length || piped.is_some());
+        let (result, slice) = connection.socket.send(slice, more).await;
         result?;
         pieces = slice.into_inner();
         connection.sending.moved(end - sent);
-        add(&connection.shared.stats.bytes_out, end - sent);
-        add(&connection.shared.stats.sends, 1);
+        add(&stats.bytes_out, end - sent);
+        add(&stats.sends, 1);
         sent = end;
+    }
+    add(&stats.payload_from_memory, memory);
+    drop(pieces);
+    if let Some(piped) = piped {
+        send_piped(connection, piped, more).await?;
     }
     connection.sending.done();
     Ok(())
+}
+
+/// Sends text without waiting; answers how much of it was taken.
+fn send_now(
+    connection: &Connection,
+    pieces: &Vec<Box<dyn IoBuffer>>,
+    length: usize,
+    piped: bool,
+) -> io::Result<usize> {
+    let stats = &connection.shared.stats;
+    let (mut position, mut sent) = (0, Ok(0));
+    pieces.pieces(&mut |piece| {
+        let before = position;
+        position += piece.len();
+        // What follows a piece that was not taken whole must not overtake the rest of it.
+        if !matches!(sent, Ok(bytes) if bytes == before) {
+            return;
+        }
+        sent = connection.socket.send_now(piece, piped || position < length).map(|bytes| before + bytes);
+        add(&stats.sends, 1);
+    });
+    add(&stats.bytes_out, *sent.as_ref().unwrap_or(&0));
+    sent
+}
+
+async fn send_piped(connection: &Connection, mut piped: Piped, more: bool) -> io::Result<()> {
+    let stats = &connection.shared.stats;
+    let moved = |bytes: Option<usize>| match bytes {
+        None => connection.sending.wait(connection.outbox.holds_memory()),
+        Some(bytes) => {
+            connection.sending.moved(bytes);
+            add(&stats.bytes_out, bytes);
+            add(&stats.payload_spliced, bytes);
+            add(&stats.sends, 1);
+        }
+    };
+    connection.socket.send_piped(&mut piped, more, moved).await
 }

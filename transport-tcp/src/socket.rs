@@ -2,9 +2,13 @@
 
 use std::{io, ops::Range, os::fd::OwnedFd, rc::Rc, time::Duration};
 
-use buf::{IoBuffer, IoBufferMut};
+use buf::{IoBuffer, IoBufferMut, Piped};
 use engine::{Loan, Receives, Shard};
-use rustix::net::{Shutdown, sockopt};
+use rustix::{
+    event::PollFlags,
+    io::Errno,
+    net::{SendFlags, Shutdown, sockopt},
+};
 
 /// Idle time before the kernel asks whether the peer still lives, and between its questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -63,9 +67,41 @@ impl Socket {
         self.shard.poll(Rc::clone(&self.descriptor), READABLE).await.map(drop)
     }
 
-    /// Sends all of the buffer.
-    pub(crate) async fn send<B: IoBuffer>(&self, buffer: B) -> (io::Result<()>, B) {
-        self.shard.send(Rc::clone(&self.descriptor), buffer, false).await
+    /// Sends all of the buffer. `more`: other bytes follow at once.
+    pub(crate) async fn send<B: IoBuffer>(&self, buffer: B, more: bool) -> (io::Result<()>, B) {
+        self.shard.send(Rc::clone(&self.descriptor), buffer, more).await
+    }
+
+    /// Sends what the socket takes now, on the spot; answers how much that was.
+    pub(crate) fn send_now(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, more);
+        match rustix::net::send(&self.descriptor, bytes, flags) {
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Sends all that is in a pipe; `moved` is told how much after each step, and that the peer is waited for.
+    pub(crate) async fn send_piped(
+        &self,
+        piped: &mut Piped,
+        more: bool,
+        moved: impl Fn(Option<usize>),
+    ) -> io::Result<()> {
+        while !piped.is_empty() {
+            match piped.drain(&self.descriptor, more) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => moved(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    moved(None);
+                    self.shard.poll(Rc::clone(&self.descriptor), PollFlags::OUT.bits() as i16).await?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Bytes that have arrived and are not received.
@@ -91,6 +127,8 @@ impl Socket {
 }
 
 fn set_options(descriptor: &OwnedFd) -> rustix::io::Result<()> {
+    // For splice(2), which has no flag of its own against waiting for a socket. To the ring it means nothing.
+    rustix::io::ioctl_fionbio(descriptor, true)?;
     sockopt::set_tcp_nodelay(descriptor, true)?;
     sockopt::set_socket_keepalive(descriptor, true)?;
     sockopt::set_tcp_keepidle(descriptor, KEEPALIVE_IDLE)?;

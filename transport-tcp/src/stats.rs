@@ -40,6 +40,10 @@ counters! {
     bytes_out,
     /// System calls that sent them.
     sends,
+    /// Payload bytes sent from payload memory.
+    payload_from_memory,
+    /// Payload bytes sent from pipes, which nobody copied.
+    payload_spliced,
     /// Payload bytes received into their place.
     payload_placed,
     /// Payload bytes that came with the head of a record in a stream of bulk data and were copied to their place.

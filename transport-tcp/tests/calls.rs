@@ -173,7 +173,7 @@ fn a_chain_goes_out_and_comes_back() {
         let mut chain = endpoint.shard().pool().take(LENGTH, 0).expect("free");
         chain.copy_from(0, &data);
         let (head, tail) = write_call(0, 8192, LENGTH);
-        let inserts = vec![rpc::Insert { position: head.len(), data: chain }];
+        let inserts = vec![rpc::Insert { position: head.len(), data: chain.into() }];
         let call = Message { head: BytesMut::from(&[head, tail].concat()[..]), inserts };
         let answer = connection.call(call, PATIENCE).await.expect("answered");
         assert_eq!(word(&answer.head, 8), 1, "the payload was cut out");

@@ -41,7 +41,7 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
     buffer.truncate(done.bytes);
     ReadResult::encode_head(reply, done.end_of_file, done.bytes)?;
     if done.bytes > 0 {
-        compound.data.push(buffer);
+        compound.data.push(buffer.into());
     }
     Ok(())
 }

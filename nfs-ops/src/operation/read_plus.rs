@@ -104,7 +104,7 @@ async fn put_segment<V: Vfs, E: Env + Backchannel>(
     reply.put_u64(segment.offset)?;
     reply.put_payload(done.bytes)?;
     if done.bytes > 0 {
-        compound.data.push(buffer);
+        compound.data.push(buffer.into());
     }
     Ok(done.bytes as u64)
 }
