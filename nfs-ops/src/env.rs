@@ -3,7 +3,7 @@
 
 use std::future::Future;
 
-use buf::Chain;
+use buf::{Chain, Piped};
 use bytes::{Bytes, BytesMut};
 use rpc::ConnectionId;
 
@@ -28,6 +28,9 @@ pub trait Env: Clone + 'static {
     /// Aligned payload memory of `bytes`, its address congruent to `offset` modulo the page size. Waits its
     /// turn while there is none.
     async fn payload(&self, bytes: usize, offset: u64) -> Chain;
+
+    /// An empty pipe for a payload on its way from a file to a socket; `None` when none is free.
+    fn pipe(&self) -> Option<Piped>;
 
     /// The supplementary groups of a user by the server's own name service; `None` when it knows no such user.
     async fn groups_of(&self, uid: u32) -> Option<Vec<u32>>;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use buf::{Chain, PAGE_BYTES, TakeError};
+use buf::{Chain, PAGE_BYTES, PipePool, Piped, TakeError};
 use bytes::{Bytes, BytesMut};
 use engine::Shard;
 use nfs_ops::{Backchannel, BackchannelError, Env};
@@ -29,6 +29,7 @@ struct Inner {
     origin: Instant,
     names: Arc<Names>,
     next_transaction: Cell<u32>,
+    pipes: PipePool,
 }
 
 impl Environment {
@@ -37,7 +38,8 @@ impl Environment {
         let mut first = [0; 4];
         fill(&mut first);
         let next_transaction = Cell::new(u32::from_ne_bytes(first));
-        Self(Rc::new(Inner { shard, origin, names, next_transaction }))
+        let pipes = PipePool::new();
+        Self(Rc::new(Inner { shard, origin, names, next_transaction, pipes }))
     }
 }
 
@@ -80,6 +82,10 @@ impl Env for Environment {
                 }
             }
         }
+    }
+
+    fn pipe(&self) -> Option<Piped> {
+        self.0.pipes.take()
     }
 
     async fn groups_of(&self, uid: u32) -> Option<Vec<u32>> {

@@ -61,5 +61,6 @@ mod xattr;
 
 pub use local::{File, Local, Node};
 pub use options::{Io, OpenError, Options};
+pub use read::ReadStats;
 pub use storage::LocalStorage;
 pub use sys::capability::drop_quota_override;

@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use buf::Chain;
+use buf::{Chain, Piped};
 use engine::{Cap, HelperError, HelpersExhausted, Personality, Shard};
 use rustix::fs::FallocateFlags;
 use vfs::{
@@ -23,6 +23,7 @@ use crate::open_files::LEFT_TIME;
 use crate::personality::{Personalities, exhausted};
 use crate::places::{Place, Places};
 use crate::process;
+use crate::read::{ReadCounters, ReadStats};
 use crate::storage::LocalStorage;
 
 /// Jobs of an export that may wait for a helper thread per shard. Beyond, callers are told to try later.
@@ -69,6 +70,7 @@ struct Inner {
     reads: Places,
     personalities: Personalities,
     recent: Recent,
+    read_counters: ReadCounters,
 }
 
 impl Local {
@@ -84,6 +86,7 @@ impl Local {
             reads: Places::new(READS_MAX),
             personalities: Personalities::default(),
             recent: Recent::default(),
+            read_counters: ReadCounters::default(),
             storage,
             shard,
         }));
@@ -114,6 +117,15 @@ impl Local {
     /// What this core has found open lately.
     pub(crate) fn recent(&self) -> &Recent {
         &self.0.recent
+    }
+
+    /// What reading has done on this core.
+    pub fn read_stats(&self) -> ReadStats {
+        self.0.read_counters.snapshot()
+    }
+
+    pub(crate) fn read_counters(&self) -> &ReadCounters {
+        &self.0.read_counters
     }
 
     /// Runs `work`, which may sleep, on a helper thread, as one of this export's.
@@ -298,6 +310,10 @@ impl Vfs for Local {
 
     async fn read(&self, file: &File, offset: u64, buffer: Chain) -> (Chain, Result<ReadDone>) {
         self.read_file(file, offset, buffer).await
+    }
+
+    fn read_piped(&self, file: &File, offset: u64, bytes: usize, pipe: &mut Piped) -> Option<ReadDone> {
+        self.pipe_file(file, offset, bytes, pipe)
     }
 
     async fn write(

@@ -36,6 +36,8 @@ pub struct Mount {
     io: Io,
     /// Cleared when the file system says that it cannot read without waiting.
     reads_without_waiting: AtomicBool,
+    /// Cleared when the kernel does not tell what of its files is in the page cache.
+    shows_cache: AtomicBool,
 }
 
 impl Mount {
@@ -59,6 +61,7 @@ impl Mount {
             root,
             io,
             reads_without_waiting: AtomicBool::new(true),
+            shows_cache: AtomicBool::new(true),
         })
     }
 
@@ -75,6 +78,16 @@ impl Mount {
     /// Whether its files are read and written past the page cache, where they can.
     pub fn goes_direct(&self) -> bool {
         self.io == Io::Direct && self.facts.direct.is_ok()
+    }
+
+    /// Whether the kernel tells what of its files is in the page cache.
+    pub fn shows_cache(&self) -> bool {
+        self.shows_cache.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it does not.
+    pub fn note_cache_hidden(&self) {
+        self.shows_cache.store(false, Ordering::Relaxed);
     }
 
     /// Its number within handles.

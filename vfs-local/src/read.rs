@@ -1,19 +1,63 @@
 //! Reading.
 //!
-//! Reads try the page cache first, on the spot and without sleeping; what is not there is read through the ring.
+//! Reads try the page cache first, on the spot and without sleeping; what is not there is read through the ring. Pages
+//! that are all there can also go into a pipe, on their way to a socket.
 
+use std::cell::Cell;
 use std::io::IoSliceMut;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use buf::{Chain, Slice};
+use buf::{CHAIN_BLOCKS_MAX, Chain, Piped, Slice};
 use engine::IoOptions;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
-use vfs::{Error, ReadDone, Result};
+use vfs::{CROSSOVER_BYTES, Error, ReadDone, Result};
 
 use crate::attribute;
 use crate::local::{File, Local};
 use crate::open::OpenFile;
+use crate::sys::cachestat;
 use crate::sys::errno::{error, from_ring};
+
+/// How long moving pages into a pipe takes at the least when one of them had to be read first. From memory 1 MiB takes
+/// some 10 us.
+const SLEPT_MIN: Duration = Duration::from_micros(500);
+
+/// Counters of one core's reads; they only grow.
+#[derive(Debug, Default)]
+pub struct ReadCounters {
+    piped: Cell<u64>,
+    piped_bytes: Cell<u64>,
+    piped_slept: Cell<u64>,
+}
+
+/// What reading has done on one core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadStats {
+    /// Reads answered with pages in a pipe.
+    pub piped: u64,
+    /// Their bytes.
+    pub piped_bytes: u64,
+    /// Those of them that held the core up, as a page had left the cache after it was looked for.
+    pub piped_slept: u64,
+}
+
+impl ReadCounters {
+    /// The counters now.
+    pub fn snapshot(&self) -> ReadStats {
+        ReadStats {
+            piped: self.piped.get(),
+            piped_bytes: self.piped_bytes.get(),
+            piped_slept: self.piped_slept.get(),
+        }
+    }
+
+    fn count(&self, bytes: usize, slept: bool) {
+        self.piped.update(|count| count + 1);
+        self.piped_bytes.update(|sum| sum + bytes as u64);
+        self.piped_slept.update(|count| count + u64::from(slept));
+    }
+}
 
 impl Local {
     /// Reads into the front of `buffer`.
@@ -35,30 +79,54 @@ impl Local {
                 return (buffer, done);
             }
         }
-        let mut bytes = match read_cached(&file.0, offset, &mut buffer) {
-            Ok(bytes) => bytes,
+        let cached = match read_cached(&file.0, offset, &mut buffer) {
+            Ok(Cached { bytes, goes_on: true }) => {
+                return (buffer, Ok(ReadDone { bytes, end_of_file: false }));
+            }
+            Ok(cached) => cached,
             Err(failure) => return (buffer, Err(failure)),
         };
-        while bytes.unwrap_or(0) < length {
-            let done = bytes.unwrap_or(0);
+        let mut bytes = cached.bytes;
+        while bytes < length {
             // A short answer from the cache may be the end of the file, or the end of what is cached.
-            if done > 0 && is_past_end(&file.0, offset + done as u64) {
+            if bytes > 0 && is_past_end(&file.0, offset + bytes as u64) {
                 break;
             }
-            let (back, outcome) = self.read_ring(&file.0, offset + done as u64, buffer, done).await;
+            let (back, outcome) = self.read_ring(&file.0, offset + bytes as u64, buffer, bytes).await;
             buffer = back;
             match outcome {
-                Ok(0) => {
-                    bytes = Some(done);
-                    break;
-                }
-                Ok(more) => bytes = Some(done + more),
+                Ok(0) => break,
+                Ok(more) => bytes += more,
                 Err(failure) => return (buffer, Err(failure)),
             }
         }
-        let bytes = bytes.unwrap_or(0);
         let done = end_of_file(&file.0, offset, bytes).map(|end_of_file| ReadDone { bytes, end_of_file });
         (buffer, done)
+    }
+
+    /// Moves pages that are in the page cache into `pipe`; `None` unless all of them are there and enough.
+    pub(crate) fn pipe_file(
+        &self,
+        file: &File,
+        offset: u64,
+        bytes: usize,
+        pipe: &mut Piped,
+    ) -> Option<ReadDone> {
+        if file.0.object().mount().goes_direct() {
+            return None;
+        }
+        let range = find_cached(&file.0, offset, bytes)?;
+        if range.bytes < CROSSOVER_BYTES || !pipe.holds(offset, range.bytes) {
+            return None;
+        }
+        let begun = Instant::now();
+        // Whatever fails here fails again, and is told, where it is read into memory.
+        let filled = pipe.fill(&file.0, offset, range.bytes).ok().filter(|filled| *filled > 0)?;
+        self.read_counters().count(filled, begun.elapsed() >= SLEPT_MIN);
+        // What the pipe holds decides: the file may have been cut meanwhile.
+        let goes_on = range.goes_on && filled == range.bytes;
+        let end_of_file = !goes_on && is_past_end(&file.0, offset + filled as u64);
+        Some(ReadDone { bytes: filled, end_of_file })
     }
 
     async fn read_ring(
@@ -86,14 +154,89 @@ impl Local {
     }
 }
 
-/// What of it can be had without sleeping; `None` when that is not to be known here.
-fn read_cached(file: &OpenFile, offset: u64, buffer: &mut Chain) -> Result<Option<usize>> {
+/// What of a range can be had without sleeping.
+#[derive(Clone, Copy, Debug)]
+struct Cached {
+    /// Bytes from its beginning on.
+    bytes: usize,
+    /// Whether the file certainly goes on behind them.
+    goes_on: bool,
+}
+
+/// Reads what can be had without sleeping: nothing where that is not to be known here.
+fn read_cached(file: &OpenFile, offset: u64, buffer: &mut Chain) -> Result<Cached> {
+    let length = buffer.len();
+    // One byte more than was asked for tells whether the file goes on, which else costs a call of its own.
+    let mut behind = [0];
+    let mut pieces: [IoSliceMut<'_>; CHAIN_BLOCKS_MAX + 1] =
+        std::array::from_fn(|_| IoSliceMut::new(&mut []));
+    let mut count = 0;
+    for (place, piece) in pieces.iter_mut().zip(buffer.as_mut_slices()) {
+        *place = IoSliceMut::new(piece);
+        count += 1;
+    }
+    pieces[count] = IoSliceMut::new(&mut behind);
+    let bytes = read_without_waiting(file, &mut pieces[..=count], offset)?.unwrap_or(0);
+    Ok(Cached { bytes: bytes.min(length), goes_on: bytes > length })
+}
+
+/// What of the range is in the page cache, up to the end of the file; `None` unless all of it is. Pages can leave it again
+/// at any time.
+fn find_cached(file: &OpenFile, offset: u64, bytes: usize) -> Option<Cached> {
+    // Of a range that is just being read ahead the last page comes last.
+    let last = offset.checked_add(bytes.checked_sub(1)? as u64)?;
+    i64::try_from(last).ok()?;
+    let range = match peek(file, last, &mut [0; 2])? {
+        0 => {
+            let rest = attribute::raw(file).ok()?.stx_size.checked_sub(offset)?;
+            let bytes = bytes.min(usize::try_from(rest).ok()?);
+            peek(file, offset + bytes.checked_sub(1)? as u64, &mut [0])?;
+            Cached { bytes, goes_on: false }
+        }
+        seen => Cached { bytes, goes_on: seen > 1 },
+    };
+    is_cached(file, offset, range.bytes as u64)?.then_some(range)
+}
+
+/// Whether the range, whose last page is, lies wholly in the page cache: as the kernel tells, or as its first page tells
+/// where the kernel does not.
+fn is_cached(file: &OpenFile, offset: u64, bytes: u64) -> Option<bool> {
+    let mount = file.object().mount();
+    if mount.shows_cache() {
+        let page = rustix::param::page_size() as u64;
+        let wanted = (offset + bytes).div_ceil(page) - offset / page;
+        match cachestat::pages(file, offset, bytes) {
+            // Pages that can be read are not there, and stay so: they are another file's.
+            Ok(0)
+                if peek(file, offset, &mut [0]) == Some(1)
+                    && cachestat::pages(file, offset, bytes) == Ok(0) =>
+            {
+                mount.note_cache_hidden();
+            }
+            Ok(pages) => return Some(pages >= wanted),
+            // Before Linux 6.5, or without the right to know.
+            Err(_) => mount.note_cache_hidden(),
+        }
+    }
+    Some(peek(file, offset, &mut [0])? == 1)
+}
+
+/// How many bytes at `offset` can be had without sleeping; `None` when that is not to be known.
+fn peek(file: &OpenFile, offset: u64, bytes: &mut [u8]) -> Option<usize> {
+    read_without_waiting(file, &mut [IoSliceMut::new(bytes)], offset).ok().flatten()
+}
+
+/// Reads from the page cache, as much as is there; `None` when nothing is, or the file system cannot read so.
+fn read_without_waiting(
+    file: &OpenFile,
+    pieces: &mut [IoSliceMut<'_>],
+    offset: u64,
+) -> Result<Option<usize>> {
     let mount = file.object().mount();
     if !mount.reads_without_waiting() {
         return Ok(None);
     }
-    let mut pieces: Vec<_> = buffer.as_mut_slices().map(IoSliceMut::new).collect();
-    match preadv2(file, &mut pieces, offset, ReadWriteFlags::NOWAIT) {
+    match preadv2(file, pieces, offset, ReadWriteFlags::NOWAIT) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(Errno::AGAIN) => Ok(None),
         Err(Errno::OPNOTSUPP) => {

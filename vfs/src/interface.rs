@@ -1,6 +1,6 @@
 //! The interface itself.
 
-use buf::Chain;
+use buf::{Chain, Piped};
 
 use crate::{
     Access, Advice, Attributes, Authority, Copied, CreateHow, Created, DirectoryChange, DirectoryPage,
@@ -154,6 +154,11 @@ pub trait Vfs: Clone + 'static {
 
     /// Reads up to the buffer's length at `offset` into it; the buffer comes back in any case.
     async fn read(&self, file: &Self::File, offset: u64, buffer: Chain) -> (Chain, Result<ReadDone>);
+
+    /// Reads up to `bytes` at `offset` into the empty `pipe`, if that can be done on the spot: without sleeping and
+    /// without a copy. Where it cannot, `None`, and the pipe stays empty; [`Vfs::read`] can. What is in the pipe may
+    /// still change with the file until it is sent. Worth a try from [`CROSSOVER_BYTES`](crate::CROSSOVER_BYTES) on.
+    fn read_piped(&self, file: &Self::File, offset: u64, bytes: usize, pipe: &mut Piped) -> Option<ReadDone>;
 
     /// Writes the whole payload at `offset`; the payload comes back in any case.
     async fn write(

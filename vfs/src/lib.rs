@@ -27,6 +27,6 @@ pub use handle::{NODE_HANDLE_BYTES_MAX, NodeHandle};
 pub use identity::Identity;
 pub use interface::{Capabilities, Vfs};
 pub use io::{
-    Advice, Authority, Copied, CreateHow, OpenAccess, Opened, ReadDone, SeekTarget, Stability, Written,
-    XattrSet,
+    Advice, Authority, CROSSOVER_BYTES, Copied, CreateHow, OpenAccess, Opened, ReadDone, SeekTarget,
+    Stability, Written, XattrSet,
 };

@@ -1,10 +1,12 @@
 //! READ, WRITE, COMMIT (RFC 8881 §18.22, §18.32, §18.3).
 
-use buf::Chain;
+use buf::{Chain, Piped};
 use qos::Kind;
-use vfs::{Stability, Vfs};
+use rpc::{Bulk, Transport};
+use vfs::{CROSSOVER_BYTES, ReadDone, Stability, Vfs};
 use wire::nfs4::{
-    CommitArgs, CommitResult, ReadArgs, ReadResult, StableHow, Status, Verifier, WriteArgs, WriteResult,
+    CommitArgs, CommitResult, Operation, ReadArgs, ReadResult, StableHow, Status, Verifier, WriteArgs,
+    WriteResult,
 };
 use wire::xdr::{Encoder, Payload, UNIT};
 
@@ -20,10 +22,12 @@ const READ_FRAME_BYTES: usize = 3 * UNIT;
 /// The largest offset a file can have on Linux.
 const OFFSET_MAX: u64 = i64::MAX as u64;
 
-/// READ: as much as there is room for, in one piece of aligned memory.
+/// READ: as much as there is room for, as pages of the file in a pipe or in one piece of aligned memory. `next` is the
+/// operation that follows.
 pub async fn read<V: Vfs, E: Env + Backchannel>(
     compound: &mut Compound<V, E>,
     arguments: ReadArgs,
+    next: Option<Operation>,
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let room = reply.room().checked_sub(READ_FRAME_BYTES).ok_or(Status::RepTooBig)?;
@@ -32,16 +36,67 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
     if bytes == 0 || arguments.offset >= OFFSET_MAX {
         return read_nothing(compound, &arguments, reply).await;
     }
+    let pipe = if may_be_piped(compound, bytes, next)? { compound.server.env.pipe() } else { None };
+    // Bytes that go through the gate a second time are admitted already.
+    let mut admitted = bytes as u64;
+    if let Some(pipe) = pipe {
+        if let Some((data, done)) = read_piped(compound, &arguments, bytes, pipe).await? {
+            return tell(compound, done, data.into(), reply);
+        }
+        admitted = 0;
+    }
     let buffer = compound.server.env.payload(bytes, arguments.offset).await;
-    let _pass = compound.enter(Kind::Read, bytes as u64).await?;
+    let _pass = compound.enter(Kind::Read, admitted).await?;
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
     let place = compound.place(Status::Isdir)?;
     let (mut buffer, done) = place.storage().read(&opened.file, arguments.offset, buffer).await;
     let done = done?;
     buffer.truncate(done.bytes);
+    tell(compound, done, buffer.into(), reply)
+}
+
+/// Whether a READ's data may leave as pages of the file. They change with it until they are sent, so nothing that the same
+/// compound does later may change it, and the slot cannot keep them.
+fn may_be_piped<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    bytes: usize,
+    next: Option<Operation>,
+) -> Result<bool, Status> {
+    let ends = match compound.following {
+        0 => true,
+        1 => next == Some(Operation::Getattr),
+        _ => false,
+    };
+    let sent_from_pipes = compound.peer.transport == Transport::Tcp;
+    Ok(bytes >= CROSSOVER_BYTES && ends && sent_from_pipes && !compound.session()?.is_kept())
+}
+
+/// Moves pages of the file that are in memory into the pipe; `None` where they are not to be had so. Memory for them is
+/// waited for outside the gate, which this has left then.
+async fn read_piped<V: Vfs, E: Env + Backchannel>(
+    compound: &Compound<V, E>,
+    arguments: &ReadArgs,
+    bytes: usize,
+    mut pipe: Piped,
+) -> Result<Option<(Piped, ReadDone)>, Failure> {
+    let _pass = compound.enter(Kind::Read, bytes as u64).await?;
+    let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
+    let place = compound.place(Status::Isdir)?;
+    let done = place.storage().read_piped(&opened.file, arguments.offset, bytes, &mut pipe);
+    Ok(done.map(|done| (pipe, done)))
+}
+
+/// Answers what was read: `data` holds it.
+fn tell<V: Vfs, E: Env + Backchannel>(
+    compound: &mut Compound<V, E>,
+    done: ReadDone,
+    data: Bulk,
+    reply: &mut Encoder,
+) -> Result<(), Failure> {
+    debug_assert_eq!(done.bytes, data.len(), "what is told is what is sent");
     ReadResult::encode_head(reply, done.end_of_file, done.bytes)?;
     if done.bytes > 0 {
-        compound.data.push(buffer.into());
+        compound.data.push(data);
     }
     Ok(())
 }

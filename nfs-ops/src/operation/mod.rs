@@ -64,7 +64,11 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         Operation::OpenDowngrade => close::downgrade(compound, decoder.get()?, reply),
         Operation::Putfh => file_handle::put(compound, decoder.get()?).await,
         Operation::Putpubfh | Operation::Putrootfh => file_handle::put_root(compound).await,
-        Operation::Read => data::read(compound, decoder.get()?, reply).await,
+        Operation::Read => {
+            let arguments = decoder.get()?;
+            let next = Operation::decode_or_illegal(&mut decoder.clone()).ok();
+            data::read(compound, arguments, next, reply).await
+        }
         Operation::Readdir => read_directory::run(compound, decoder.get()?, reply).await,
         Operation::Readlink => namespace::read_link(compound, reply).await,
         Operation::Remove => namespace::remove(compound, decoder.get()?, reply).await,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
-use buf::{Chain, PAGE_BYTES, Pool};
+use buf::{Chain, PAGE_BYTES, PipePool, Piped, Pool};
 use bytes::{Bytes, BytesMut};
 use nfs_ops::{Backchannel, BackchannelError, Env};
 use rpc::ConnectionId;
@@ -63,6 +63,7 @@ struct Inner {
     executor: Executor,
     random: Cell<u64>,
     pool: Pool,
+    pipes: PipePool,
     manners: RefCell<BTreeMap<ConnectionId, Manner>>,
     callbacks: RefCell<Vec<Callback>>,
     transactions: Cell<u32>,
@@ -74,6 +75,7 @@ impl TestEnv {
             executor,
             random: Cell::new(0x9e37_79b9_7f4a_7c15),
             pool: Pool::new(POOL_BYTES).unwrap(),
+            pipes: PipePool::new(),
             manners: RefCell::default(),
             callbacks: RefCell::default(),
             transactions: Cell::new(0),
@@ -169,6 +171,10 @@ impl Env for TestEnv {
     async fn payload(&self, bytes: usize, offset: u64) -> Chain {
         let offset_modulo_page = (offset % PAGE_BYTES as u64) as usize;
         self.0.pool.take_wait(bytes, offset_modulo_page).await.expect("the pool is larger than any payload")
+    }
+
+    fn pipe(&self) -> Option<Piped> {
+        self.0.pipes.take()
     }
 
     async fn groups_of(&self, uid: u32) -> Option<Vec<u32>> {

@@ -1,7 +1,7 @@
 //! The storage interface over the tables: each call is one look or one change under the lock, and is over when
 //! it is first polled.
 
-use buf::Chain;
+use buf::{Chain, Piped};
 
 use super::attribute::FILE_BYTES_MAX;
 use super::content::BLOCK;
@@ -173,6 +173,11 @@ impl Vfs for Mem {
     async fn read(&self, file: &MemFile, offset: u64, mut buffer: Chain) -> (Chain, Result<ReadDone>) {
         let done = self.storage.lock().read(file, offset, &mut buffer);
         (buffer, done)
+    }
+
+    fn read_piped(&self, _: &MemFile, _: u64, _: usize, _: &mut Piped) -> Option<ReadDone> {
+        // There are no pages of a file here that a pipe could take.
+        None
     }
 
     async fn write(
