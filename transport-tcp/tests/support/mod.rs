@@ -5,6 +5,7 @@
 
 use std::{
     cell::RefCell,
+    fs::File,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     rc::Rc,
@@ -12,12 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use buf::PipePool;
 use bytes::{BufMut, BytesMut};
 use engine::{
     Engine, EngineConfig,
     sync::{Notify, cross},
 };
 use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
+use rustix::fs::{MemfdFlags, memfd_create};
 use transport_tcp::{Endpoint, Intake, Limits, Listener, Message, StatsSnapshot};
 use wire::{
     nfs4::{
@@ -42,17 +45,33 @@ pub const CALL_BACK: u32 = 4;
 
 /// Set in the transaction id of a call of NFS that is answered with how it came and all of its bytes.
 pub const REASSEMBLE: u32 = 1 << 31;
+/// Program whose calls are answered with bytes of a file in pipes: how many in how many pieces, and how many bytes of
+/// text behind each piece.
+pub const PIPED: u32 = 5;
+/// Bytes of that file, which hold [`pattern`].
+pub const FILE_BYTES: usize = 1 << 20;
 
 /// Answers calls by their program number.
 pub struct EchoService {
     endpoint: Endpoint,
+    pipes: PipePool,
+    file: File,
     release: Notify,
     gone: RefCell<Vec<ConnectionId>>,
 }
 
 impl EchoService {
     pub fn new(endpoint: &Endpoint) -> Rc<Self> {
-        Rc::new(Self { endpoint: endpoint.clone(), release: Notify::new(), gone: RefCell::default() })
+        let memory = memfd_create("payload", MemfdFlags::CLOEXEC).expect("memory");
+        let mut file = File::from(memory);
+        file.write_all(&pattern(FILE_BYTES)).expect("memory");
+        Rc::new(Self {
+            endpoint: endpoint.clone(),
+            pipes: PipePool::new(),
+            file,
+            release: Notify::new(),
+            gone: RefCell::default(),
+        })
     }
 
     fn answer(call: &Call, body: &[u8]) -> BytesMut {
@@ -60,6 +79,29 @@ impl EchoService {
         head.put_u32(1);
         head.extend_from_slice(body);
         head
+    }
+
+    /// Where there is no pipe, memory holds a piece.
+    fn piped(&self, call: &Call) -> Reply {
+        let [bytes, count, behind] = [24, 28, 32].map(|at| word(&call.head, at) as usize);
+        let mut head = Self::answer(call, &[]);
+        let mut inserts = Vec::new();
+        for _ in 0..count {
+            let data = match self.pipes.take() {
+                Some(mut pipe) => {
+                    assert_eq!(pipe.fill(&self.file, 0, bytes).expect("in memory"), bytes);
+                    pipe.into()
+                }
+                None => {
+                    let mut chain = self.endpoint.shard().pool().take(bytes, 0).expect("memory");
+                    chain.copy_from(0, &pattern(bytes));
+                    chain.into()
+                }
+            };
+            inserts.push(Insert { position: head.len(), data });
+            head.put_bytes(0xb0, behind);
+        }
+        Reply { head, inserts }
     }
 }
 
@@ -84,6 +126,7 @@ impl Service for EchoService {
             }
             PROGRAM if word(&call.head, 0) & REASSEMBLE != 0 => return Outcome::Reply(reassemble(&call)),
             PROGRAM => return Outcome::Reply(describe(call)),
+            PIPED => return Outcome::Reply(self.piped(&call)),
             _ => call.head.split_off(24).to_vec(),
         };
         Outcome::Reply(Reply::new(Self::answer(&call, &body)))
