@@ -6,6 +6,7 @@ mod crowds;
 mod frozen;
 mod identity;
 mod operation;
+mod reads;
 mod records;
 mod session;
 mod space;
