@@ -38,7 +38,8 @@ pub struct ReadStats {
     pub piped: u64,
     /// Their bytes.
     pub piped_bytes: u64,
-    /// Those of them that held the core up, as a page had left the cache after it was looked for.
+    /// Those of them that held the core up longer than memory does: a page had left the cache after it was looked for,
+    /// and was read; or, rarely, the core was taken away meanwhile.
     pub piped_slept: u64,
 }
 
