@@ -53,6 +53,7 @@ fn reads_of_every_size_are_right() {
                 expect_right(client.session(), &file, &content, offset, bytes).await;
             }
         }
+        client.session().close(&file).await.expect("an end");
         client.destroy().await.expect("the client goes");
     });
 }
@@ -104,6 +105,7 @@ fn reads_are_whole_while_the_file_changes() {
                 assert!(number == 0 || number == place, "page {number} stands where page {place} belongs");
             }
         }
+        client.session().close(&file).await.expect("an end");
         client.destroy().await.expect("the client goes");
     });
     stop.store(true, Ordering::Relaxed);
@@ -152,6 +154,7 @@ fn readers_who_hold_every_pipe_disturb_nobody() {
                 }
             }
         }
+        other.session().close(&theirs).await.expect("an end");
         other.destroy().await.expect("the client goes");
     });
 }
