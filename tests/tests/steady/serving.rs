@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use buf::{Chain, PAGE_BYTES};
+use buf::{Chain, PAGE_BYTES, PipePool, Piped};
 use bytes::{Bytes, BytesMut};
 use engine::{Engine, EngineConfig, Shard};
 use nfs_ops::{
@@ -34,6 +34,7 @@ struct Inner {
     shard: Shard,
     origin: Instant,
     transactions: Cell<u32>,
+    pipes: PipePool,
 }
 
 impl Env for World {
@@ -61,6 +62,10 @@ impl Env for World {
     async fn payload(&self, bytes: usize, offset: u64) -> Chain {
         let modulo = (offset % PAGE_BYTES as u64) as usize;
         self.0.shard.pool().take_wait(bytes, modulo).await.expect("few requests are under way")
+    }
+
+    fn pipe(&self) -> Option<Piped> {
+        self.0.pipes.take()
     }
 
     async fn groups_of(&self, _uid: u32) -> Option<Vec<u32>> {
@@ -158,7 +163,8 @@ impl Serving {
 /// The life of one shard.
 async fn serve(shard: Shard, plan: Arc<Plan>) {
     counting::count_this_thread();
-    let inner = Inner { shard: shard.clone(), origin: plan.origin, transactions: Cell::new(1) };
+    let (origin, pipes) = (plan.origin, PipePool::new());
+    let inner = Inner { shard: shard.clone(), origin, transactions: Cell::new(1), pipes };
     let storage = Local::new(Arc::clone(&plan.storage), shard.clone()).expect("helper threads");
     let exports = ExportTable::new(vec![Export { settings: Arc::new(everybody()), storage }]);
     let exports = exports.expect("one export stands in nobody's way");
