@@ -4,7 +4,7 @@ PORT ?= 2049
 EXPORT ?= ./export
 FUZZ_SECONDS ?= 30
 
-.PHONY: help serve test test-long check fuzz bench conformance
+.PHONY: help serve test test-long check fuzz bench compare conformance
 
 help:
 	@echo 'make serve [PORT=2049] [EXPORT=./export]   build and serve a folder over NFS'
@@ -14,6 +14,7 @@ help:
 	@echo 'make fuzz          every fuzz target for FUZZ_SECONDS=30 each'
 	@echo 'make conformance   pynfs, where the suite is at hand (tests/conformance/pynfs)'
 	@echo 'make bench         micro-benchmarks'
+	@echo 'make compare       throughput, CPU and latency beside the raw ceiling and NFS-Ganesha (about half an hour)'
 	@echo 'PENSTOCK_TEST_CLIENT=off leaves the virtual machine out of test and test-long.'
 
 serve:
@@ -38,3 +39,8 @@ conformance:
 bench:
 	@scripts/prerequisites serve
 	cargo bench -p benches
+
+compare:
+	@scripts/prerequisites serve
+	cargo build --release -p server -p benches
+	benches/compare/run --out docs/performance

@@ -1,0 +1,106 @@
+"""The servers that are compared. Each serves one folder on a port of its own, on loopback, pinned to one core."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+from condition import peak_bytes, process_seconds
+
+START_SECONDS_MAX = 30
+GANESHA = """
+NFS_CORE_PARAM {{ Protocols = 4; NFS_Port = {port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false; mount_path_pseudo = true; }}
+NFSV4 {{ Graceless = true; Minor_Versions = 1,2; Only_Numeric_Owners = true; RecoveryRoot = {state}; }}
+LOG {{ Default_Log_Level = WARN; }}
+EXPORT {{ Export_Id = 1; Path = {export}; Pseudo = /data; Access_Type = RW; Squash = No_Root_Squash; SecType = sys;
+    PrivilegedPort = false; FSAL {{ Name = VFS; }} }}
+"""
+PENSTOCK = """
+[server]
+addresses = ["127.0.0.1"]
+state_directory = "{state}"
+shards = {shards}
+
+[[export]]
+path = "{export}"
+pseudo = "/data"
+squash = "none"
+{export_lines}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A process that serves, and what it has used."""
+
+    def __init__(self, name, command, port, folder, cores):
+        self.name, self.port = name, port
+        self.log = open(os.path.join(folder, f"{name}.log"), "ab")
+        pinned = ["taskset", "-c", ",".join(map(str, cores))] + command
+        self.process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    raise RuntimeError(f"{name} did not start; see {self.log.name}") from None
+                time.sleep(0.1)
+
+    @property
+    def url(self):
+        return f"nfs://127.0.0.1:{self.port}/data"
+
+    def cpu_seconds(self):
+        return process_seconds(self.process.pid)
+
+    def peak_bytes(self):
+        return peak_bytes(self.process.pid)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+def penstock(name, binary, folder, export, cores, export_lines=""):
+    state = os.path.join(folder, f"{name}-state")
+    os.makedirs(state, mode=0o700, exist_ok=True)
+    config = os.path.join(folder, f"{name}.toml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(PENSTOCK.format(state=state, export=export, shards=len(cores), export_lines=export_lines))
+    port = free_port()
+    return Server(name, [binary, "serve", "--config", config, "--port", str(port)], port, folder, cores)
+
+
+def ganesha(folder, export, cores):
+    if shutil.which("ganesha.nfsd") is None:
+        return None
+    state = os.path.join(folder, "ganesha-state")
+    os.makedirs(state, exist_ok=True)
+    port = free_port()
+    config = os.path.join(folder, "ganesha.conf")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(GANESHA.format(port=port, state=state, export=export))
+    command = ["ganesha.nfsd", "-F", "-f", config, "-L", os.path.join(folder, "ganesha.log"), "-p",
+               os.path.join(folder, "ganesha.pid")]
+    return Server("ganesha", command, port, folder, cores)
+
+
+def ceiling(name, floor, backend, file, folder, cores, options):
+    port = free_port()
+    command = [floor, "ceiling", "--listen", f"127.0.0.1:{port}", "--backend", f"127.0.0.1:{backend.port}",
+               "--file", file] + options
+    return Server(name, command, port, folder, cores)
