@@ -126,8 +126,9 @@ fn a_peer_that_goes_away_within_a_pipe_takes_nothing_with_it() {
         let mut peer = server.peer();
         (0..7).for_each(|xid| peer.send(&piped_call(xid, FILE_BYTES, 1, 4)));
         server.wait_until("it is sent to", |stats| stats.payload_spliced > 0);
+        drop(peer);
+        server.wait_until("it is gone", |stats| stats.connections == 0);
     }
-    server.wait_until("all are gone", |stats| stats.connections == 0);
     let before = server.stats().payload_spliced;
     let mut peer = server.peer();
     peer.send(&piped_call(1, FILE_BYTES, PIPES / 2, 0));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use buf::{Chain, PAGE_BYTES};
+use buf::{Chain, PAGE_BYTES, PipePool, Piped};
 use bytes::{Bytes, BytesMut};
 use client::{Client, ClientOptions};
 use engine::{EngineConfig, Shard, block_on};
@@ -35,6 +35,7 @@ struct Inner {
     endpoint: Endpoint,
     random: Cell<u64>,
     transactions: Cell<u32>,
+    pipes: PipePool,
 }
 
 impl Env for World {
@@ -69,6 +70,10 @@ impl Env for World {
     async fn payload(&self, bytes: usize, offset: u64) -> Chain {
         let modulo = (offset % PAGE_BYTES as u64) as usize;
         self.0.shard.pool().take_wait(bytes, modulo).await.expect("the pool is larger than any payload")
+    }
+
+    fn pipe(&self) -> Option<Piped> {
+        self.0.pipes.take()
     }
 
     async fn groups_of(&self, _uid: u32) -> Option<Vec<u32>> {
@@ -189,6 +194,7 @@ fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
         endpoint: endpoint.clone(),
         random: Cell::new(1),
         transactions: Cell::new(0),
+        pipes: PipePool::new(),
     }));
     let config = Config::new(1, [1, 2]);
     let lease_seconds = (config.lease_ns / 1_000_000_000) as u32;
