@@ -116,6 +116,32 @@ unsafe impl<B: IoBuffer> IoBuffer for Vec<B> {
     }
 }
 
+/// A part of a message: bytes, or payload.
+#[derive(Debug)]
+pub enum Piece {
+    /// Bytes on the heap.
+    Bytes(BytesMut),
+    /// Payload memory.
+    Chain(Chain),
+}
+
+// SAFETY: what it holds keeps its promise, and which of the two that is changes only through a `&mut`.
+unsafe impl IoBuffer for Piece {
+    fn length(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.length(),
+            Self::Chain(chain) => chain.length(),
+        }
+    }
+
+    fn pieces(&self, visit: &mut dyn FnMut(&[u8])) {
+        match self {
+            Self::Bytes(bytes) => bytes.pieces(visit),
+            Self::Chain(chain) => chain.pieces(visit),
+        }
+    }
+}
+
 // SAFETY: the boxed value keeps its promise.
 unsafe impl IoBuffer for Box<dyn IoBuffer> {
     fn length(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use buf::{Chain, Piped};
 use bytes::BytesMut;
+use smallvec::SmallVec;
 
 /// Bulk data of a reply, where it lies.
 #[derive(Debug)]
@@ -48,19 +49,22 @@ pub struct Insert {
     pub data: Bulk,
 }
 
+/// Bulk data of one message, by ascending position. Hardly any has more than one, which needs no allocation.
+pub type Inserts = SmallVec<[Insert; 1]>;
+
 /// One RPC reply message, without record marks.
 #[derive(Debug)]
 pub struct Reply {
     /// All of the message that is not bulk data.
     pub head: BytesMut,
-    /// Bulk data, by ascending position.
-    pub inserts: Vec<Insert>,
+    /// Bulk data.
+    pub inserts: Inserts,
 }
 
 impl Reply {
     /// A reply without bulk data.
     pub fn new(head: BytesMut) -> Self {
-        Self { head, inserts: Vec::new() }
+        Self { head, inserts: Inserts::new() }
     }
 
     /// Bytes of the whole message.

@@ -20,13 +20,14 @@ thread_local! {
 /// An empty buffer for a head that is likely to have so many bytes; it grows when it must.
 pub fn take_head(bytes: usize) -> BytesMut {
     let kept = if bytes > KEPT_BYTES_MAX { None } else { KEPT.with_borrow_mut(Vec::pop) };
-    let mut head = kept.unwrap_or_else(|| {
-        let mut fresh = BytesMut::with_capacity(bytes.max(FIRST_BYTES));
-        // Splitting gives it the count of its owners for good, so that freezing and cutting it later allocate nothing.
-        drop(fresh.split_off(fresh.capacity()));
-        fresh
-    });
+    let mut head = kept.unwrap_or_else(|| shareable(BytesMut::with_capacity(bytes.max(FIRST_BYTES))));
     head.reserve(bytes);
+    head
+}
+
+/// Gives a buffer the count of its owners for good, so that freezing and cutting it later allocate nothing.
+fn shareable(mut head: BytesMut) -> BytesMut {
+    drop(head.split_off(head.capacity()));
     head
 }
 
@@ -36,7 +37,7 @@ pub fn keep_head(mut head: BytesMut) {
     if head.try_reclaim(FIRST_BYTES) && head.capacity() <= KEPT_BYTES_MAX {
         KEPT.with_borrow_mut(|kept| {
             if kept.len() < KEPT_MAX {
-                kept.push(head);
+                kept.push(shareable(head));
             }
         });
     }

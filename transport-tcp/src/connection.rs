@@ -96,8 +96,8 @@ impl Connection {
             _load: load,
         });
         shared.register(&connection);
-        shared.shard.spawn(receive_all(Rc::clone(&connection), service));
-        shared.shard.spawn(crate::send::send_all(Rc::clone(&connection)));
+        shared.shard.spawn_detached(receive_all(Rc::clone(&connection), service));
+        shared.shard.spawn_detached(crate::send::send_all(Rc::clone(&connection)));
         connection
     }
 
@@ -272,7 +272,7 @@ fn start_call<S: Service>(connection: &Rc<Connection>, service: &Rc<S>, received
     let call = Call { head, payloads, peer: connection.peer };
     let (connection, service) = (Rc::clone(connection), Rc::clone(service));
     let shared = Rc::clone(&connection.shared);
-    shared.shard.spawn(async move {
+    shared.shard.spawn_detached(async move {
         let outcome = service.call(call).await;
         drop(holds);
         less_by(&connection.heads_held, head_bytes);

@@ -1,7 +1,7 @@
 //! Messages as they leave and as they arrive, without record marks.
 
 use bytes::{Bytes, BytesMut};
-use rpc::{Bulk, Insert, Payload, Reply};
+use rpc::{Bulk, Insert, Inserts, Payload, Reply};
 
 use crate::share::Hold;
 
@@ -16,13 +16,13 @@ pub struct Message {
     /// All of the message that is not bulk data.
     pub head: BytesMut,
     /// Bulk data by ascending position in the head.
-    pub inserts: Vec<Insert>,
+    pub inserts: Inserts,
 }
 
 impl Message {
     /// A message without bulk data.
     pub fn new(head: BytesMut) -> Self {
-        Self { head, inserts: Vec::new() }
+        Self { head, inserts: Inserts::new() }
     }
 
     /// Bytes of the whole message.

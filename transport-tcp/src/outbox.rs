@@ -3,12 +3,11 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    vec,
 };
 
-use buf::{Chain, IoBuffer, Piped};
+use buf::{Chain, Piece, Piped};
 use bytes::{BufMut, BytesMut};
-use rpc::{Bulk, Insert};
+use rpc::{Bulk, Inserts};
 
 use crate::{
     Message,
@@ -18,6 +17,9 @@ use crate::{
 /// The bit of a record mark that says "last fragment" (RFC 5531 §11).
 const LAST_FRAGMENT: u32 = 1 << 31;
 
+/// Bytes of marks and short heads that are laid end to end in one buffer: room for the longest of these heads.
+const TEXT_BYTES: usize = COALESCE_MAX;
+
 /// Messages in the order in which they leave.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -26,12 +28,14 @@ pub(crate) struct Outbox {
     begun: RefCell<Option<Rest>>,
     bytes: Cell<usize>,
     memory: Cell<usize>,
+    /// The list of the last batch that was sent, to be used again.
+    spare: Cell<Vec<Piece>>,
 }
 
 /// What leaves together: the marks, heads and chains of messages in order, and behind them one pipe at the most. A batch
 /// may end within a message, which the next one goes on with.
 pub(crate) struct Batch {
-    pub(crate) pieces: Vec<Box<dyn IoBuffer>>,
+    pub(crate) pieces: Vec<Piece>,
     /// Bytes of all pieces.
     pub(crate) length: usize,
     /// Bytes of the chains among them.
@@ -49,7 +53,7 @@ struct Rest {
     head: BytesMut,
     /// Where in the message's head `head` begins.
     position: usize,
-    inserts: vec::IntoIter<Insert>,
+    inserts: <Inserts as IntoIterator>::IntoIter,
 }
 
 impl Rest {
@@ -99,7 +103,7 @@ impl Outbox {
     /// message unless none is queued.
     pub(crate) fn take_batch(&self) -> Batch {
         let mut queue = self.queue.borrow_mut();
-        let mut builder = Builder::default();
+        let mut builder = Builder { pieces: self.spare.take(), ..Builder::default() };
         let mut begun = self.begun.take();
         builder.goes_on = begun.is_some();
         for _ in 0..BATCH_REPLIES_MAX {
@@ -120,13 +124,24 @@ impl Outbox {
         self.begun.replace(begun);
         builder.finish(more)
     }
+
+    /// Takes back the pieces of a batch that was sent, so that the next one needs no memory.
+    pub(crate) fn keep(&self, mut pieces: Vec<Piece>) {
+        for piece in pieces.drain(..) {
+            match piece {
+                Piece::Bytes(bytes) => rpc::keep_head(bytes),
+                Piece::Chain(chain) => drop(chain),
+            }
+        }
+        self.spare.set(pieces);
+    }
 }
 
 #[derive(Default)]
 struct Builder {
     /// Marks and short heads, laid end to end.
     text: BytesMut,
-    pieces: Vec<Box<dyn IoBuffer>>,
+    pieces: Vec<Piece>,
     /// Entries of the kernel's vector: a chain of several blocks is several.
     pieces_count: usize,
     length: usize,
@@ -141,7 +156,7 @@ impl Builder {
         let length = u32::try_from(message.length()).expect("a message is bounded far below 2 GiB");
         debug_assert!(length < LAST_FRAGMENT, "a message is bounded far below 2 GiB");
         self.length += 4;
-        self.text.put_u32(LAST_FRAGMENT | length);
+        self.text(4).put_u32(LAST_FRAGMENT | length);
         let Message { head, inserts } = message;
         self.part(Rest { head, position: 0, inserts: inserts.into_iter() })
     }
@@ -156,7 +171,11 @@ impl Builder {
                 Bulk::Chain(chain) => self.chain(chain),
                 Bulk::Piped(piped) => {
                     self.piped = Some(piped);
-                    return (!rest.is_empty()).then_some(rest);
+                    if rest.is_empty() {
+                        rpc::keep_head(rest.head);
+                        return None;
+                    }
+                    return Some(rest);
                 }
             }
         }
@@ -173,25 +192,40 @@ impl Builder {
         self.length += chain.len();
         self.memory += chain.len();
         self.pieces_count += chain.as_slices().count();
-        self.pieces.push(Box::new(chain));
+        self.pieces.push(Piece::Chain(chain));
     }
 
     fn head(&mut self, part: BytesMut) {
         self.length += part.len();
-        if part.len() <= COALESCE_MAX {
-            self.text.extend_from_slice(&part);
+        if part.is_empty() {
+            rpc::keep_head(part);
+        } else if part.len() <= COALESCE_MAX {
+            self.text(part.len()).extend_from_slice(&part);
+            // Succeeds with a message's last part; the others are only parts of it.
+            rpc::keep_head(part);
         } else {
             self.flush();
             self.pieces_count += 1;
-            self.pieces.push(Box::new(part));
+            self.pieces.push(Piece::Bytes(part));
         }
     }
 
     fn flush(&mut self) {
         if !self.text.is_empty() {
             self.pieces_count += 1;
-            self.pieces.push(Box::new(self.text.split()));
+            self.pieces.push(Piece::Bytes(std::mem::take(&mut self.text)));
         }
+    }
+
+    /// Where the next `length` bytes of text go.
+    fn text(&mut self, length: usize) -> &mut BytesMut {
+        if self.text.len() + length > TEXT_BYTES {
+            self.flush();
+        }
+        if self.text.capacity() == 0 {
+            self.text = rpc::take_head(TEXT_BYTES);
+        }
+        &mut self.text
     }
 
     fn finish(mut self, more: bool) -> Batch {
@@ -205,7 +239,8 @@ impl Builder {
 mod tests {
     use std::{fs::File, io::Write};
 
-    use buf::{PipePool, Pool};
+    use buf::{IoBuffer, PipePool, Pool};
+    use rpc::Insert;
     use rustix::fs::{MemfdFlags, memfd_create};
 
     use super::*;
@@ -235,7 +270,7 @@ mod tests {
         outbox.push(Message::new(BytesMut::from(&b"one"[..])));
         outbox.push(Message {
             head: BytesMut::from(&b"abcd"[..]),
-            inserts: vec![Insert { position: 2, data: chain.into() }],
+            inserts: vec![Insert { position: 2, data: chain.into() }].into(),
         });
         outbox.push(Message::new(BytesMut::from(&[7; COALESCE_MAX + 1][..])));
         assert_eq!(outbox.bytes(), 3 + 7 + COALESCE_MAX + 1);
@@ -261,7 +296,7 @@ mod tests {
             Insert { position: 2, data: chain.into() },
             Insert { position: 3, data: piped(&pipes, b"second") },
         ];
-        outbox.push(Message { head: BytesMut::from(&b"abc"[..]), inserts });
+        outbox.push(Message { head: BytesMut::from(&b"abc"[..]), inserts: inserts.into() });
         outbox.push(Message::new(BytesMut::from(&b"two"[..])));
 
         let mut batch = outbox.take_batch();

@@ -3,7 +3,7 @@
 
 use std::{io, rc::Rc};
 
-use buf::{IoBuffer, Piped, Slice};
+use buf::{IoBuffer, Piece, Piped, Slice};
 
 use crate::{
     Connection,
@@ -71,7 +71,7 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
         sent = end;
     }
     add(&stats.payload_from_memory, memory);
-    drop(pieces);
+    connection.outbox.keep(pieces);
     if let Some(piped) = piped {
         send_piped(connection, piped, more).await?;
     }
@@ -80,12 +80,7 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
 }
 
 /// Sends text without waiting; answers how much of it was taken.
-fn send_now(
-    connection: &Connection,
-    pieces: &Vec<Box<dyn IoBuffer>>,
-    length: usize,
-    piped: bool,
-) -> io::Result<usize> {
+fn send_now(connection: &Connection, pieces: &Vec<Piece>, length: usize, piped: bool) -> io::Result<usize> {
     let stats = &connection.shared.stats;
     let (mut position, mut sent) = (0, Ok(0));
     pieces.pieces(&mut |piece| {

@@ -174,7 +174,7 @@ fn a_chain_goes_out_and_comes_back() {
         chain.copy_from(0, &data);
         let (head, tail) = write_call(0, 8192, LENGTH);
         let inserts = vec![rpc::Insert { position: head.len(), data: chain.into() }];
-        let call = Message { head: BytesMut::from(&[head, tail].concat()[..]), inserts };
+        let call = Message { head: BytesMut::from(&[head, tail].concat()[..]), inserts: inserts.into() };
         let answer = connection.call(call, PATIENCE).await.expect("answered");
         assert_eq!(word(&answer.head, 8), 1, "the payload was cut out");
         assert!(answer.head[28..28 + LENGTH] == data[..]);

@@ -8,7 +8,7 @@ use buf::{IoBuffer, IoBufferMut};
 const PIECES_MAX: usize = 1024;
 
 /// Pieces that lie inside the operation: those of a few replies that leave together. More are on the heap.
-const PIECES_INLINE: usize = 8;
+const PIECES_INLINE: usize = 16;
 
 /// Longest transfer of one call (MAX_RW_COUNT).
 pub(crate) const TRANSFER_BYTES_MAX: usize = i32::MAX as usize & !4095;

@@ -150,7 +150,7 @@ fn describe(mut call: Call) -> Reply {
     head.put_u32((address % buf::PAGE_BYTES) as u32);
     let position = head.len();
     head.put_u32(0xe0e0_e0e0);
-    Reply { head, inserts: vec![Insert { position, data: payload.data.into() }] }
+    Reply { head, inserts: vec![Insert { position, data: payload.data.into() }].into() }
 }
 
 /// How the call came: the number of payloads, position, length and place in the page of each, and the whole message.
