@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use rpc::{Bulk, Call, Payload, Peer};
+use rpc::{Bulks, Call, Payload, Peer};
+use smallvec::SmallVec;
 use vfs::Vfs;
 use wire::nfs4::{Bitmap, CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
 use wire::xdr::{self, Decoder, Encoder};
@@ -55,11 +56,11 @@ pub struct Compound<V: Vfs, E> {
     /// Session and slot, once SEQUENCE has claimed them.
     pub session: Option<InSession>,
     /// Bulk data that came with the call and is not used yet.
-    pub payloads: Vec<Option<Payload>>,
+    pub payloads: SmallVec<[Option<Payload>; 1]>,
     /// The call's head bytes, for payload that came inside them.
     pub head: bytes::Bytes,
     /// Bulk data of the reply, in the order the encoder noted the places.
-    pub data: Vec<Bulk>,
+    pub data: Bulks,
 }
 
 /// Runs the compound in `decoder` and writes its result behind the RPC header in `reply`. Answers the bulk data to be
@@ -73,7 +74,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     call: Call,
     decoder: &mut Decoder<'_>,
     reply: &mut Encoder,
-) -> Result<Vec<Bulk>, xdr::Error> {
+) -> Result<Bulks, xdr::Error> {
     let header: CompoundArgs<'_> = decoder.get()?;
     let call_bytes = call.head.len() + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>();
     let mut compound = Compound {
@@ -94,7 +95,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         session: None,
         payloads: call.payloads.into_iter().map(Some).collect(),
         head: call.head,
-        data: Vec::new(),
+        data: Bulks::new(),
     };
     let body_at = reply.position();
     let frame =

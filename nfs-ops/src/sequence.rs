@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use rpc::Bulk;
+use rpc::{Bulk, Bulks};
 use siphasher::sip::SipHasher13;
 use state::{Begin, SequenceCall, Session, SlotClaim, SlotReply};
 use vfs::Vfs;
@@ -119,14 +119,14 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     mut compound: Compound<V, E>,
     body_at: usize,
     reply: &mut Encoder,
-) -> Vec<Bulk> {
+) -> Bulks {
     callback::send_pending(&compound.server);
     let Some(session) = compound.session.take() else { return compound.data };
     if let Some(replay) = session.replay {
         reply.truncate(body_at);
         reply.set_limit(compound.reply_bytes_max);
         reply.put_fixed(&replay).expect("what a slot keeps fits its session's replies");
-        return Vec::new();
+        return Bulks::new();
     }
     let Some(claim) = session.claim else { return compound.data };
     if session.cache_this {

@@ -15,6 +15,6 @@ mod spare;
 
 pub use call::{Call, Payload};
 pub use peer::{ConnectionId, Peer, Transport};
-pub use reply::{Bulk, Insert, Inserts, Outcome, Reply};
+pub use reply::{Bulk, Bulks, Insert, Inserts, Outcome, Reply};
 pub use service::Service;
 pub use spare::{keep_frozen_head, keep_head, take_head};

@@ -40,6 +40,9 @@ impl From<Piped> for Bulk {
     }
 }
 
+/// Bulk data of one message whose places are noted elsewhere.
+pub type Bulks = SmallVec<[Bulk; 1]>;
+
 /// Bulk data to be sent in the middle of a reply.
 #[derive(Debug)]
 pub struct Insert {

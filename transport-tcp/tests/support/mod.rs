@@ -101,7 +101,7 @@ impl EchoService {
             inserts.push(Insert { position: head.len(), data });
             head.put_bytes(0xb0, behind);
         }
-        Reply { head, inserts }
+        Reply { head, inserts: inserts.into() }
     }
 }
 
