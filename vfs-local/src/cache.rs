@@ -89,8 +89,11 @@ const RECENT: usize = 1024;
 /// as long as no last name has gone anywhere.
 #[derive(Debug)]
 pub struct Recent {
-    places: RefCell<Box<[Option<(Epoch, Weak<Object>)>]>>,
+    places: RefCell<Box<[Remembered]>>,
 }
+
+/// An object, and since when it is remembered.
+type Remembered = Option<(Epoch, Weak<Object>)>;
 
 impl Default for Recent {
     fn default() -> Self {
