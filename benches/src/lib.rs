@@ -14,6 +14,7 @@ mod measure;
 mod memory;
 pub mod plain;
 mod report;
+mod write;
 
 pub use measure::Comparison;
 pub use report::{json, table};
@@ -40,4 +41,5 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("memory", memory::run),
     ("echo", echo::run),
     ("hop", hop::run),
+    ("write", write::run),
 ];
