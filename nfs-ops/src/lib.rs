@@ -8,6 +8,7 @@
 mod attributes;
 mod callback;
 mod compound;
+mod copies;
 mod dispatch;
 mod env;
 mod export;
@@ -27,6 +28,7 @@ mod settable;
 mod table;
 
 pub use callback::{recall_slots, send_pending, sweep};
+pub use copies::Copies;
 pub use dispatch::NfsService;
 pub use env::{Backchannel, BackchannelError, Env};
 pub use export::{Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Squash};

@@ -12,6 +12,7 @@ use wire::xdr::{Decoder, Encoder};
 
 use crate::callback;
 use crate::compound::{Compound, ERROR_BYTES};
+use crate::copies;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 
@@ -131,6 +132,8 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     let Some(claim) = session.claim else { return compound.data };
     if session.cache_this {
         let bytes = flatten(body_at, reply, &compound.data);
+        let copied = compound.data.iter().map(Bulk::len).sum();
+        copies::add(&compound.server.copies.read_bytes, copied);
         claim.complete(SlotReply::Cached(&bytes));
     } else {
         claim.complete(SlotReply::Uncached);

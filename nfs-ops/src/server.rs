@@ -11,6 +11,7 @@ use state::{Session, State};
 use vfs::Vfs;
 use wire::nfs4::{SessionId, Status};
 
+use crate::copies::Copies;
 use crate::env::{Backchannel, Env};
 use crate::export::ExportTable;
 use crate::grants::Grants;
@@ -55,6 +56,8 @@ pub struct Server<V: Vfs, E> {
     pub callers: Callers,
     /// What stands between a request and storage on this core.
     pub admission: Admission,
+    /// What this core's operations have copied of payload.
+    pub copies: Copies,
     /// Which I/O was granted on this core.
     pub(crate) grants: Grants<V::File>,
     exports: RefCell<Rc<ExportTable<V>>>,
@@ -85,6 +88,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             env,
             callers: Callers::default(),
             admission: Admission::new(Gate::new(), Bounds::default()),
+            copies: Copies::default(),
             grants: Grants::default(),
             exports: RefCell::new(Rc::new(exports)),
             sessions: RefCell::default(),

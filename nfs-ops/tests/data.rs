@@ -22,6 +22,23 @@ fn data_comes_back_however_it_was_sent() {
 }
 
 #[test]
+fn payload_is_copied_only_for_slots_and_out_of_heads() {
+    let world = World::new();
+    let client = world.client("one");
+    let (file, stateid) = client.open_new("a");
+    let data = [7; 20_000];
+    client.run(&[putfh(file), write_cut(stateid, 0, StableHow::Unstable, &data)]).ok();
+    client.run(&[putfh(file), read(stateid, 0, 20_000)]).ok();
+    let server = world.server();
+    let copies = || (server.copies.read_bytes.get(), server.copies.written_bytes.get());
+    assert_eq!(copies(), (0, 0));
+    client.run(&[putfh(file), write(stateid, 0, StableHow::Unstable, &data[..300])]).ok();
+    assert_eq!(copies(), (0, 300));
+    client.cache_this(true).run(&[putfh(file), read(stateid, 0, 200)]).ok();
+    assert_eq!(copies(), (200, 300));
+}
+
+#[test]
 fn one_compound_writes_and_reads_more_than_once() {
     let world = World::new();
     let client = world.client("one");

@@ -142,7 +142,28 @@ pub async fn run(shard: Shard, plan: Arc<Plan>) {
         );
     }
     tasks.iter().for_each(engine::JoinHandle::abort);
+    if let Some(server) = self::server() {
+        tell_payload(&shard, &server, &endpoint);
+    }
     PARTS.set(None);
+}
+
+/// Says what became of payload, in bytes: how much of it was copied by nobody, by the kernel, and by us.
+fn tell_payload(shard: &Shard, server: &NfsServer, endpoint: &Endpoint) {
+    let sent = endpoint.stats().snapshot();
+    let slept = server.exports().iter().map(|export| export.storage.read_stats().piped_slept).sum::<u64>();
+    tracing::info!(
+        shard = shard.index(),
+        calls = sent.calls,
+        sent_from_pipes = sent.payload_spliced,
+        sent_from_memory = sent.payload_from_memory,
+        received_into_place = sent.payload_placed,
+        received_and_copied = sent.payload_caught + sent.payload_caught_first + sent.payload_short,
+        copied_of_reads = server.copies.read_bytes.get(),
+        copied_of_writes = server.copies.written_bytes.get(),
+        reads_that_slept = slept,
+        "payload moved, in bytes"
+    );
 }
 
 fn make(shard: &Shard, plan: &Plan) -> Result<(Rc<NfsServer>, Endpoint), Fatal> {

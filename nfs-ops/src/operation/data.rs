@@ -13,6 +13,7 @@ use wire::xdr::{Encoder, Payload, UNIT};
 use super::namespace::changeable;
 use super::open_file::{self, Want};
 use crate::compound::Compound;
+use crate::copies;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 
@@ -163,6 +164,7 @@ async fn take_payload<V: Vfs, E: Env + Backchannel>(
         Payload::Inline(range) => {
             let mut chain = compound.server.env.payload(range.len(), arguments.offset).await;
             chain.copy_from(0, &compound.head[range.clone()]);
+            copies::add(&compound.server.copies.written_bytes, range.len());
             Ok(Some(chain))
         }
     }
