@@ -16,7 +16,8 @@
 //! after a set time, or much earlier when others wait for the memory it holds.
 //!
 //! **Sending.** Replies leave in the order in which they become ready; all that are ready in one turn of the
-//! core's loop leave with one system call, bulk data from where it lies.
+//! core's loop leave with one system call, bulk data from where it lies. What lies in a pipe is spliced to the socket on the
+//! spot, behind text that waits for it; what follows it leaves with the replies that are ready by then.
 
 #![forbid(unsafe_code)]
 
