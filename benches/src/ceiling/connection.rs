@@ -3,7 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use rustix::net::{RecvFlags, recv};
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::ceiling::call::{Call, Kind};
 use crate::ceiling::file::File;
@@ -52,7 +53,8 @@ impl Connection {
         slots: &mut Slots,
     ) -> io::Result<bool> {
         let end = self.inbox.len().min(self.filled + self.want);
-        let (count, _) = recv(&self.socket, &mut self.inbox[self.filled..end], RecvFlags::empty())?;
+        let room = &mut self.inbox[self.filled..end];
+        let (count, _) = retry_on_intr(|| recv(&self.socket, &mut *room, RecvFlags::empty()))?;
         if count == 0 {
             return Ok(false);
         }
@@ -178,7 +180,7 @@ impl Connection {
         let ready = std::mem::take(&mut self.ready);
         let mut sent = 0;
         while sent < ready {
-            sent += rustix::net::send(&self.socket, &self.outbox[sent..ready], rustix::net::SendFlags::MORE)?;
+            sent += retry_on_intr(|| send(&self.socket, &self.outbox[sent..ready], SendFlags::MORE))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::io::{pread, pwrite, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use crate::ceiling::call::Call;
@@ -72,11 +73,12 @@ impl File {
         let (mut offset, mut left) = (call.offset, self.extent(call).0);
         while left > 0 {
             let flags = SpliceFlags::empty();
-            let mut held = splice(&self.buffered, Some(&mut offset), &self.pipe.1, None, left, flags)?;
+            let mut held =
+                retry_on_intr(|| splice(&self.buffered, Some(&mut offset), &self.pipe.1, None, left, flags))?;
             left -= held;
             while held > 0 {
                 let more = if left > 0 { SpliceFlags::MORE } else { flags };
-                held -= splice(&self.pipe.0, None, socket, None, held, more)?;
+                held -= retry_on_intr(|| splice(&self.pipe.0, None, socket, None, held, more))?;
             }
         }
         Ok(())
@@ -86,7 +88,7 @@ impl File {
     pub(super) fn read(&self, call: &Call, room: &mut [u8]) -> io::Result<()> {
         let mut done = 0;
         while done < room.len() {
-            done += rustix::io::pread(&self.buffered, &mut room[done..], call.offset + done as u64)?;
+            done += retry_on_intr(|| pread(&self.buffered, &mut room[done..], call.offset + done as u64))?;
         }
         Ok(())
     }
@@ -167,7 +169,7 @@ impl File {
 fn write_all(file: &OwnedFd, data: &[u8], offset: u64) -> io::Result<()> {
     let mut done = 0;
     while done < data.len() {
-        done += rustix::io::pwrite(file, &data[done..], offset + done as u64)?;
+        done += retry_on_intr(|| pwrite(file, &data[done..], offset + done as u64))?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::retry_on_intr;
 
 use crate::ceiling::connection::Connection;
 use crate::ceiling::file::File;
@@ -96,7 +97,8 @@ pub fn serve(settings: &Settings) -> io::Result<()> {
     let mut events = Vec::with_capacity(EVENTS_MAX);
     loop {
         events.clear();
-        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+        // The ring's completions interrupt it.
+        retry_on_intr(|| epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None))?;
         for event in &events {
             match event.data.u64() {
                 LISTENER => {
