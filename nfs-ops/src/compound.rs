@@ -4,10 +4,13 @@ use std::rc::Rc;
 
 use rpc::{Bulks, Call, Payload, Peer};
 use smallvec::SmallVec;
+use tracing::Instrument;
 use vfs::Vfs;
 use wire::nfs4::{Bitmap, CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
+use wire::rpc::Items;
 use wire::xdr::{self, Decoder, Encoder};
 
+use crate::annotation::{self, ClaimedAreas};
 use crate::env::{Backchannel, Env};
 use crate::export::{ExportTable, Permission};
 use crate::failure::Failure;
@@ -18,6 +21,7 @@ use crate::operation;
 use crate::sequence::{self, InSession};
 use crate::server::Server;
 use crate::table::{self, Effect, Needs, Position, Row};
+use crate::trace;
 
 /// Room kept behind every operation but the last, so that the next one can always say how it failed: its head, and
 /// the bitmap that comes with every SETATTR.
@@ -61,6 +65,8 @@ pub struct Compound<V: Vfs, E> {
     pub head: bytes::Bytes,
     /// Bulk data of the reply, in the order the encoder noted the places.
     pub data: Bulks,
+    /// Where the caller says that bulk data lies, to be held against where it does.
+    pub areas: Option<ClaimedAreas>,
 }
 
 /// Runs the compound in `decoder` and writes its result behind the RPC header in `reply`. Answers the bulk data to be
@@ -72,11 +78,14 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
     caller: Rc<Caller>,
     call: Call,
+    items: Option<Items<'_>>,
     decoder: &mut Decoder<'_>,
     reply: &mut Encoder,
 ) -> Result<Bulks, xdr::Error> {
     let header: CompoundArgs<'_> = decoder.get()?;
     let call_bytes = call.head.len() + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>();
+    let span = trace::of_call(&server.env, &call.peer, annotation::trace(server, items, &header.tag));
+    let areas = items.and_then(|items| annotation::areas(server, &items, call_bytes));
     let mut compound = Compound {
         exports: server.exports(),
         server: server.clone(),
@@ -96,14 +105,16 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         payloads: call.payloads.into_iter().map(Some).collect(),
         head: call.head,
         data: Bulks::new(),
+        areas,
     };
     let body_at = reply.position();
     let frame =
         CompoundResultFrame::begin(reply, &header.tag).expect("an empty reply has room for its frame");
     let (status, count) = match refuse_compound(&header) {
         Some(status) => (status, 0),
-        None => compound.run_operations(decoder, reply).await,
+        None => compound.run_operations(decoder, reply).instrument(span).await,
     };
+    annotation::finish(&mut compound);
     frame.finish(reply, status, count);
     Ok(sequence::finish(compound, body_at, reply))
 }
@@ -181,7 +192,9 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
             Some(kind) => Some(self.enter(kind, 0).await?),
             None => None,
         };
-        operation::run(self, row.operation, decoder, reply).await
+        let span = trace::of_operation(row.operation);
+        let outcome = operation::run(self, row.operation, decoder, reply).instrument(span.clone()).await;
+        outcome.inspect_err(|failure| trace::failed(&span, failure))
     }
 
     /// Whether the operation may run here and now, by its row. Sets what of the reply it may fill.

@@ -6,7 +6,10 @@ use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
 use smallvec::SmallVec;
 use vfs::Vfs;
 use wire::nfs4;
-use wire::rpc::{Accepted, AuthStatus, CallError, CallHeader, Denied, RPC_VERSION, ReplyHeader};
+use wire::rpc::{
+    AUTH_NONE, Accepted, AuthStatus, CallError, CallHeader, Denied, OpaqueAuth, PROBE_ANSWER, RPC_VERSION,
+    ReplyBody, ReplyHeader,
+};
 use wire::xdr::{Cut, Decoder, Encoder};
 
 use crate::compound;
@@ -27,8 +30,8 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
         let cuts: SmallVec<[Cut; 1]> = call.payloads.iter().map(|payload| payload.cut).collect();
         let head = call.head.clone();
         let mut decoder = Decoder::with_cuts(&head, &cuts);
-        let header = match CallHeader::decode(&mut decoder) {
-            Ok(header) => header,
+        let (header, items) = match CallHeader::decode_annotated(&mut decoder) {
+            Ok(decoded) => decoded,
             // There is nothing to answer, and no request is dropped without breaking its connection (RFC 8881 §2.9.2).
             Err(CallError::Garbage(_)) => return Outcome::Disconnect,
             Err(CallError::RpcMismatch { xid }) => {
@@ -36,6 +39,15 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
             }
             Err(CallError::BadCredential { xid }) => return denied(xid, AuthStatus::BadCred),
         };
+        if items.is_some() && !self.0.shared.settings.annotations {
+            return denied(header.xid, AuthStatus::BadCred);
+        }
+        if header.is_annotation_probe()
+            && header.procedure == nfs4::PROCEDURE_NULL
+            && self.0.shared.settings.annotations
+        {
+            return answer_probe(&header);
+        }
         let Some(caller) = self.0.callers.of(&header.credential) else {
             return denied(header.xid, AuthStatus::BadCred);
         };
@@ -49,7 +61,7 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
         if header.procedure == nfs4::PROCEDURE_NULL {
             return Outcome::Reply(Reply::new(reply.finish().head));
         }
-        let outcome = match compound::run(&self.0, caller, call, &mut decoder, &mut reply).await {
+        let outcome = match compound::run(&self.0, caller, call, items, &mut decoder, &mut reply).await {
             Ok(data) => {
                 let encoded = reply.finish();
                 let positions = encoded.inserts.iter().map(|insert| insert.position);
@@ -65,6 +77,13 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
     fn disconnected(&self, connection: ConnectionId) {
         self.0.disconnected(connection);
     }
+}
+
+/// Says that annotations are understood (docs/ANNOTATIONS.md §3.2).
+fn answer_probe(header: &CallHeader<'_>) -> Outcome {
+    let verifier = OpaqueAuth { flavor: AUTH_NONE, body: PROBE_ANSWER.into() };
+    let status = refuse_program(header).unwrap_or(Accepted::Success);
+    answer(&ReplyHeader { xid: header.xid, body: ReplyBody::Accepted { verifier, status } })
 }
 
 /// Why a well-formed call is for none of our procedures.

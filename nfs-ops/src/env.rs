@@ -6,6 +6,8 @@ use std::future::Future;
 use buf::{Chain, Piped};
 use bytes::{Bytes, BytesMut};
 use rpc::ConnectionId;
+use tracing::Span;
+use wire::rpc::TraceContext;
 
 /// The world around the operations on one core. The server gives the real one; a simulator gives its own.
 #[allow(async_fn_in_trait, reason = "tasks stay on their core, so no future need be Send")]
@@ -37,6 +39,10 @@ pub trait Env: Clone + 'static {
 
     /// The id of a user (or with `group` of a group) by name, by the server's own name service.
     async fn id_of(&self, name: &str, group: bool) -> Option<u32>;
+
+    /// Makes `span`, which was just created, a part of the caller's trace. Called for traced calls only; who exports no
+    /// traces has nothing to do.
+    fn join_trace(&self, _span: &Span, _caller: &TraceContext<'_>) {}
 }
 
 /// Why a callback brought no answer.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod annotation;
 mod attributes;
 mod callback;
 mod compound;
@@ -26,7 +27,9 @@ mod sequence;
 mod server;
 mod settable;
 mod table;
+mod trace;
 
+pub use annotation::{AnnotationCounters, AnnotationCounts};
 pub use callback::{recall_slots, send_pending, sweep};
 pub use copies::Copies;
 pub use dispatch::NfsService;

@@ -11,6 +11,7 @@ use state::{Session, State};
 use vfs::Vfs;
 use wire::nfs4::{SessionId, Status};
 
+use crate::annotation::AnnotationCounters;
 use crate::copies::Copies;
 use crate::env::{Backchannel, Env};
 use crate::export::ExportTable;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub payload_bytes_max: u32,
     /// The domain appended to names of owners that clients may send; numbers are what the server sends.
     pub domain: Option<String>,
+    /// Whether annotated calls (docs/ANNOTATIONS.md) are taken; otherwise their flavor is one that is not served.
+    pub annotations: bool,
 }
 
 /// The server on one core: answers calls with what all cores share and this core's view of the exports.
@@ -58,6 +61,8 @@ pub struct Server<V: Vfs, E> {
     pub admission: Admission,
     /// What this core's operations have copied of payload.
     pub copies: Copies,
+    /// What became of the annotations of calls on this core.
+    pub annotations: AnnotationCounters,
     /// Which I/O was granted on this core.
     pub(crate) grants: Grants<V::File>,
     exports: RefCell<Rc<ExportTable<V>>>,
@@ -89,6 +94,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             callers: Callers::default(),
             admission: Admission::new(Gate::new(), Bounds::default()),
             copies: Copies::default(),
+            annotations: AnnotationCounters::default(),
             grants: Grants::default(),
             exports: RefCell::new(Rc::new(exports)),
             sessions: RefCell::default(),

@@ -1,5 +1,6 @@
 //! The server as its clients see it: compounds in, replies out, over a file system in memory.
 
+mod annotations;
 mod attributes;
 mod data;
 mod garbage;

@@ -11,10 +11,12 @@ use bytes::{Bytes, BytesMut};
 use engine::Shard;
 use nfs_ops::{Backchannel, BackchannelError, Env};
 use rpc::ConnectionId;
+use tracing::Span;
 use transport_tcp::{CallError, Message};
+use wire::rpc::TraceContext;
 
 use crate::names::Names;
-use crate::shard;
+use crate::{shard, traces};
 
 /// How long a request waits before it asks again for memory when too many already wait.
 const CROWDED_PAUSE: Duration = Duration::from_millis(10);
@@ -94,6 +96,10 @@ impl Env for Environment {
 
     async fn id_of(&self, name: &str, group: bool) -> Option<u32> {
         self.0.names.id_of(name, group).await
+    }
+
+    fn join_trace(&self, span: &Span, caller: &TraceContext<'_>) {
+        traces::join(span, caller);
     }
 }
 

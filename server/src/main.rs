@@ -25,6 +25,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod tool;
+mod traces;
 
 use std::process::ExitCode;
 

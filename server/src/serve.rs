@@ -23,6 +23,7 @@ use crate::reload::Reloader;
 use crate::signals::{self, Event};
 use crate::state_directory::{Identity, StateDirectory};
 use crate::store::RecordStore;
+use crate::traces::Export;
 use crate::{announce, bounds, descriptors, logging, process, shard};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -53,7 +54,9 @@ struct Served {
 pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> {
     process::require_root()?;
     let settings = config::for_serving(&arguments)?;
-    logging::start(&settings.log)?;
+    // Dropped last, so that the spans of the last calls are exported too.
+    let export = Export::start(&settings.tracing)?;
+    logging::start(&settings.log, export.as_ref())?;
     process::abort_on_panic();
     let (events_sender, events) = channel();
     signals::watch(events_sender.clone())?;
@@ -127,6 +130,7 @@ fn shared(
             lease_seconds: settings.server.lease_seconds,
             payload_bytes_max: BULK_MAX as u32,
             domain: settings.server.domain.clone(),
+            annotations: settings.server.annotations,
         },
         offloads: Offloads::default(),
     })

@@ -7,13 +7,14 @@ use std::task::{Context, Poll, Waker};
 
 use engine::SyncMode;
 use rustix::fs::{OFlags, fdatasync};
+use tracing::Instrument;
 use vfs::{Error, Result};
 
 use crate::inode::Inode;
 use crate::local::{File, Local, Node};
 use crate::places::Place;
 use crate::sys::errno::{error, from_io};
-use crate::{durable, process, procfs};
+use crate::{durable, process, procfs, trace};
 
 /// The syncs of a file that run or are waited for.
 ///
@@ -204,7 +205,7 @@ impl Local {
         }
         let lead = Lead { inode, batch };
         let _place = lead.start(self).await;
-        let outcome = self.sync_data(inode).await;
+        let outcome = self.sync_data(inode).instrument(trace::submission("sync")).await;
         if let Some(fd) = lead.end(outcome) {
             self.closer().close_descriptor(fd);
         }

@@ -55,6 +55,7 @@ mod set_attributes;
 mod space;
 mod storage;
 mod sys;
+mod trace;
 mod turns;
 mod write;
 mod xattr;

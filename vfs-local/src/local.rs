@@ -8,6 +8,7 @@ use std::time::Duration;
 use buf::{Chain, Piped};
 use engine::{Cap, HelperError, HelpersExhausted, Personality, Shard};
 use rustix::fs::FallocateFlags;
+use tracing::Instrument;
 use vfs::{
     Access, Advice, Attributes, Authority, Capabilities, Copied, CreateHow, Created, DirectoryChange,
     DirectoryPage, DirectoryRequest, Error, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone,
@@ -22,9 +23,9 @@ use crate::open::OpenFile;
 use crate::open_files::LEFT_TIME;
 use crate::personality::{Personalities, exhausted};
 use crate::places::{Place, Places};
-use crate::process;
 use crate::read::{ReadCounters, ReadStats};
 use crate::storage::LocalStorage;
+use crate::{process, trace};
 
 /// Jobs of an export that may wait for a helper thread per shard. Beyond, callers are told to try later.
 const HELPER_JOBS_WAITING_MAX: usize = 4096;
@@ -309,11 +310,12 @@ impl Vfs for Local {
     }
 
     async fn read(&self, file: &File, offset: u64, buffer: Chain) -> (Chain, Result<ReadDone>) {
-        self.read_file(file, offset, buffer).await
+        let span = trace::read(offset, buffer.len());
+        self.read_file(file, offset, buffer).instrument(span).await
     }
 
     fn read_piped(&self, file: &File, offset: u64, bytes: usize, pipe: &mut Piped) -> Option<ReadDone> {
-        self.pipe_file(file, offset, bytes, pipe)
+        trace::pipe(offset, bytes).in_scope(|| self.pipe_file(file, offset, bytes, pipe))
     }
 
     async fn write(
@@ -324,15 +326,16 @@ impl Vfs for Local {
         payload: Chain,
         stability: Stability,
     ) -> (Chain, Result<Written>) {
-        self.write_file(file, identity, offset, payload, stability).await
+        let span = trace::write(offset, payload.len(), stability);
+        self.write_file(file, identity, offset, payload, stability).instrument(span).await
     }
 
     async fn commit(&self, file: &File) -> Result<()> {
-        self.commit_file(file).await
+        self.commit_file(file).instrument(trace::commit()).await
     }
 
     async fn commit_node(&self, node: &Node) -> Result<()> {
-        self.commit_node_data(node).await
+        self.commit_node_data(node).instrument(trace::commit()).await
     }
 
     fn write_verifier(&self) -> [u8; 8] {

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use buf::{CHAIN_BLOCKS_MAX, Chain, Piped, Slice};
 use engine::IoOptions;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use tracing::Instrument;
 use vfs::{CROSSOVER_BYTES, Error, ReadDone, Result};
 
-use crate::attribute;
 use crate::local::{File, Local};
 use crate::open::OpenFile;
 use crate::sys::cachestat;
 use crate::sys::errno::{error, from_ring};
+use crate::{attribute, trace};
 
 /// How long moving pages into a pipe takes at the least when one of them had to be read first. From memory 1 MiB takes
 /// some 10 us.
@@ -93,7 +94,8 @@ impl Local {
             if bytes > 0 && is_past_end(&file.0, offset + bytes as u64) {
                 break;
             }
-            let (back, outcome) = self.read_ring(&file.0, offset + bytes as u64, buffer, bytes).await;
+            let submitted = self.read_ring(&file.0, offset + bytes as u64, buffer, bytes);
+            let (back, outcome) = submitted.instrument(trace::submission("read")).await;
             buffer = back;
             match outcome {
                 Ok(0) => break,

@@ -13,13 +13,14 @@ use std::time::Duration;
 use buf::{Chain, Slice};
 use engine::IoOptions;
 use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+use tracing::Instrument;
 use vfs::{Error, Identity, Result, Stability, Written};
 
 use crate::identity::as_identity;
 use crate::local::{File, Local};
 use crate::open::OpenFile;
 use crate::sys::errno::{error, from_ring};
-use crate::{attribute, durable, process};
+use crate::{attribute, durable, process, trace};
 
 /// How long a write waits for its turn in the ring before it is taken elsewhere: longer than any but a hung one takes
 /// before it.
@@ -68,7 +69,8 @@ impl Local {
             Stability::File => libc::RWF_SYNC,
         };
         let options = IoOptions { personality, flags };
-        let (payload, outcome) = self.write_ring(&file.0, identity, offset, payload, &options).await;
+        let submitted = self.write_ring(&file.0, identity, offset, payload, &options);
+        let (payload, outcome) = submitted.instrument(trace::submission("write")).await;
         if outcome == Err(Error::Io) {
             // Whoever else has written to the file unstably may have lost it.
             process::note_failed_sync();

@@ -19,6 +19,7 @@ mod identity;
 mod interface;
 mod io;
 pub mod mem;
+pub mod trace;
 
 pub use attribute::{Access, Attributes, FileKind, Fsid, SetAttributes, SetTime, Space, Time};
 pub use directory::{Created, DirectoryChange, DirectoryEntry, DirectoryPage, DirectoryRequest, NewObject};

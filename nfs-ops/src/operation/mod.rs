@@ -28,6 +28,7 @@ use vfs::Vfs;
 use wire::nfs4::{self, Operation, SecinfoStyle, Status};
 use wire::xdr::{Decoder, Encoder};
 
+use crate::annotation;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -80,7 +81,10 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         Operation::Verify => {
             attributes::verify(compound, decoder.get::<nfs4::VerifyArgs<'_>>()?.attributes, true).await
         }
-        Operation::Write => data::write(compound, decoder.get()?, reply).await,
+        Operation::Write => {
+            let arguments = annotation::seen(compound, decoder)?;
+            data::write(compound, arguments, reply).await
+        }
         Operation::BackchannelCtl => backchannel::control(compound, decoder.get()?),
         Operation::BindConnToSession => session::bind_connection(compound, decoder.get()?, reply),
         Operation::ExchangeId => client::exchange_id(compound, decoder.get()?, reply),

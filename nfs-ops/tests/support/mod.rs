@@ -7,7 +7,7 @@ mod operations;
 mod reply;
 mod world;
 
-pub use client::{Client, received};
+pub use client::{Client, Connection, received};
 pub use env::{Manner, next_random};
 pub use operations::*;
 pub use reply::{Reply, Segment};

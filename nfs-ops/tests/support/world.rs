@@ -57,6 +57,17 @@ impl World {
         Self::with(vec![export_settings(1, EXPORT)])
     }
 
+    /// One export, of a server that takes no annotated calls.
+    pub fn without_annotations() -> Self {
+        let world = Self::new();
+        let inner = &world.0;
+        let mut shared = shared(1, inner.store.clone(), 0);
+        shared.settings.annotations = false;
+        let exports = exports(&inner.settings, &inner.storages);
+        *inner.server.borrow_mut() = Server::new(Arc::new(shared), inner.env.clone(), exports);
+        world
+    }
+
     /// These exports, each over a storage of its own.
     pub fn with(settings: Vec<ExportSettings>) -> Self {
         let storage = |minor| {
@@ -191,6 +202,7 @@ fn shared(epoch: u32, store: Arc<MemoryStore>, now_ns: u64) -> Shared<MemFile> {
             lease_seconds,
             payload_bytes_max: 1 << 20,
             domain: Some("example.org".into()),
+            annotations: true,
         },
         offloads: Offloads::default(),
     }

@@ -27,12 +27,23 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 #resolve_seconds = 300
 # Accept owners written as user@DOMAIN; plain numbers are always accepted. Not set by default.
 #domain = "example.org"
+# Take calls whose clients say where bulk data lies and of which trace they are a part.
+#annotations = true
 
 [log]
 # error, warn, info, debug, trace, or a filter such as "info,nfs_ops=debug".
 #level = "info"
 # text or json.
 #format = "text"
+
+# Where the spans of traced calls go, as OpenTelemetry. Neither is set by default, and only one may be.
+[tracing]
+# A collector's address for OTLP over HTTP, without TLS.
+#otlp_endpoint = "http://127.0.0.1:4318/v1/traces"
+# A file to which a line of OTLP JSON is appended for each batch of spans.
+#otlp_file = "/var/log/penstock-traces.jsonl"
+# Spans that may wait to be exported (16 to 65536); what does not fit is dropped and counted.
+#queue_spans = 2048
 
 # At least one export is needed.
 [[export]]

@@ -16,6 +16,7 @@ pub struct File {
     pub server: ServerSection,
     pub limits: LimitsSection,
     pub log: LogSection,
+    pub tracing: TracingSection,
     #[serde(rename = "export")]
     pub exports: Vec<Spanned<ExportSection>>,
 }
@@ -34,6 +35,7 @@ pub struct ServerSection {
     pub drain_seconds: Option<Spanned<i64>>,
     pub resolve_seconds: Option<Spanned<i64>>,
     pub domain: Option<Spanned<String>>,
+    pub annotations: Option<bool>,
 }
 
 /// `[log]`.
@@ -42,6 +44,15 @@ pub struct ServerSection {
 pub struct LogSection {
     pub level: Option<Spanned<String>>,
     pub format: Option<LogFormat>,
+}
+
+/// `[tracing]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TracingSection {
+    pub otlp_endpoint: Option<Spanned<String>>,
+    pub otlp_file: Option<Spanned<PathBuf>>,
+    pub queue_spans: Option<Spanned<i64>>,
 }
 
 /// One `[[export]]`.

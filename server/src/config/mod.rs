@@ -10,6 +10,7 @@ mod limits;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tracing;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ pub use export::{ExportPlan, directory_problem};
 pub use limits::LIMIT_ROWS;
 pub use limits::Limits;
 pub use server::{LOG_LEVEL_REMEDY, LogSettings, NFS_PORT, SHARDS_MAX, ServerSettings, log_filter};
+pub use tracing::{Destination, Endpoint, TracingSettings};
 
 use crate::cli::ServeArguments;
 use diagnostic::Source;
@@ -34,6 +36,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[log]`.
     pub log: LogSettings,
+    /// `[tracing]`.
+    pub tracing: TracingSettings,
     /// Every `[[export]]`.
     pub exports: Vec<ExportPlan>,
 }
@@ -68,6 +72,7 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
         server: server::resolve(&file.server, &mut source),
         limits: file.limits.resolve(&mut source),
         log: server::resolve_log(&file.log, &mut source),
+        tracing: tracing::resolve(&file.tracing, &mut source),
         exports: export::resolve_all(&file.exports, &mut source),
     };
     if let Some(number) = exposure::exposing(&settings.exports, &settings.server.state_directory) {
@@ -126,6 +131,7 @@ fn for_directory(directory: &Path) -> Result<Settings, Diagnostics> {
         server: ServerSettings::default(),
         limits: Limits::default(),
         log: LogSettings::default(),
+        tracing: TracingSettings::default(),
         exports: vec![ExportPlan::simple(path)],
     })
 }

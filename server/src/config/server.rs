@@ -59,6 +59,8 @@ pub struct ServerSettings {
     pub resolve_seconds: u32,
     /// The domain in names of owners that clients may send (`user@domain`).
     pub domain: Option<String>,
+    /// Whether annotated calls are taken.
+    pub annotations: bool,
 }
 
 impl Default for ServerSettings {
@@ -74,6 +76,7 @@ impl Default for ServerSettings {
             drain_seconds: DRAIN_SECONDS,
             resolve_seconds: RESOLVE_SECONDS,
             domain: None,
+            annotations: true,
         }
     }
 }
@@ -148,6 +151,7 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
             source,
         ),
         domain: section.domain.as_ref().map(|domain| self::domain(domain, source)),
+        annotations: section.annotations.unwrap_or(true),
     }
 }
 
@@ -207,7 +211,7 @@ fn domain(written: &Spanned<String>, source: &mut Source<'_>) -> String {
     text.clone()
 }
 
-fn number(
+pub(super) fn number(
     name: &str,
     written: Option<&Spanned<i64>>,
     default: u32,

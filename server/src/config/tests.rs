@@ -60,6 +60,12 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[[export]]\npath = \"/usr\"\npseudo = \"a\"\n", "3:10", "not a place");
     refused("[[export]]\npath = \"/usr\"\nanonuid = -1\n", "3:11", "`anonuid`");
     refused("[[export]]\naccess = \"ro\"\n", "1:1", "missing field `path`");
+    refused("[tracing]\notlp_endpoint = \"https://a\"\n", "2:17", "`otlp_endpoint`");
+    refused("[tracing]\notlp_endpoint = \"http://\"\n", "2:17", "`otlp_endpoint`");
+    refused("[tracing]\notlp_file = \"traces\"\n", "2:13", "not absolute");
+    refused("[tracing]\nqueue_spans = 1\n", "2:15", "`queue_spans` is 1");
+    let both = "[tracing]\notlp_file = \"/t\"\notlp_endpoint = \"http://a:1/\"\n";
+    refused(both, "2:13", "`otlp_endpoint` is given too");
     refused("", "1:1", "no [[export]]");
 }
 
@@ -123,7 +129,11 @@ fn the_example_says_the_defaults() {
         .filter(|line| !line.starts_with("# "))
         .map(|line| line.strip_prefix('#').unwrap_or(line).replace("/srv/data", "/usr") + "\n")
         .collect();
+    // The example has both destinations, and one alone may be given.
+    let text = text.replace("otlp_file = \"/var/log/penstock-traces.jsonl\"\n", "");
     let mut settings = parsed(&text).unwrap();
+    assert!(matches!(settings.tracing.destination.take(), Some(Destination::Endpoint(_))));
+    assert_eq!(settings.tracing, TracingSettings::default());
     assert_eq!(settings.server.domain.take().as_deref(), Some("example.org"));
     assert_eq!(settings.server.shards.take(), Some(4));
     assert_eq!(settings.server, ServerSettings::default());

@@ -1,0 +1,128 @@
+//! What calls are annotated with (docs/ANNOTATIONS.md), and what is made of it: hints are held against what is decoded and
+//! counted, and nothing else follows from them.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use vfs::Vfs;
+use wire::nfs4::WriteArgs;
+use wire::rpc::{BulkArea, BulkAreas, Items, TraceContext};
+use wire::xdr::{Decoder, Error, pad_len};
+
+use crate::compound::Compound;
+use crate::env::{Backchannel, Env};
+use crate::server::Server;
+
+/// What became of the annotations of calls on one core.
+#[derive(Debug, Default)]
+pub struct AnnotationCounters {
+    calls: Cell<u64>,
+    areas_right: Cell<u64>,
+    areas_wrong: Cell<u64>,
+    items_unusable: Cell<u64>,
+}
+
+/// [`AnnotationCounters`] at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnnotationCounts {
+    /// Calls that came in a wrapper.
+    pub calls: u64,
+    /// Bulk areas where there was a payload just like that.
+    pub areas_right: u64,
+    /// Bulk areas where there was none.
+    pub areas_wrong: u64,
+    /// Items of a known kind that made no sense, and were skipped.
+    pub items_unusable: u64,
+}
+
+impl AnnotationCounters {
+    /// The counters now.
+    pub fn now(&self) -> AnnotationCounts {
+        AnnotationCounts {
+            calls: self.calls.get(),
+            areas_right: self.areas_right.get(),
+            areas_wrong: self.areas_wrong.get(),
+            items_unusable: self.items_unusable.get(),
+        }
+    }
+}
+
+fn count(counter: &Cell<u64>, more: u64) {
+    counter.set(counter.get() + more);
+}
+
+/// Where a caller says that bulk data lies, and how much of that was true so far.
+#[derive(Debug)]
+pub struct ClaimedAreas {
+    areas: BulkAreas,
+    right: u32,
+}
+
+impl ClaimedAreas {
+    fn all(&self) -> u32 {
+        self.areas.as_slice().len() as u32
+    }
+}
+
+/// The trace context of a call: of its annotations, else of its tag. Nobody looks for one where traces are not recorded.
+pub fn trace<'a, V: Vfs, E: Env + Backchannel>(
+    server: &Rc<Server<V, E>>,
+    items: Option<Items<'a>>,
+    tag: &wire::nfs4::Tag<'a>,
+) -> Option<TraceContext<'a>> {
+    if !vfs::trace::is_recorded() {
+        return None;
+    }
+    let annotated = items.and_then(|items| match items.trace() {
+        Ok(context) => context,
+        Err(_) => {
+            count(&server.annotations.items_unusable, 1);
+            None
+        }
+    });
+    annotated.or_else(|| TraceContext::from_tag(tag.bytes()))
+}
+
+/// The bulk areas of an annotated call of `call_bytes`, if they can be at all.
+pub fn areas<V: Vfs, E: Env + Backchannel>(
+    server: &Rc<Server<V, E>>,
+    items: &Items<'_>,
+    call_bytes: usize,
+) -> Option<ClaimedAreas> {
+    let counters = &server.annotations;
+    count(&counters.calls, 1);
+    match items.bulk() {
+        Ok(Some(areas)) if areas.are_possible(call_bytes) => Some(ClaimedAreas { areas, right: 0 }),
+        Ok(None) => None,
+        Ok(Some(_)) | Err(_) => {
+            count(&counters.items_unusable, 1);
+            None
+        }
+    }
+}
+
+/// The arguments of a WRITE, whose data is what an area may truly be.
+///
+/// # Errors
+/// When the arguments cannot be decoded.
+pub fn seen<V: Vfs, E>(compound: &mut Compound<V, E>, decoder: &mut Decoder<'_>) -> Result<WriteArgs, Error> {
+    let arguments: WriteArgs = decoder.get()?;
+    if let Some(claimed) = &mut compound.areas {
+        let length = arguments.data.len();
+        let offset = decoder.position() - pad_len(length) - length;
+        let is_it = |area: &&BulkArea| (area.offset as usize, area.length as usize) == (offset, length);
+        // Areas do not overlap, so that none is found twice.
+        claimed.right += u32::from(claimed.areas.as_slice().iter().any(|area| is_it(&area)));
+    }
+    Ok(arguments)
+}
+
+/// Counts what the areas of a compound that has ended were worth. Those of operations that were not reached are wrong too:
+/// the payload was received, but nobody has asked for it.
+pub fn finish<V: Vfs, E: Env + Backchannel>(compound: &mut Compound<V, E>) {
+    if let Some(claimed) = compound.areas.take() {
+        let counters = &compound.server.annotations;
+        count(&counters.areas_right, claimed.right.into());
+        count(&counters.areas_wrong, claimed.all().saturating_sub(claimed.right).into());
+    }
+}
