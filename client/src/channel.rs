@@ -11,17 +11,22 @@ use wire::{
     xdr::{Decoder, Encoder},
 };
 
-use crate::{ClientOptions, Compound, CompoundReply, Error, Result};
+use crate::{
+    ClientOptions, Compound, CompoundReply, Error, Result,
+    annotate::{Carrier, probe},
+};
 
 /// One connection to a server.
 #[derive(Clone)]
 pub struct Channel {
     connection: Rc<Connection>,
     options: Rc<ClientOptions>,
+    carrier: Carrier,
 }
 
 impl Channel {
-    /// Connects. Calls of the server go to `callbacks`.
+    /// Connects, and asks whether the server understands annotations when the options want them. Calls of the server go to
+    /// `callbacks`.
     ///
     /// # Errors
     /// [`Error::Connect`].
@@ -31,8 +36,26 @@ impl Channel {
         options: Rc<ClientOptions>,
         callbacks: Rc<S>,
     ) -> Result<Self> {
-        let connection = endpoint.connect(address, callbacks).await?;
-        Ok(Self { connection, options })
+        let connection = endpoint.connect(address, Rc::clone(&callbacks)).await?;
+        let carrier = if options.trace_in_tag { Carrier::Tag } else { Carrier::None };
+        let channel = Self { connection, options, carrier };
+        if !channel.options.annotations {
+            return Ok(channel);
+        }
+        match probe(&channel).await {
+            Ok(true) => Ok(Self { carrier: Carrier::Wrapper, ..channel }),
+            // A server that ends connections over a flavor it does not know is served without.
+            Err(_) if !channel.connection.is_open() => {
+                let connection = endpoint.connect(address, callbacks).await?;
+                Ok(Self { connection, ..channel })
+            }
+            Ok(false) | Err(_) => Ok(channel),
+        }
+    }
+
+    /// Whether calls are annotated: the options want it, and the server has said that it understands.
+    pub fn is_annotated(&self) -> bool {
+        self.carrier == Carrier::Wrapper
     }
 
     /// The connection: for messages that are no calls, and to break it.
@@ -73,7 +96,7 @@ impl Channel {
         sequence: Option<SequenceArgs>,
     ) -> Result<CompoundReply> {
         let credential = self.options.identity.credential();
-        let message = compound.message(credential, self.options.minor_version, sequence);
+        let message = compound.message(self.carrier, credential, self.options.minor_version, sequence);
         CompoundReply::decode(self.message(message).await?)
     }
 

@@ -10,6 +10,11 @@ use wire::{
     xdr::Encoder,
 };
 
+use crate::{
+    Trace,
+    annotate::{self, Carrier, wrapped_header},
+};
+
 /// Bytes of the largest compound that can be built: what a server accepts is far below.
 const COMPOUND_MAX: usize = 64 * 1024 * 1024;
 
@@ -28,6 +33,7 @@ pub struct Compound {
     minor_version: Option<u32>,
     /// Whether doing it twice is doing it once.
     idempotent: bool,
+    trace: Option<Trace>,
 }
 
 impl Default for Compound {
@@ -47,6 +53,7 @@ impl Compound {
             tag: Bytes::new(),
             minor_version: None,
             idempotent: true,
+            trace: None,
         }
     }
 
@@ -103,6 +110,13 @@ impl Compound {
         self
     }
 
+    /// Makes the call a part of a trace, whatever its task is a part of ([`within_trace`](crate::within_trace)).
+    #[must_use]
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Claims another minor version than the client's.
     #[must_use]
     pub fn minor_version(mut self, minor_version: u32) -> Self {
@@ -136,6 +150,7 @@ impl Compound {
     /// The whole call. Bulk data goes with the first message that is made.
     pub(crate) fn message(
         &mut self,
+        carrier: Carrier,
         credential: Credential<'_>,
         minor_version: u32,
         sequence: Option<SequenceArgs>,
@@ -145,7 +160,19 @@ impl Compound {
         let mut encoder = Encoder::new(buffer, COMPOUND_MAX);
         let count = self.count + u32::from(sequence.is_some());
         let minor_version = self.minor_version.unwrap_or(minor_version);
-        begin(&mut encoder, credential, &self.tag, minor_version, sequence, count);
+        let trace = carrier.trace(self.trace);
+        let tag = carrier.tag(&self.tag, trace.as_ref());
+        if carrier == Carrier::Wrapper {
+            let mut frame = Encoder::new(BytesMut::with_capacity(HEADERS_EXPECTED), COMPOUND_MAX);
+            begin_operations(&mut frame, &tag, minor_version, sequence, count);
+            let frame = frame.finish().head;
+            let inserts = self.operations.inserts();
+            let areas = |before: usize| annotate::areas(before + frame.len(), operations, inserts);
+            wrapped_header(&header(credential), trace, inserts.len(), areas, &mut encoder);
+            encoder.put_fixed(&frame).expect("headers fit");
+        } else {
+            begin(&mut encoder, credential, &tag, minor_version, sequence, count);
+        }
         let mut head = encoder.finish().head;
         let before = head.len();
         head.extend_from_slice(operations);
@@ -199,15 +226,28 @@ pub(crate) fn begin(
     sequence: Option<SequenceArgs>,
     count: u32,
 ) {
-    let header = CallHeader {
+    encoder.put(&header(credential)).expect("headers fit");
+    begin_operations(encoder, tag, minor_version, sequence, count);
+}
+
+fn header(credential: Credential<'_>) -> CallHeader<'_> {
+    CallHeader {
         xid: 0,
         program: PROGRAM,
         version: VERSION,
         procedure: PROCEDURE_COMPOUND,
         credential,
         verifier: OpaqueAuth::NONE,
-    };
-    encoder.put(&header).expect("headers fit");
+    }
+}
+
+fn begin_operations(
+    encoder: &mut Encoder,
+    tag: &[u8],
+    minor_version: u32,
+    sequence: Option<SequenceArgs>,
+    count: u32,
+) {
     let frame = CompoundArgsFrame::begin(encoder, tag, minor_version).expect("headers fit");
     if let Some(sequence) = sequence {
         encoder.put(&Arguments::from(sequence)).expect("headers fit");

@@ -24,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+mod annotate;
 mod attributes;
 mod callback;
 mod channel;
@@ -42,6 +43,7 @@ mod reply;
 mod session;
 mod slots;
 
+pub use annotate::{Trace, within_trace};
 pub use attributes::{ObjectAttributes, OwnedAttributes};
 pub use callback::{CallbackEvent, Callbacks};
 pub use channel::Channel;

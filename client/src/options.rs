@@ -72,6 +72,12 @@ pub struct ClientOptions {
     pub timeout: Duration,
     /// How often a call is sent again, on a new connection, when its connection breaks.
     pub retries: u32,
+    /// Whether calls are annotated (docs/ANNOTATIONS.md) when the server understands that, which every connection asks for:
+    /// with where their bulk data lies, and with the trace that they are a part of. Off unless asked for, since traces tell
+    /// an observer more than calls do.
+    pub annotations: bool,
+    /// Whether compounds without a tag carry their trace in it, where calls are not annotated.
+    pub trace_in_tag: bool,
 }
 
 impl Default for ClientOptions {
@@ -89,6 +95,8 @@ impl Default for ClientOptions {
             reclaim_complete: true,
             timeout: Duration::from_secs(60),
             retries: 5,
+            annotations: false,
+            trace_in_tag: false,
         }
     }
 }
