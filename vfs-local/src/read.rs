@@ -76,7 +76,8 @@ impl Local {
         }
         if let Some(direct) = self.direct(&file.0).await {
             let outcome;
-            (buffer, outcome) = self.read_direct(&file.0, direct, offset, buffer).await;
+            let submitted = self.read_direct(&file.0, direct, offset, buffer);
+            (buffer, outcome) = submitted.instrument(trace::submission("read")).await;
             if let Some(done) = outcome {
                 return (buffer, done);
             }

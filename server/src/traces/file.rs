@@ -37,10 +37,15 @@ impl LineFile {
 #[async_trait]
 impl HttpClient for LineFile {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let mut line = Vec::with_capacity(request.body().len() + 1);
-        line.extend_from_slice(request.body());
-        line.push(b'\n');
-        (&self.0).write_all(&line)?;
+        (&self.0).write_all(&one_line(request.body()))?;
         Ok(Response::new(Bytes::from_static(b"{}")))
     }
+}
+
+/// The exporter's JSON, which has a line for each value, on one line. No line ends within a string of JSON.
+fn one_line(json: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(json.len() + 1);
+    json.split(|byte| *byte == b'\n').for_each(|piece| line.extend_from_slice(piece.trim_ascii_start()));
+    line.push(b'\n');
+    line
 }
