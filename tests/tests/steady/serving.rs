@@ -127,6 +127,7 @@ impl Serving {
             lease_seconds: 90,
             payload_bytes_max: BULK_MAX as u32,
             domain: None,
+            annotations: true,
         };
         let handle_key = HandleKey::new([7; 16]);
         let shared = Arc::new(Shared { state, handle_key, settings, offloads: Offloads::default() });
