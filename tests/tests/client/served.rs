@@ -207,6 +207,7 @@ fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
             lease_seconds,
             payload_bytes_max: 1 << 20,
             domain: None,
+            annotations: true,
         },
         offloads: Offloads::default(),
     };
