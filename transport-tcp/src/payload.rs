@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use buf::{Chain, PAGE_BYTES};
+use bytes::BytesMut;
 use rpc::Payload;
 use wire::{
     head::{Located, Locator},
@@ -46,7 +47,7 @@ impl Place {
 
 /// A record that is being received.
 pub(crate) struct Gathered {
-    pub(crate) head: Vec<u8>,
+    pub(crate) head: BytesMut,
     pub(crate) payloads: Vec<Payload>,
     pub(crate) holds: Vec<Hold>,
     caught: Caught,
@@ -54,7 +55,7 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     pub(crate) fn new(caught: Caught) -> Self {
-        Self { head: Vec::new(), payloads: Vec::new(), holds: Vec::new(), caught }
+        Self { head: BytesMut::new(), payloads: Vec::new(), holds: Vec::new(), caught }
     }
 
     /// Bytes of the payloads that have come.
@@ -69,7 +70,7 @@ impl Gathered {
 
     /// The whole message.
     pub(crate) fn finish(self) -> Received {
-        Received { head: self.head.into(), payloads: self.payloads, holds: self.holds }
+        Received { head: self.head.freeze(), payloads: self.payloads, holds: self.holds }
     }
 }
 
@@ -84,7 +85,7 @@ impl Stream {
             let Some(place) = self.next_place(&mut locator, taken, &record).await? else { break };
             let tail = length - place.end();
             if record.payloads.is_empty() {
-                record.head.reserve((place.cut.position + tail).min(HEAD_RESERVED_MAX));
+                record.head = rpc::take_head((place.cut.position + tail).min(HEAD_RESERVED_MAX));
                 self.source.learn(Forecast { head: MARK_LEN + place.cut.position, tail });
             }
             self.window.take(place.cut.position - taken, &mut record.head);

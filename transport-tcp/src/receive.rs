@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use wire::record::{MARK_LEN, Mark, RecordError};
 
 use crate::{
@@ -56,9 +56,10 @@ impl Stream {
                 self.window.consume(MARK_LEN);
                 self.whole_record(length, Caught::Short).await?
             } else {
-                let head = Bytes::copy_from_slice(record);
+                let mut head = rpc::take_head(length);
+                head.extend_from_slice(record);
                 self.window.consume(MARK_LEN + length);
-                Received::small(head)
+                Received::small(head.freeze())
             };
             self.connection.receiving.done();
             return Ok(received);
@@ -89,7 +90,11 @@ impl Stream {
     }
 
     /// Appends exactly `count` bytes of the record to `message`; only when the common buffers are left.
-    pub(crate) async fn collect_exactly(&mut self, count: usize, message: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(crate) async fn collect_exactly(
+        &mut self,
+        count: usize,
+        message: &mut BytesMut,
+    ) -> Result<(), Fault> {
         let mut left = count - self.window.take(count, message);
         while left > 0 {
             // Never more than twice what arrived: a peer's announced length sizes nothing.

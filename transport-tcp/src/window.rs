@@ -1,6 +1,7 @@
 //! Bytes that were received and not yet consumed.
 
 use buf::Chain;
+use bytes::BytesMut;
 use engine::Loan;
 
 use crate::limits::WINDOW_KEPT;
@@ -65,7 +66,7 @@ impl Window {
     }
 
     /// Takes up to `count` of the first bytes.
-    pub(crate) fn take(&mut self, count: usize, sink: &mut Vec<u8>) -> usize {
+    pub(crate) fn take(&mut self, count: usize, sink: &mut BytesMut) -> usize {
         self.move_out(count, |_, bytes| sink.extend_from_slice(bytes))
     }
 
