@@ -95,6 +95,7 @@ impl Connection {
             to_send: Signal::default(),
             _load: load,
         });
+        connection.fragment_bulk(shared.limits.fragment_bulk);
         shared.register(&connection);
         shared.shard.spawn_detached(receive_all(Rc::clone(&connection), service));
         shared.shard.spawn_detached(crate::send::send_all(Rc::clone(&connection)));
@@ -114,6 +115,13 @@ impl Connection {
     /// Whether messages still arrive and leave.
     pub fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
+    }
+
+    /// Whether each piece of bulk data in what is sent from now on is a fragment of its own: head, data, what follows,
+    /// and so on for several. Every receiver puts fragments together (RFC 5531 §11), so that none needs to be asked;
+    /// one that knows the hint finds place and length of the data in two words.
+    pub fn fragment_bulk(&self, fragments: bool) {
+        self.outbox.fragment_bulk.set(fragments);
     }
 
     /// Sends a call and waits for its reply. The message's first word, its transaction id, is set here.

@@ -30,6 +30,7 @@ mod fault;
 mod fragments;
 mod limits;
 mod listener;
+mod marks;
 mod message;
 mod outbox;
 mod payload;

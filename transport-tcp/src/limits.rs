@@ -147,6 +147,9 @@ pub struct Limits {
     pub progress_timeout: Duration,
     /// Time for a connection to a peer to be established.
     pub connect_timeout: Duration,
+    /// Whether what is sent is cut at its bulk data, so that a receiver that knows the hint sees from the marks where
+    /// it lies; see [`Connection::fragment_bulk`](crate::Connection::fragment_bulk).
+    pub fragment_bulk: bool,
 }
 
 impl Default for Limits {
@@ -162,6 +165,7 @@ impl Default for Limits {
             queued_max: 8 * BULK_MAX,
             progress_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
+            fragment_bulk: false,
         }
     }
 }

@@ -12,6 +12,7 @@ use rpc::{Bulk, Inserts};
 use crate::{
     Message,
     limits::{BATCH_BYTES_MAX, BATCH_PIECES_MAX, BATCH_REPLIES_MAX, COALESCE_MAX},
+    marks::with_marks,
 };
 
 /// The bit of a record mark that says "last fragment" (RFC 5531 §11).
@@ -30,6 +31,8 @@ pub(crate) struct Outbox {
     memory: Cell<usize>,
     /// The list of the last batch that was sent, to be used again.
     spare: Cell<Vec<Piece>>,
+    /// Whether bulk data leaves as fragments of its own.
+    pub(crate) fragment_bulk: Cell<bool>,
 }
 
 /// What leaves together: the marks, heads and chains of messages in order, and behind them one pipe at the most. A batch
@@ -103,7 +106,11 @@ impl Outbox {
     /// message unless none is queued.
     pub(crate) fn take_batch(&self) -> Batch {
         let mut queue = self.queue.borrow_mut();
-        let mut builder = Builder { pieces: self.spare.take(), ..Builder::default() };
+        let mut builder = Builder {
+            pieces: self.spare.take(),
+            fragment_bulk: self.fragment_bulk.get(),
+            ..Builder::default()
+        };
         let mut begun = self.begun.take();
         builder.goes_on = begun.is_some();
         for _ in 0..BATCH_REPLIES_MAX {
@@ -148,6 +155,7 @@ struct Builder {
     memory: usize,
     piped: Option<Piped>,
     goes_on: bool,
+    fragment_bulk: bool,
 }
 
 impl Builder {
@@ -155,8 +163,13 @@ impl Builder {
     fn message(&mut self, message: Message) -> Option<Rest> {
         let length = u32::try_from(message.length()).expect("a message is bounded far below 2 GiB");
         debug_assert!(length < LAST_FRAGMENT, "a message is bounded far below 2 GiB");
-        self.length += 4;
-        self.text(4).put_u32(LAST_FRAGMENT | length);
+        let message = if self.fragment_bulk && message.inserts.iter().any(|insert| !insert.data.is_empty()) {
+            with_marks(message)
+        } else {
+            self.length += 4;
+            self.text(4).put_u32(LAST_FRAGMENT | length);
+            message
+        };
         let Message { head, inserts } = message;
         self.part(Rest { head, position: 0, inserts: inserts.into_iter() })
     }

@@ -136,10 +136,16 @@ impl Stream {
         tail: usize,
         ahead: usize,
     ) -> Result<bool, Fault> {
-        let memory = match self.memory_now(place, record.payload_bytes()) {
-            Some(memory) => Some(memory),
-            None if record.payloads.is_empty() => Some(self.memory_for(place).await?),
-            None => None,
+        let memory = if record.payloads.is_empty() {
+            match self.memory_now(place, 0) {
+                Some(memory) => Some(memory),
+                None => Some(self.memory_for(place).await?),
+            }
+        } else {
+            if !self.arrives(place) {
+                self.arrival(true).await?;
+            }
+            self.memory_now(place, record.payload_bytes())
         };
         let Some((mut data, hold)) = memory else { return Ok(false) };
         let caught = self.window.move_to(&mut data);
@@ -171,11 +177,16 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether all of a payload is here or more of it than came with its head. Who announces one and stops holds no
+    /// payload memory.
+    fn arrives(&self, place: Place) -> bool {
+        self.window.len() >= place.cut.length || self.connection.socket.bytes_waiting() > 0
+    }
+
     /// Memory for a payload, if nobody has to wait for it: neither this connection for it, nor it for the peer.
     fn memory_now(&self, place: Place, held_by_record: usize) -> Option<(Chain, Hold)> {
         let (connection, length) = (&self.connection, place.cut.length);
-        let arrives = self.window.len() >= length || connection.socket.bytes_waiting() > 0;
-        if !arrives || !connection.has_room_for_payload(held_by_record + length) {
+        if !self.arrives(place) || !connection.has_room_for_payload(held_by_record + length) {
             return None;
         }
         let shared = &connection.shared;
@@ -189,9 +200,8 @@ impl Stream {
         self.pause().await;
         self.connection.receiving.done();
         self.connection.room_for_payload(length).await?;
-        // Who announces a payload and stops holds no payload memory: more must arrive than came with the head.
-        if self.window.len() < length && self.connection.socket.bytes_waiting() == 0 {
-            self.arrival().await?;
+        if !self.arrives(place) {
+            self.arrival(false).await?;
         }
         let connection = Rc::clone(&self.connection);
         connection.receiving.done();

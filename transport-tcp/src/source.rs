@@ -212,9 +212,9 @@ impl Stream {
     }
 
     /// Waits until more of a begun record has arrived, without receiving it.
-    pub(crate) async fn arrival(&mut self) -> Result<(), Fault> {
+    pub(crate) async fn arrival(&mut self, holds_memory: bool) -> Result<(), Fault> {
         let connection = Rc::clone(&self.connection);
-        connection.receiving.wait(false);
+        connection.receiving.wait(holds_memory);
         connection.socket.arrival().await?;
         if connection.socket.bytes_waiting() == 0 {
             let open = connection.phase.get() == Phase::Open;

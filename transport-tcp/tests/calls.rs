@@ -170,14 +170,18 @@ fn a_chain_goes_out_and_comes_back() {
     with_both_ends(|endpoint, connection| async move {
         const LENGTH: usize = 1 << 20;
         let data = pattern(LENGTH);
-        let mut chain = endpoint.shard().pool().take(LENGTH, 0).expect("free");
-        chain.copy_from(0, &data);
-        let (head, tail) = write_call(0, 8192, LENGTH);
-        let inserts = vec![rpc::Insert { position: head.len(), data: chain.into() }];
-        let call = Message { head: BytesMut::from(&[head, tail].concat()[..]), inserts: inserts.into() };
-        let answer = connection.call(call, PATIENCE).await.expect("answered");
-        assert_eq!(word(&answer.head, 8), 1, "the payload was cut out");
-        assert!(answer.head[28..28 + LENGTH] == data[..]);
+        // In one fragment, and with one for the data, which the other end sees in the marks and still takes apart.
+        for fragments in [false, true, true, false] {
+            connection.fragment_bulk(fragments);
+            let mut chain = endpoint.shard().pool().take(LENGTH, 0).expect("free");
+            chain.copy_from(0, &data);
+            let (head, tail) = write_call(0, 8192, LENGTH);
+            let inserts = vec![rpc::Insert { position: head.len(), data: chain.into() }];
+            let call = Message { head: BytesMut::from(&[head, tail].concat()[..]), inserts: inserts.into() };
+            let answer = connection.call(call, PATIENCE).await.expect("answered");
+            assert_eq!(word(&answer.head, 8), 1, "the payload was cut out");
+            assert!(answer.head[28..28 + LENGTH] == data[..]);
+        }
     });
 }
 

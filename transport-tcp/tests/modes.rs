@@ -165,6 +165,16 @@ fn all_writes_of_a_compound_are_placed() {
             }
         }
     }
+    // Each piece comes when the server has waited for it.
+    let writes = [(1, 10_000), (2, 20_000), (3, 5_000)];
+    for (case, marks) in [(Case::whole(31, &writes), [0, 0, 0]), (Case::marked(32, &writes), [8, 16, 24])] {
+        let (_, places) = writes_message(REASSEMBLE, &writes);
+        let cuts = places.iter().zip(marks).flat_map(|((position, length), marks)| {
+            let begin = position + 4.max(marks);
+            [begin, begin + length]
+        });
+        check_pieces(&server, &mut peer, &[case], &cuts.collect::<Vec<_>>());
+    }
     // More than have places stay in the head, whole.
     let many = Case { placed: None, ..Case::whole(30, &[(0, 4_000); 12]) };
     peer.send(&many.stream);
