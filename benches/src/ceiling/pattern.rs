@@ -8,6 +8,9 @@ const TAG_AT: usize = 28;
 /// Bytes from the first operation's result to its sequence id: operation, status, session id.
 const SEQUENCE_AT: usize = 24;
 
+/// Bytes from the first result to WRITE's count: SEQUENCE (44), PUTFH (8), operation and status (8).
+const WRITE_COUNT_AT: usize = 60;
+
 /// The reply to one kind of call, without the data of a READ.
 #[derive(Clone, Debug)]
 struct Pattern {
@@ -61,6 +64,11 @@ impl Patterns {
         reply.copy_from_slice(&pattern.bytes);
         reply[..4].copy_from_slice(&call.xid);
         reply[pattern.sequence_at..pattern.sequence_at + 8].copy_from_slice(&call.sequence_and_slot);
+        if call.kind == Kind::Write {
+            // The count stands behind the operation's code and status.
+            let count_at = pattern.sequence_at - SEQUENCE_AT + WRITE_COUNT_AT;
+            reply[count_at..count_at + 4].copy_from_slice(&(call.length as u32).to_be_bytes());
+        }
         if call.kind == Kind::Read {
             reply[length - 8..length - 4].copy_from_slice(&u32::from(data.1).to_be_bytes());
             reply[length - 4..].copy_from_slice(&(data.0 as u32).to_be_bytes());
