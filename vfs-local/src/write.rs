@@ -70,8 +70,19 @@ impl Local {
         };
         let options = IoOptions { personality, flags };
         let submitted = self.write_ring(&file.0, identity, offset, payload, &options);
-        let (payload, outcome) = submitted.instrument(trace::submission("write")).await;
-        if outcome == Err(Error::Io) {
+        let (mut payload, outcome) = submitted.instrument(trace::submission("write")).await;
+        let failed_sync = match outcome {
+            Err(Error::Io) => true,
+            // No room for this write, or none for what the sync brought to the disk: without the sync it is the former.
+            Err(Error::NoSpace | Error::Quota) if options.flags != 0 => {
+                let unsynced = IoOptions { flags: 0, ..options };
+                let again;
+                (payload, again) = self.write_ring(&file.0, identity, offset, payload, &unsynced).await;
+                again.is_ok()
+            }
+            _ => false,
+        };
+        if failed_sync {
             // Whoever else has written to the file unstably may have lost it.
             process::note_failed_sync();
         }
