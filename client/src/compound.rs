@@ -177,7 +177,9 @@ impl Compound {
         let before = head.len();
         head.extend_from_slice(operations);
         let places = self.operations.inserts().iter().map(|insert| insert.position + before);
-        let inserts = places.zip(self.payloads.drain(..)).map(|(position, data)| Insert { position, data: data.into() });
+        let inserts = places
+            .zip(self.payloads.drain(..))
+            .map(|(position, data)| Insert { position, data: data.into() });
         Message { head, inserts: inserts.collect() }
     }
 }
