@@ -29,7 +29,7 @@ mod wait;
 
 pub use chain::{Block, Chain};
 pub use io::{IoBuffer, IoBufferMut, Piece, Slice};
-pub use pipe::{PipePool, Piped};
+pub use pipe::{PIPES_MAX, PipePool, Piped};
 pub use pool::{CLASS_BYTES, Pool, TakeError};
 pub use region::{REGISTRATION_BYTES_MAX, Region};
 pub use wait::{Take, WAITERS_MAX};

@@ -19,7 +19,7 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// Pipes of one core. Each costs two descriptors and about 10 KiB in the kernel, and holds up to [`PIPE_BYTES`] of the
 /// page cache while it waits for its reader; as many as a busy client has READs outstanding.
-const PIPES_MAX: usize = 64;
+pub const PIPES_MAX: usize = 64;
 
 /// How many times a pipe is not asked for after one was refused: the kernel's limits are per user and may take long to
 /// change.

@@ -3,9 +3,10 @@
 
 use crate::config::Limits;
 
-/// What the server itself needs, for files, pipes and the descriptors of a helper's call.
+/// What the server itself needs, for files and the descriptors of a helper's call, and a shard for READs in pipes, which
+/// have two ends.
 const OF_PROCESS: u64 = 64;
-const OF_SHARD: u64 = 32;
+const OF_SHARD: u64 = 32 + 2 * buf::PIPES_MAX as u64;
 const OF_HELPER: u64 = 4;
 
 /// An open file and the object it was opened from.
