@@ -31,9 +31,11 @@ pub struct Compound {
     pub(crate) cache_reply: bool,
     tag: Bytes,
     minor_version: Option<u32>,
-    /// Whether doing it twice is doing it once.
-    idempotent: bool,
     trace: Option<Trace>,
+    /// Operations before the first that must not be done twice.
+    idempotent: u32,
+    /// Whether that one is there.
+    changes: bool,
 }
 
 impl Default for Compound {
@@ -52,8 +54,9 @@ impl Compound {
             cache_reply: false,
             tag: Bytes::new(),
             minor_version: None,
-            idempotent: true,
             trace: None,
+            idempotent: 0,
+            changes: false,
         }
     }
 
@@ -61,7 +64,8 @@ impl Compound {
     #[must_use]
     pub fn operation<'a>(mut self, arguments: impl Into<Arguments<'a>>) -> Self {
         let arguments = arguments.into();
-        self.idempotent &= is_idempotent(arguments.operation());
+        self.changes |= !is_idempotent(arguments.operation());
+        self.idempotent += u32::from(!self.changes);
         self.operations.put(&arguments).expect("a compound within its bound");
         self.count += 1;
         self
@@ -70,7 +74,7 @@ impl Compound {
     /// Appends an operation that may be none at all: its number and whatever should follow it.
     #[must_use]
     pub fn raw(mut self, number: u32, arguments: &[u8]) -> Self {
-        self.idempotent = false;
+        self.changes = true;
         self.encoded(|encoder| {
             encoder.put_u32(number).expect("a compound within its bound");
             // Whole words, so that what follows stands where the protocol expects it.
@@ -86,6 +90,7 @@ impl Compound {
     /// Appends an operation that `encode` writes, its number included, and that is idempotent.
     pub(crate) fn encoded(mut self, encode: impl FnOnce(&mut Encoder)) -> Self {
         encode(&mut self.operations);
+        self.idempotent += u32::from(!self.changes);
         self.count += 1;
         self
     }
@@ -139,7 +144,12 @@ impl Compound {
 
     /// Whether the compound may be executed again when it is not known what came of it.
     pub(crate) fn is_idempotent(&self) -> bool {
-        self.idempotent && self.can_repeat()
+        !self.changes && self.can_repeat()
+    }
+
+    /// Whether a compound of which so many operations were executed, and the next failed, has changed nothing yet.
+    pub(crate) fn is_unchanging_up_to(&self, operations: u32) -> bool {
+        operations <= self.idempotent && self.can_repeat()
     }
 
     /// Whether the compound can be sent again: bulk data can be sent once, as it has one owner.

@@ -54,7 +54,7 @@ pub use directory::DirectoryEntry;
 pub use error::{Error, Result};
 pub use file::{OpenFile, OpenHow};
 pub use lock::LockOutcome;
-pub use options::{ClientOptions, Identity};
+pub use options::{ClientOptions, Identity, Patience};
 pub use reply::CompoundReply;
 pub use session::Session;
 pub use slots::Slot;

@@ -45,6 +45,15 @@ impl Identity {
     }
 }
 
+/// How long a client waits for a server that cannot do something yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long one compound is tried.
+    pub time: Duration,
+    /// Called once for each session that has to wait for the end of the server's grace period.
+    pub tell: fn(),
+}
+
 /// What a client is to be.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
@@ -78,6 +87,9 @@ pub struct ClientOptions {
     pub annotations: bool,
     /// Whether compounds without a tag carry their trace in it, where calls are not annotated.
     pub trace_in_tag: bool,
+    /// Whether a compound in which an operation fails with `NFS4ERR_GRACE` or `NFS4ERR_DELAY`, before anything was changed,
+    /// is tried again, and for how long.
+    pub patience: Option<Patience>,
 }
 
 impl Default for ClientOptions {
@@ -97,6 +109,7 @@ impl Default for ClientOptions {
             retries: 5,
             annotations: false,
             trace_in_tag: false,
+            patience: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use engine::Shard;
@@ -21,6 +21,9 @@ use crate::{
 
 /// Pause before a request that the server is still executing, or cannot execute now, is sent again.
 const DELAY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Pause before something is tried again that has to wait for the end of the server's grace period.
+const GRACE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Pause before a further attempt to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,6 +46,8 @@ struct State {
     next_channel: Cell<usize>,
     callbacks: Rc<Callbacks>,
     status_flags: Cell<u32>,
+    /// Whether the user was told of a wait.
+    told: Cell<bool>,
 }
 
 impl Session {
@@ -68,6 +73,7 @@ impl Session {
             next_channel: Cell::new(0),
             callbacks: Rc::clone(callbacks),
             status_flags: Cell::new(0),
+            told: Cell::new(false),
         };
         Self { state: Rc::new(state) }
     }
@@ -131,6 +137,7 @@ impl Session {
     /// As [`Session::call`].
     pub async fn call_in_slot(&self, slot: &Slot, mut compound: Compound) -> Result<CompoundReply> {
         let mut sequence = slot.sequence(compound.cache_reply);
+        let mut patience = None;
         loop {
             slot.sent();
             let reply = self.deliver(&mut compound, sequence).await?;
@@ -140,6 +147,10 @@ impl Session {
                     self.learn(&result);
                     // Only a retry is answered so, and the next one is none.
                     if reply.status() == Status::RetryUncachedRep && compound.is_idempotent() {
+                        sequence = slot.sequence(compound.cache_reply);
+                        continue;
+                    }
+                    if self.waits_for(&reply, &compound, &mut patience).await {
                         sequence = slot.sequence(compound.cache_reply);
                         continue;
                     }
@@ -154,6 +165,36 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Waits a moment if the server said that a later try may succeed, for as long as the options allow; true when the
+    /// compound is to be tried again.
+    async fn waits_for(
+        &self,
+        reply: &CompoundReply,
+        compound: &Compound,
+        until: &mut Option<Instant>,
+    ) -> bool {
+        let Some(patience) = self.state.options.patience else { return false };
+        // The results are SEQUENCE's, those of what was executed, and the failure's.
+        let executed = reply.results().saturating_sub(2);
+        let is_passing = matches!(reply.status(), Status::Grace | Status::Delay);
+        if !is_passing || !compound.is_unchanging_up_to(executed) {
+            return false;
+        }
+        let now = self.state.shard.now();
+        let until = until.unwrap_or_else(|| {
+            if reply.status() == Status::Grace && !self.state.told.replace(true) {
+                (patience.tell)();
+            }
+            *until.insert(now + patience.time)
+        });
+        if now >= until {
+            return false;
+        }
+        let pause = if reply.status() == Status::Grace { GRACE_PAUSE } else { DELAY_PAUSE };
+        self.state.shard.sleep(pause).await;
+        true
     }
 
     /// A certain slot, if it is free: for tests that choose.

@@ -16,12 +16,21 @@ mod unit;
 
 use std::io::{ErrorKind, Write, stdout};
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use client::{Error, Identity};
+use client::{Error, Identity, Patience};
 use wire::nfs4::Status;
 
 use crate::fatal::Fatal;
 use crate::tool::location::Location;
+
+/// How long a server that has just started is waited for: longer than any grace period that is usual.
+const PATIENCE: Patience = Patience {
+    time: Duration::from_secs(300),
+    tell: || {
+        eprintln!("penstock: the server has just started and gives its old clients time to return; waiting")
+    },
+};
 
 /// The status of a program that wrote to a pipe which nobody reads any more, as the shell shows it.
 const BROKEN_PIPE_STATUS: i32 = 141;

@@ -258,6 +258,7 @@ fn options(location: &Location, caller: Caller) -> ClientOptions {
     let mut options = ClientOptions::named(&owner)
         .minor_version(location.minor_version)
         .identity(super::identity(caller.uid, caller.gid));
+    options.patience = Some(super::PATIENCE);
     options.verifier = Verifier(verifier.try_into().expect("eight bytes"));
     options
 }

@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use client::OpenHow;
+use testkit::asking::ask;
+use testkit::server::{Scratch, Server, ServerPlan, can_serve};
+
 use crate::{Served, bad, good, penstock, said};
 
 /// The complaint of a failing command is one line that names the object and the reason.
@@ -93,4 +97,28 @@ fn a_wrong_command_line_is_explained() {
     failing(&["bench", "nfs://127.0.0.1:9/", "-q", "1", "--sessions", "2"], "--depth 1");
     failing(&["bench", "nfs://127.0.0.1:9/", "-w", "remove"], "--operations");
     failing(&["bench", "nfs://127.0.0.1:9/", "-b", "1MiB", "--file-size", "4KiB"], "--file-size");
+}
+
+#[test]
+fn a_server_in_its_grace_period_is_waited_for() {
+    if !can_serve() {
+        return;
+    }
+    let scratch = Scratch::new("tools-grace");
+    let data = scratch.directory("data");
+    let mut plan = ServerPlan::exporting(&[&data]);
+    plan.settings.push_str("grace_seconds = 15\n");
+    let mut served = Served { server: Server::start(scratch, plan), data };
+    // Somebody who holds a file, and will not come back.
+    ask(served.server.address(), |asking| async move {
+        let client = asking.client("holder").await;
+        let root = client.session().lookup("/").await.expect("the root");
+        client.session().open(root, "held", &OpenHow::create(0o644)).await.expect("a file");
+    });
+    served.server.kill();
+    served.server.start_again();
+    let output = penstock(&["put", "/etc/hostname", &served.url("put")]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("has just started"), "{}", said(&output));
+    assert!(served.data.join("put").exists());
 }

@@ -81,6 +81,7 @@ impl Plan {
             .minor_version(self.arguments.url.minor_version)
             .identity(self.identity())
             .slots(depth.max(MAKING_DEPTH as u32));
+        options.patience = Some(crate::tool::PATIENCE);
         options.verifier = wire::nfs4::Verifier(verifier);
         // What the server calls back about, delegations and locks, is nothing that a run has.
         options.back_channel = None;
