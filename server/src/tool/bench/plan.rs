@@ -76,11 +76,12 @@ impl Plan {
         let owner = format!("penstock bench {} {name}", std::process::id());
         let mut verifier = [0; 8];
         crate::environment::fill(&mut verifier);
+        // One more, for the goodbye: the others may all be in doubt when their connections broke.
         let depth = self.arguments.depth.div_ceil(self.arguments.sessions());
         let mut options = ClientOptions::named(&owner)
             .minor_version(self.arguments.url.minor_version)
             .identity(self.identity())
-            .slots(depth.max(MAKING_DEPTH as u32));
+            .slots(depth.max(MAKING_DEPTH as u32) + 1);
         options.patience = Some(crate::tool::PATIENCE);
         options.verifier = wire::nfs4::Verifier(verifier);
         // What the server calls back about, delegations and locks, is nothing that a run has.
