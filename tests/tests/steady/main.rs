@@ -29,7 +29,7 @@ const WARM_UP: usize = 1_000;
 const OPERATIONS_TRACED: usize = 100;
 
 /// Allocations per operation that are none: what goes on by itself about once a second, and tables that grow once more.
-const NONE: f64 = 0.02;
+const NONE: f64 = 0.1;
 
 /// An operation and what it may cost.
 struct Case {
@@ -39,12 +39,13 @@ struct Case {
     allocations_max: f64,
 }
 
+/// What is left is in transport-tcp/src/payload.rs: a WRITE has a list each of its payloads and of what they hold.
 const CASES: [Case; 5] = [
-    Case { name: "GETATTR", work: Work::Attributes, allocations_max: 8.0 },
-    Case { name: "READ 4 KiB", work: Work::Read(4 << 10), allocations_max: 15.0 },
-    Case { name: "READ 64 KiB", work: Work::Read(64 << 10), allocations_max: 15.0 },
-    Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), allocations_max: 11.0 },
-    Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), allocations_max: 11.0 },
+    Case { name: "GETATTR", work: Work::Attributes, allocations_max: 0.0 },
+    Case { name: "READ 4 KiB", work: Work::Read(4 << 10), allocations_max: 0.0 },
+    Case { name: "READ 64 KiB", work: Work::Read(64 << 10), allocations_max: 0.0 },
+    Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), allocations_max: 2.0 },
+    Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), allocations_max: 2.0 },
 ];
 
 #[test]
