@@ -2,6 +2,7 @@
 
 use buf::Chain;
 use bytes::Bytes;
+use smallvec::SmallVec;
 use wire::xdr::Cut;
 
 use crate::Peer;
@@ -15,13 +16,16 @@ pub struct Payload {
     pub data: Chain,
 }
 
+/// Bulk data of one call, in stream order. Hardly any has more than one, which needs no allocation.
+pub type Payloads = SmallVec<[Payload; 1]>;
+
 /// One complete RPC call message.
 #[derive(Debug)]
 pub struct Call {
     /// The message without record marks and without the payload that was cut out.
     pub head: Bytes,
     /// What was cut out of the head, in stream order. Empty for most calls.
-    pub payloads: Vec<Payload>,
+    pub payloads: Payloads,
     /// Who sent it.
     pub peer: Peer,
 }

@@ -13,7 +13,7 @@ mod reply;
 mod service;
 mod spare;
 
-pub use call::{Call, Payload};
+pub use call::{Call, Payload, Payloads};
 pub use peer::{ConnectionId, Peer, Transport};
 pub use reply::{Bulk, Bulks, Insert, Inserts, Outcome, Reply};
 pub use service::Service;

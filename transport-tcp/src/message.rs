@@ -1,9 +1,9 @@
 //! Messages as they leave and as they arrive, without record marks.
 
 use bytes::{Bytes, BytesMut};
-use rpc::{Bulk, Insert, Inserts, Payload, Reply};
+use rpc::{Bulk, Insert, Inserts, Payloads, Reply};
 
-use crate::share::Hold;
+use crate::share::Holds;
 
 /// RPC message type of a call (RFC 5531 §9).
 pub(crate) const CALL: u32 = 0;
@@ -52,15 +52,15 @@ pub struct Received {
     /// The message without the payloads that were cut out of it.
     pub head: Bytes,
     /// What was cut out, in stream order.
-    pub payloads: Vec<Payload>,
+    pub payloads: Payloads,
     /// What it holds of its core's shares.
-    pub(crate) holds: Vec<Hold>,
+    pub(crate) holds: Holds,
 }
 
 impl Received {
     /// A message that came through the window alone and counts against nothing.
     pub(crate) fn small(head: Bytes) -> Self {
-        Self { head, payloads: Vec::new(), holds: Vec::new() }
+        Self { head, payloads: Payloads::new(), holds: Holds::new() }
     }
 
     /// Bytes of payload.

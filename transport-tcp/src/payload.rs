@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use buf::{Chain, PAGE_BYTES};
 use bytes::BytesMut;
-use rpc::Payload;
+use rpc::{Payload, Payloads};
 use wire::{
     head::{Located, Locator},
     record::MARK_LEN,
@@ -17,7 +17,7 @@ use crate::{
     fault::Fault,
     limits::{BULK_MIN, HEAD_MAX, HEAD_STEP, PAYLOAD_MIN, PAYLOADS_MAX, TAIL_MAX},
     receive::{Caught, Stream},
-    share::Hold,
+    share::{Hold, Holds},
     source::Forecast,
     stats::add,
 };
@@ -48,14 +48,14 @@ impl Place {
 /// A record that is being received.
 pub(crate) struct Gathered {
     pub(crate) head: BytesMut,
-    pub(crate) payloads: Vec<Payload>,
-    pub(crate) holds: Vec<Hold>,
+    pub(crate) payloads: Payloads,
+    pub(crate) holds: Holds,
     caught: Caught,
 }
 
 impl Gathered {
     pub(crate) fn new(caught: Caught) -> Self {
-        Self { head: BytesMut::new(), payloads: Vec::new(), holds: Vec::new(), caught }
+        Self { head: BytesMut::new(), payloads: Payloads::new(), holds: Holds::new(), caught }
     }
 
     /// Bytes of the payloads that have come.

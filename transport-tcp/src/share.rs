@@ -14,6 +14,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use smallvec::SmallVec;
+
 /// How far a connection is trusted with memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -167,6 +169,9 @@ impl Drop for Hold {
         self.share.give_back(self.bytes, self.standing);
     }
 }
+
+/// What one message holds: mostly one.
+pub(crate) type Holds = SmallVec<[Hold; 1]>;
 
 /// Resolves to a [`Hold`].
 #[must_use = "nothing is held until it is awaited"]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use rpc::{Bulk, Call, ConnectionId, Outcome, Payload, Peer, Service, Transport};
+use rpc::{Bulk, Call, ConnectionId, Outcome, Payload, Payloads, Peer, Service, Transport};
 use wire::nfs4::*;
 use wire::rpc::{AuthSys, CallHeader, Credential, Gids, OpaqueAuth};
 use wire::xdr::{Cut, Encoder};
@@ -85,7 +85,7 @@ impl Connection {
         let frame = CompoundArgsFrame::begin(&mut encoder, tag, minor).unwrap();
         frame.finish(&mut encoder, count);
         let mut head = encoder.finish().head;
-        let (mut payloads, mut cut_bytes) = (Vec::new(), 0);
+        let (mut payloads, mut cut_bytes) = (Payloads::new(), 0);
         for op in operations {
             if let Some((position, data)) = &op.cut {
                 let cut = Cut { position: head.len() + position + cut_bytes, length: data.len() };
