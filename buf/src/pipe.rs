@@ -17,7 +17,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 /// caller is privileged (`fs.pipe-max-size`).
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Pipes of one core. Each costs two descriptors and about 10 KiB in the kernel, and holds up to [`PIPE_BYTES`] of the
+/// Pipes of one core. Each costs two descriptors and about 10 KiB in the kernel, and holds up to 1 MiB of the
 /// page cache while it waits for its reader; as many as a busy client has READs outstanding.
 pub const PIPES_MAX: usize = 64;
 

@@ -27,7 +27,7 @@ The bytes do not pass through this machine: the server shares storage where its 
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct CopyArguments {
-    /// The file: nfs://host[:port]/path.
+    /// The file: nfs://host:port/path.
     pub source: Location,
     /// A directory that is there, or the new name, on the same server.
     pub target: Location,

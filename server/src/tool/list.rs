@@ -21,7 +21,7 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ListArguments {
-    /// What to list: nfs://host[:port]/path.
+    /// What to list: nfs://host:port/path.
     pub url: Location,
     /// Permissions, links, owner, group, size and time (UTC) as well.
     #[arg(short, long)]

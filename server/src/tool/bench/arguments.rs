@@ -32,7 +32,7 @@ remove, mkdir. Several may be given with weights.";
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct BenchArguments {
-    /// A directory on the server: nfs://host[:port]/path, with ?version=4.1 for that version.
+    /// A directory on the server: nfs://host:port/path, with ?version=4.1 for that version.
     pub url: Location,
     /// What is done: one workload, or several with weights.
     #[arg(short, long, value_name = "NAME[=WEIGHT],..", default_value = "randread")]
