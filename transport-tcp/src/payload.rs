@@ -128,7 +128,7 @@ impl Stream {
 
     /// Receives a payload, which comes next, to a place of its own, and with it `tail` bytes that follow and up to
     /// `ahead` more. False when there is no memory for it now and the record holds some already: two that both held a
-    /// part and waited for more would wait for ever.
+    /// part and waited for more would wait for ever. A head that is collected counts as such a part.
     pub(crate) async fn place(
         &mut self,
         record: &mut Gathered,
@@ -136,7 +136,7 @@ impl Stream {
         tail: usize,
         ahead: usize,
     ) -> Result<bool, Fault> {
-        let memory = if record.payloads.is_empty() {
+        let memory = if record.holds.is_empty() {
             match self.memory_now(place, 0) {
                 Some(memory) => Some(memory),
                 None => Some(self.memory_for(place).await?),
