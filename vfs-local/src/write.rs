@@ -20,6 +20,7 @@ use crate::identity::as_identity;
 use crate::local::{File, Local};
 use crate::open::OpenFile;
 use crate::sys::errno::{error, from_ring};
+use crate::turns::Way;
 use crate::{attribute, durable, process, trace};
 
 /// How long a write waits for its turn in the ring before it is taken elsewhere: longer than any but a hung one takes
@@ -110,6 +111,12 @@ impl Local {
         if let Some(direct) = self.direct(file).await {
             return self.write_direct((file, direct), identity, offset, payload, options).await;
         }
+        // Others may go direct at this moment, though this one has no descriptor for it.
+        let turns = file.object().mount().goes_direct().then(|| file.inode().turns());
+        let _turn = match turns {
+            Some(turns) => Some(turns.enter(Way::Cached).await),
+            None => None,
+        };
         let target = Target { fd: file.fd(), file, identity, offset, cached: true };
         let all = 0..payload.len();
         self.write_range(target, payload, all, options).await
