@@ -1,7 +1,7 @@
 //! All that a user wants to know of an object.
 
 use wire::{
-    nfs4::{FileHandle, FileType, NfsTime, RawAttributes, ReadLinkResult, Verifier, attribute},
+    nfs4::{FileHandle, FileType, NfsTime, RawAttributes, ReadLinkResult, Status, Verifier, attribute},
     xdr::Error as XdrError,
 };
 
@@ -90,13 +90,15 @@ impl Session {
         Details::from_raw(&reply.next::<RawAttributes<'_>>()?)
     }
 
-    /// All entries of a directory with their details, in the server's order. An object that went away, or that the
-    /// server cannot describe, is left out.
+    /// All entries of a directory with their details, in the server's order, but those at the end that did not come with
+    /// their details at once. An object that went away meanwhile is left out; one that the server cannot describe is an
+    /// error.
     ///
     /// # Errors
     /// As [`Session::lookup`].
     pub async fn list(&self, directory: FileHandle) -> Result<Vec<(Vec<u8>, Details)>> {
-        let (mut entries, mut verifier, mut cookie) = (Vec::new(), Verifier::default(), 0);
+        let (mut entries, mut undescribed) = (Vec::new(), Vec::new());
+        let (mut verifier, mut cookie) = (Verifier::default(), 0);
         loop {
             let compound = Compound::new().put_handle(directory);
             let reply =
@@ -106,13 +108,30 @@ impl Session {
             verifier = page.verifier;
             for entry in &page.entries {
                 cookie = entry.cookie;
-                if let Ok(details) = Details::from_raw(&entry.attributes) {
-                    entries.push((entry.name.bytes().to_vec(), details));
-                }
+                let details = Details::from_raw(&entry.attributes).ok();
+                undescribed.extend(details.is_none().then(|| entry.name.bytes().to_vec()));
+                entries.extend(details.map(|details| (entry.name.bytes().to_vec(), details)));
             }
             if page.end || page.entries.is_empty() {
-                return Ok(entries);
+                break;
             }
+        }
+        for name in undescribed {
+            entries.extend(self.described(directory, &name).await?.map(|details| (name, details)));
+        }
+        Ok(entries)
+    }
+
+    /// The details of an entry that came without; `None` when it has gone.
+    async fn described(&self, directory: FileHandle, name: &[u8]) -> Result<Option<Details>> {
+        let name = std::str::from_utf8(name).map_err(|_| Error::Malformed(XdrError::Value))?;
+        let found = match self.lookup_in(directory, name).await {
+            Ok(handle) => self.details(handle).await.map(Some),
+            Err(error) => Err(error),
+        };
+        match found {
+            Err(error) if matches!(error.status(), Some(Status::Noent | Status::Stale)) => Ok(None),
+            other => other,
         }
     }
 

@@ -8,7 +8,7 @@ use wire::nfs4::{Attributes, FileType, Status, share_access};
 
 use super::location::Location;
 use super::remote::{About, Caller, Failure, Found, Outcome, Remote};
-use super::transfer::{Bar, Kept, Upload};
+use super::transfer::{Bar, Kept, PERMISSIONS, Upload};
 
 /// Bytes of one COPY, so that progress shows and no call takes long.
 const STEP_BYTES: u64 = 64 << 20;
@@ -58,15 +58,15 @@ async fn copy(remote: Rc<Remote>, arguments: CopyArguments) -> Outcome<bool> {
     if details.file_type != FileType::Regular {
         return Err(Failure::new(source, "not a regular file"));
     }
-    let target = match remote.find(&arguments.target, true).await {
-        Ok(found) if found.details.file_type == FileType::Directory => {
-            arguments.target.below(source.path.last().expect("a file has a name"))
-        }
-        Ok(found) if found.handle == handle => {
-            return Err(Failure::new(&arguments.target, "the same file as the source"));
-        }
-        _ => arguments.target.clone(),
-    };
+    let mut target = arguments.target.clone();
+    let mut there = remote.find(&target, true).await.ok();
+    if there.as_ref().is_some_and(|found| found.details.file_type == FileType::Directory) {
+        target = target.below(source.path.last().expect("a file has a name"));
+        there = remote.find(&target, true).await.ok();
+    }
+    if there.is_some_and(|found| found.handle == handle) {
+        return Err(Failure::new(&target, "the same file as the source"));
+    }
     let (directory, name) = remote.parent(&target).await?;
     let from = remote.session().open_handle(handle, share_access::READ).await.about(source)?;
     let upload = Upload::begin(&remote, directory, &name, &target).await?;
@@ -76,7 +76,7 @@ async fn copy(remote: Rc<Remote>, arguments: CopyArguments) -> Outcome<bool> {
     let attributes = if arguments.preserve {
         kept.attributes()
     } else {
-        Attributes { mode: Some(details.mode & 0o777), ..Attributes::default() }
+        Attributes { mode: Some(details.mode & PERMISSIONS), ..Attributes::default() }
     };
     upload.end(copied, &attributes).await?;
     Ok(true)
@@ -112,11 +112,18 @@ async fn fill(
     while done < size {
         remote.check_interrupt(subject)?;
         let (data, at_end) = session.read(from, done, CHUNK_BYTES).await.about(subject)?;
+        if data.is_empty() {
+            break;
+        }
         let written = session.write(&upload.file, done, &data, wire::nfs4::StableHow::Unstable).await;
         let count = u64::from(written.about(subject)?.count);
         done += count;
         bar.add(count);
-        if count == 0 || at_end {
+        if count == 0 {
+            return Err(Failure::new(subject, "the server wrote nothing of what it was given"));
+        }
+        // A server may write a part: then the rest is read again.
+        if at_end && count == data.len() as u64 {
             break;
         }
     }

@@ -1,7 +1,9 @@
 //! `penstock get`.
 
+use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, Permissions};
-use std::io::stdout;
+use std::io::{Write, stdout};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -13,7 +15,7 @@ use wire::nfs4::{FileType, NfsTime, share_access};
 
 use super::location::Location;
 use super::remote::{About, Caller, Failure, Found, Outcome, Remote};
-use super::transfer::{Bar, read_all};
+use super::transfer::{Bar, PERMISSIONS, hidden_name, read_all};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,14 +60,17 @@ async fn get(remote: Rc<Remote>, arguments: GetArguments) -> Outcome<bool> {
         if is_directory {
             return Err(Failure::new(url, "is a directory, which does not go to standard output"));
         }
-        let bar = Bar::new(url.path.last().map_or("", String::as_str), found.details.size, arguments.quiet);
-        let file = remote.session().open_handle(found.handle, share_access::READ).await.about(url)?;
-        read_all(&remote, &file, &mut stdout().lock(), &bar, url).await?;
+        to_stream(&remote, &arguments, &found, &mut stdout().lock()).await?;
         return Ok(true);
     }
     let name = url.path.last().cloned().unwrap_or_default();
     let target =
         if arguments.target.is_dir() { arguments.target.join(&name) } else { arguments.target.clone() };
+    if !is_directory && is_special(&target) {
+        let mut sink = File::options().write(true).open(&target).about(target.display())?;
+        to_stream(&remote, &arguments, &found, &mut sink).await?;
+        return Ok(true);
+    }
     if !is_directory {
         get_file(&remote, &arguments, url, &found, &target).await?;
         return Ok(true);
@@ -74,6 +79,24 @@ async fn get(remote: Rc<Remote>, arguments: GetArguments) -> Outcome<bool> {
         return Err(Failure::new(url, "is a directory; -r fetches it with everything below it"));
     }
     get_tree(&remote, &arguments, found, target).await
+}
+
+/// Whether a device or a pipe is there, which is written to and never replaced.
+fn is_special(target: &Path) -> bool {
+    fs::metadata(target).is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
+/// Fetches a file to where bytes just flow.
+async fn to_stream(
+    remote: &Remote,
+    arguments: &GetArguments,
+    found: &Found,
+    sink: &mut impl Write,
+) -> Outcome<()> {
+    let url = &arguments.url;
+    let bar = Bar::new(url.path.last().map_or("", String::as_str), found.details.size, arguments.quiet);
+    let file = remote.session().open_handle(found.handle, share_access::READ).await.about(url)?;
+    read_all(remote, &file, sink, &bar, url).await.map(drop)
 }
 
 /// Fetches a directory and all below it; goes on with the rest when something cannot be fetched.
@@ -142,8 +165,7 @@ async fn get_leaf(
         FileType::Regular => get_file(remote, arguments, url, found, target).await,
         FileType::SymbolicLink => {
             let text = remote.session().read_link(found.handle).await.about(url)?;
-            let text = std::ffi::OsString::from(String::from_utf8_lossy(&text).into_owned());
-            symlink(text, target).about(target.display())
+            symlink(OsString::from_vec(text), target).about(target.display())
         }
         other => Err(Failure::new(url, format!("a {} is left out", super::display::type_name(other)))),
     }
@@ -159,12 +181,12 @@ async fn get_file(
 ) -> Outcome<()> {
     let Found { handle, details } = found;
     let name = target.file_name().ok_or_else(|| Failure::new(target.display(), "not the name of a file"))?;
-    let hidden =
-        target.with_file_name(format!(".{}.penstock-{}", name.to_string_lossy(), std::process::id()));
+    let hidden = target.with_file_name(hidden_name());
     let file = remote.session().open_handle(*handle, share_access::READ).await.about(url)?;
     let mut options = File::options();
     // What is to have the permissions of the original has none for others before it is complete.
-    options.write(true).create(true).truncate(true).mode(if arguments.preserve { 0o600 } else { 0o666 });
+    // A server that guessed the name could have made it lead anywhere; what is there already is not opened.
+    options.write(true).create_new(true).mode(if arguments.preserve { 0o600 } else { 0o666 });
     let mut sink = options.open(&hidden).about(hidden.display())?;
     let bar = Bar::new(&name.to_string_lossy(), details.size, arguments.quiet);
     let fetched = async {
@@ -185,7 +207,8 @@ async fn get_file(
 }
 
 fn keep(file: &File, details: &Details) -> std::io::Result<()> {
-    file.set_permissions(Permissions::from_mode(details.mode))?;
+    // The owner is another one here: nothing may act as the owner or the group.
+    file.set_permissions(Permissions::from_mode(details.mode & PERMISSIONS))?;
     let times = FileTimes::new().set_accessed(time(details.accessed)).set_modified(time(details.modified));
     file.set_times(times)
 }

@@ -80,12 +80,9 @@ async fn put(remote: Rc<Remote>, arguments: PutArguments) -> Outcome<bool> {
 /// Where it goes: below the location if that is a directory.
 async fn target(remote: &Remote, arguments: &PutArguments) -> Outcome<Location> {
     let url = &arguments.url;
-    let found = remote.session().lookup(&url.path_text()).await;
-    let is_directory = match found {
-        Ok(handle) => remote.session().details(handle).await.about(url)?.file_type == FileType::Directory,
-        Err(_) => false,
-    };
-    if !is_directory {
+    // A link to a directory is as good as the directory.
+    let found = remote.find(url, true).await;
+    if !found.is_ok_and(|found| found.details.file_type == FileType::Directory) {
         return Ok(url.clone());
     }
     // `.` and `..` have a name too.

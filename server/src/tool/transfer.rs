@@ -24,10 +24,13 @@ const CALL_OVERHEAD: u32 = 1024;
 /// Shorter files are over before a bar could be read.
 const BAR_MIN_BYTES: u64 = 4 << 20;
 
+/// Of a mode, what says who may read, write and execute.
+pub const PERMISSIONS: u32 = 0o777;
+
 /// What is kept of a file's attributes with `-p`.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
-    /// Permissions.
+    /// Permissions; the bits by which a program acts as its owner or group are not kept, as the owner is not either.
     pub mode: u32,
     /// Last read.
     pub accessed: NfsTime,
@@ -39,7 +42,7 @@ impl Kept {
     /// As they are set.
     pub fn attributes(&self) -> Attributes<'static> {
         Attributes {
-            mode: Some(self.mode),
+            mode: Some(self.mode & PERMISSIONS),
             time_access_set: Some(SetTime::Client(self.accessed)),
             time_modify_set: Some(SetTime::Client(self.modified)),
             ..Attributes::default()
@@ -58,6 +61,13 @@ pub struct Upload<'a> {
     subject: Location,
 }
 
+/// A name that nobody can know before, for what is not complete.
+pub fn hidden_name() -> String {
+    let mut random = [0; 8];
+    crate::environment::fill(&mut random);
+    format!(".penstock.{:016x}", u64::from_ne_bytes(random))
+}
+
 impl<'a> Upload<'a> {
     /// Makes a file beside the one that is to be, under another name. Nobody but the caller may open it before it is
     /// complete.
@@ -70,9 +80,7 @@ impl<'a> Upload<'a> {
         name: &str,
         subject: &Location,
     ) -> Outcome<Self> {
-        let mut random = [0; 8];
-        crate::environment::fill(&mut random);
-        let hidden = format!(".penstock.{:016x}", u64::from_ne_bytes(random));
+        let hidden = hidden_name();
         let how = OpenHow::create(0o600).exclusive();
         let file = remote.session().open(directory, &hidden, &how).await.about(subject)?;
         let (name, subject) = (name.to_owned(), subject.clone());

@@ -141,6 +141,34 @@ fn what_is_put_replaces_at_once_or_not_at_all() {
 }
 
 #[test]
+fn what_stands_at_either_end_is_not_replaced_by_mistake() {
+    let Some(served) = Served::start("tools-ends") else { return };
+    let local = served.aside("local");
+    let path = |name: &str| local.join(name).to_str().expect("text").to_owned();
+    fs::write(served.data.join("tool"), b"text").expect("a file");
+    // The owner is another one here, so what runs as the owner must not.
+    fs::set_permissions(served.data.join("tool"), PermissionsExt::from_mode(0o4755)).expect("a mode");
+    good(&penstock(&["get", "-p", &served.url("tool"), &path("tool")]));
+    assert_eq!(fs::metadata(local.join("tool")).expect("a file").mode() & 0o7777, 0o755);
+    good(&penstock(&["cp", "-p", &served.url("tool"), &served.url("tool-2")]));
+    assert_eq!(fs::metadata(served.data.join("tool-2")).expect("a file").mode() & 0o7777, 0o755);
+
+    // Devices are written to.
+    symlink("/dev/null", local.join("nothing")).expect("a link");
+    good(&penstock(&["get", &served.url("tool"), &path("nothing")]));
+    assert!(fs::symlink_metadata(local.join("nothing")).expect("it is there").is_symlink());
+
+    // Links to directories lead there, and a file is not copied onto itself.
+    fs::create_dir(served.data.join("version-1")).expect("a directory");
+    symlink("version-1", served.data.join("current")).expect("a link");
+    good(&penstock(&["put", &path("tool"), &served.url("current")]));
+    assert!(served.data.join("version-1/tool").exists());
+    assert!(fs::symlink_metadata(served.data.join("current")).expect("it is there").is_symlink());
+    let again = bad(&penstock(&["cp", &served.url("tool"), &served.url("")]));
+    assert!(again.contains("same file"), "{again}");
+}
+
+#[test]
 fn a_reader_that_has_enough_is_no_error() {
     let Some(served) = Served::start("tools-pipe") else { return };
     for number in 0..1000 {
