@@ -65,7 +65,8 @@ fn a_stream_of_writes_is_hardly_copied() {
     let stats = server.stats();
     let copied = stats.payload_caught + stats.payload_caught_first;
     assert_eq!(copied + stats.payload_placed, u64::from(WRITES) * MIB as u64);
-    assert_eq!(stats.payload_caught, 0, "heads are received to their end");
+    // Heads are received to their end; but the second may come with the tail of the first, when its length is a guess.
+    assert!(stats.payload_caught < 256, "{} caught later", stats.payload_caught);
     assert!(stats.payload_caught_first < 20_480, "{} caught at first", stats.payload_caught_first);
 }
 
