@@ -1,6 +1,6 @@
-"""What is measured: one row each, a load, the servers it is put on, and what the issue of it is."""
+"""What is measured: one row each, a load, the servers it is put on, and what is asked of the result."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
