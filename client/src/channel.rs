@@ -68,17 +68,7 @@ impl Channel {
     /// # Errors
     /// [`Error::Call`], [`Error::Refused`], [`Error::Malformed`].
     pub async fn null(&self) -> Result<()> {
-        let header = CallHeader {
-            xid: 0,
-            program: PROGRAM,
-            version: VERSION,
-            procedure: PROCEDURE_NULL,
-            credential: Credential::None,
-            verifier: OpaqueAuth::NONE,
-        };
-        let mut encoder = Encoder::new(BytesMut::new(), 64);
-        encoder.put(&header).expect("a header of 40 bytes");
-        let received = self.message(Message::new(encoder.finish().head)).await?;
+        let received = self.message(Message::new(null_call())).await?;
         let reply: ReplyHeader<'_> = Decoder::new(&received.head).get()?;
         match reply.body {
             ReplyBody::Accepted { status: Accepted::Success, .. } => Ok(()),
@@ -107,4 +97,19 @@ impl Channel {
     pub async fn message(&self, message: Message) -> Result<Received> {
         Ok(self.connection.call(message, self.options.timeout).await?)
     }
+}
+
+/// A call of the procedure that does nothing.
+pub(crate) fn null_call() -> BytesMut {
+    let header = CallHeader {
+        xid: 0,
+        program: PROGRAM,
+        version: VERSION,
+        procedure: PROCEDURE_NULL,
+        credential: Credential::None,
+        verifier: OpaqueAuth::NONE,
+    };
+    let mut encoder = Encoder::new(BytesMut::new(), 64);
+    encoder.put(&header).expect("a header of 40 bytes");
+    encoder.finish().head
 }

@@ -2,32 +2,13 @@
 
 mod rig;
 
-use std::process::Command;
-
 use rig::calls::{make, payload, root, write};
 use rig::{Mounted, storage, with};
 use vfs::{Error, Stability, Vfs};
 
-/// A file system whose disk turns out smaller than it said: its image is sparse, on a tmpfs without the room.
-fn broken_disk() -> Option<(Mounted, Mounted)> {
-    let small = Mounted::tmpfs_of("16m")?;
-    let image = small.path.join("disk");
-    let file = std::fs::File::create(&image).expect("an image file");
-    file.set_len(256 << 20).expect("its size");
-    let make = ["-q", "-F", "-O", "^has_journal", "-E", "lazy_itable_init=1"];
-    let made = Command::new("mkfs.ext4").args(make).arg(&image).output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        println!("skipped: mkfs.ext4 is not to be had");
-        return None;
-    }
-    let device = image.to_str().expect("a plain path");
-    let mounted = Mounted::mount("ext4", None, &["-t", "ext4", "-o", "loop", device])?;
-    Some((mounted, small))
-}
-
 #[test]
 fn a_failed_sync_reaches_all_who_wait_and_changes_the_verifier() {
-    let Some((disk, small)) = broken_disk().filter(|_| rig::is_root()) else { return };
+    let Some((disk, small)) = Mounted::broken_disk().filter(|_| rig::is_root()) else { return };
     with(storage(&disk.path), |local, shard| async move {
         let opened = make(&local, &local.root(), &root(), "file").await.expect("a file");
         for number in 0..64 {
@@ -54,7 +35,7 @@ fn a_failed_sync_reaches_all_who_wait_and_changes_the_verifier() {
 
 #[test]
 fn a_write_whose_sync_fails_changes_the_verifier() {
-    let Some((disk, small)) = broken_disk().filter(|_| rig::is_root()) else { return };
+    let Some((disk, small)) = Mounted::broken_disk().filter(|_| rig::is_root()) else { return };
     with(storage(&disk.path), |local, shard| async move {
         let others = make(&local, &local.root(), &root(), "file").await.expect("a file");
         for number in 0..64 {

@@ -4,13 +4,12 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 use wire::{
-    nfs4::{PROCEDURE_NULL, PROGRAM, SequenceArgs, SequenceId, SlotId, VERSION},
-    rpc::{CallHeader, Credential, OpaqueAuth},
+    nfs4::{SequenceArgs, SequenceId, SlotId},
     xdr::Encoder,
 };
 
 use super::link::Link;
-use crate::{Session, compound, slots::Slot};
+use crate::{Session, channel::null_call, compound, slots::Slot};
 
 /// Bits of a transaction id that name the place; the others tell its calls apart.
 const PLACE_BITS: u32 = 16;
@@ -82,17 +81,7 @@ impl Group {
     }
 
     pub(super) fn of_null() -> Self {
-        let header = CallHeader {
-            xid: 0,
-            program: PROGRAM,
-            version: VERSION,
-            procedure: PROCEDURE_NULL,
-            credential: Credential::None,
-            verifier: OpaqueAuth::NONE,
-        };
-        let mut encoder = Encoder::new(BytesMut::new(), HEADERS_MAX);
-        encoder.put(&header).expect("a header of 40 bytes");
-        Self { headers: encoder.finish().head.to_vec(), slots: Vec::new(), has_session: false }
+        Self { headers: null_call().to_vec(), slots: Vec::new(), has_session: false }
     }
 
     pub(super) fn is_null(&self) -> bool {

@@ -31,6 +31,23 @@ impl Mounted {
         Self::mount("tmpfs", None, &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
     }
 
+    /// A file system whose disk turns out smaller than it said: its image is sparse, on a tmpfs without the room.
+    pub fn broken_disk() -> Option<(Self, Self)> {
+        let small = Self::tmpfs_of("16m")?;
+        let image = small.path.join("disk");
+        let file = std::fs::File::create(&image).expect("an image file");
+        file.set_len(256 << 20).expect("its size");
+        let make = ["-q", "-F", "-O", "^has_journal", "-E", "lazy_itable_init=1"];
+        let made = Command::new("mkfs.ext4").args(make).arg(&image).output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            println!("skipped: mkfs.ext4 is not to be had");
+            return None;
+        }
+        let device = image.to_str().expect("a plain path");
+        let mounted = Self::mount("ext4", None, &["-t", "ext4", "-o", "loop", device])?;
+        Some((mounted, small))
+    }
+
     /// A file system of this kind on a loop image; `None`, with a notice, where that cannot be had.
     pub fn image(kind: &str, make: &[&str], options: &str) -> Option<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
