@@ -4,7 +4,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Peer, Server, pattern, word, write_call, write_record};
+use support::{
+    Peer, REASSEMBLE, Server, fragmented, pattern, record, word, write_call, write_record, writes_message,
+};
 use transport_tcp::Limits;
 
 const MIB: usize = 1 << 20;
@@ -164,4 +166,31 @@ fn the_bound_of_a_connection_holds_it_up_alone() {
     }
     sending.join().expect("no panic").expect("all sent");
     other.echo(1);
+}
+
+/// Two newcomers, and what newcomers may hold: one payload, and one record that is collected. The first holds the payload
+/// and will need the second; the other holds that, and its own payload finds no room.
+#[test]
+fn who_collects_does_not_wait_for_a_payload() {
+    let record_max = Limits::default().record_max;
+    let server = Server::start(Limits { collect_max: 2 * record_max, ..Limits::default() }, 4 << 20);
+    let small = [(0, 2_000); 6];
+    let (first, places) = writes_message(REASSEMBLE | 1, &[&[(0, MIB)][..], &small].concat());
+    let placed_end = places[0].0 + places[0].1;
+    let (second, places) = writes_message(REASSEMBLE | 2, &[&small[..], &[(0, MIB)]].concat());
+
+    let (mut holder, mut collector) = (server.peer(), server.peer());
+    let sent = record(&first);
+    holder.send(&sent[..4 + placed_end]);
+    server.wait_until("the payload is here", |stats| stats.bytes_in >= 4 + placed_end as u64);
+    collector.send(&fragmented(&second, &[places[6].0]));
+    let answer = collector.receive();
+    assert_eq!(word(&answer, 8), 0, "its payload stayed in the message");
+    assert!(answer[12..] == second);
+
+    holder.send(&sent[4 + placed_end..]);
+    let answer = holder.receive();
+    assert_eq!(word(&answer, 8), 1);
+    assert!(answer[24..] == first);
+    assert_eq!(server.stats().evicted, 0);
 }
