@@ -41,6 +41,14 @@ impl Trace {
         Self { trace_id, span_id, flags: 1 }
     }
 
+    /// The trace that a W3C `traceparent` of version 00 names, as programs hand it on in the environment; `None` when the
+    /// text is none.
+    pub fn from_parent(text: &str) -> Option<Self> {
+        let tag = format!("tp={text}");
+        let TraceContext { trace_id, span_id, flags, .. } = TraceContext::from_tag(tag.as_bytes())?;
+        Some(Self { trace_id, span_id, flags })
+    }
+
     /// The same, not recorded: whoever comes after keeps the ids and records nothing.
     #[must_use]
     pub fn not_recorded(self) -> Self {
@@ -74,11 +82,16 @@ thread_local! {
 
 /// Runs `work` as a part of a trace: all calls that it makes, unless they have a trace of their own.
 pub fn within_trace<F: Future>(trace: Trace, work: F) -> impl Future<Output = F::Output> {
-    Within { trace, work: Box::pin(work) }
+    Within { trace: Some(trace), work: Box::pin(work) }
+}
+
+/// Work for a task of its own, which is to be a part of the same trace, if any, as the task that spawns it.
+pub fn in_same_trace<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    Within { trace: AMBIENT.get(), work: Box::pin(work) }
 }
 
 struct Within<F> {
-    trace: Trace,
+    trace: Option<Trace>,
     work: Pin<Box<F>>,
 }
 
@@ -93,7 +106,7 @@ impl<F: Future> Future for Within<F> {
                 AMBIENT.set(self.0);
             }
         }
-        let _restore = Restore(AMBIENT.replace(Some(self.trace)));
+        let _restore = Restore(AMBIENT.replace(self.trace));
         self.work.as_mut().poll(context)
     }
 }

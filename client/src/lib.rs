@@ -43,7 +43,7 @@ mod reply;
 mod session;
 mod slots;
 
-pub use annotate::{Trace, within_trace};
+pub use annotate::{Trace, in_same_trace, within_trace};
 pub use attributes::{ObjectAttributes, OwnedAttributes};
 pub use callback::{CallbackEvent, Callbacks};
 pub use channel::Channel;

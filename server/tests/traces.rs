@@ -9,7 +9,7 @@ use std::path::Path;
 use client::{Client, ClientOptions, Compound, OpenHow, Session, Trace, within_trace};
 use engine::{EngineConfig, block_on};
 use serde_json::Value;
-use support::{Scratch, Server, is_root};
+use support::{Scratch, Server, is_root, penstock};
 use transport_tcp::{Endpoint, Limits};
 use wire::nfs4::StableHow;
 
@@ -58,26 +58,33 @@ fn below<'s>(spans: &'s [Exported], parent: &Exported, name: &str) -> &'s Export
     found.unwrap_or_else(|| panic!("no {name} below {parent:?} in {spans:#?}"))
 }
 
-/// Runs `ask` with a session of a client with these options, and stops the server, which then has exported everything.
+/// Runs `work` beside a server with this configuration, whose address it is told, and stops the server, which then has
+/// exported everything.
+fn serve(config: &str, scratch: &Scratch, work: impl FnOnce(SocketAddr)) {
+    let data = scratch.directory("data");
+    let text = format!("{config}\n[[export]]\npath = {data:?}\nsquash = \"none\"\n");
+    let config = scratch.config(&text);
+    let mut server = Server::start(scratch, ["--config".as_ref(), config.as_os_str()]);
+    work(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port)));
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.child.wait().expect("it ends").success());
+}
+
+/// Runs `work` with a session of a client with these options.
 fn ask<F, W>(config: &str, options: ClientOptions, scratch: &Scratch, work: W)
 where
     W: FnOnce(Session) -> F + Send + 'static,
     F: Future<Output = ()> + 'static,
 {
-    let data = scratch.directory("data");
-    let text = format!("{config}\n[[export]]\npath = {data:?}\nsquash = \"none\"\n");
-    let config = scratch.config(&text);
-    let mut server = Server::start(scratch, ["--config".as_ref(), config.as_os_str()]);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port));
-    let asked = block_on(EngineConfig::small(), move |shard| async move {
-        let endpoint = Endpoint::new(&shard, Limits::default());
-        let client = Client::connect(&endpoint, address, options).await.expect("a client");
-        work(client.session().clone()).await;
-        client.destroy().await.expect("the client goes");
+    serve(config, scratch, |address| {
+        let asked = block_on(EngineConfig::small(), move |shard| async move {
+            let endpoint = Endpoint::new(&shard, Limits::default());
+            let client = Client::connect(&endpoint, address, options).await.expect("a client");
+            work(client.session().clone()).await;
+            client.destroy().await.expect("the client goes");
+        });
+        asked.expect("a ring for the client");
     });
-    asked.expect("a ring for the client");
-    server.signal(rustix::process::Signal::TERM);
-    assert!(server.child.wait().expect("it ends").success());
 }
 
 /// Writes, brings to disk and reads a file, in one call each, all but OPEN and CLOSE as a part of a trace.
@@ -166,4 +173,36 @@ fn what_nobody_records_is_not_exported() {
         write_and_read(session, Trace::recorded(TRACE_ID, SPAN_ID).not_recorded()).await;
     });
     assert!(spans(&traces).is_empty());
+}
+
+#[test]
+fn commands_are_a_part_of_the_trace_in_their_environment() {
+    if !is_root() {
+        eprintln!("not root: nothing can be served");
+        return;
+    }
+    let scratch = Scratch::new("commands");
+    let traces = scratch.0.join("traces.jsonl");
+    let (source, back) = (scratch.0.join("source"), scratch.0.join("back"));
+    let content: Vec<u8> = (0..300_000).map(|index| (index % 253) as u8).collect();
+    std::fs::write(&source, &content).expect("a file");
+    serve(&format!("[tracing]\notlp_file = {traces:?}\n"), &scratch, |address| {
+        let url = format!("nfs://{address}/file");
+        let (source, back) = (source.display().to_string(), back.display().to_string());
+        let run = |arguments: &[&str], parent: &str| {
+            let output =
+                penstock().args(arguments).env("TRACEPARENT", parent).output().expect("the program runs");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{said}");
+            said
+        };
+        let parent = format!("00-{}-{}-01", hex(&TRACE_ID), hex(&SPAN_ID));
+        assert_eq!(run(&["put", "-q", "--annotate", &source, &url], &parent), "");
+        assert_eq!(run(&["get", "-q", &url, &back], &parent), "", "nobody asked for annotations");
+        assert!(run(&["stat", "--annotate", &url], "somewhere").contains("TRACEPARENT"));
+    });
+    assert!(std::fs::read(&back).expect("it came back") == content);
+    let spans = spans(&traces);
+    assert!(spans.iter().any(|span| span.name == "OP_WRITE"), "{spans:#?}");
+    assert!(spans.iter().all(|span| span.trace == hex(&TRACE_ID) && span.name != "OP_READ"), "{spans:#?}");
 }

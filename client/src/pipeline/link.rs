@@ -11,7 +11,11 @@ use std::{
 use engine::{Shard, sync::Notify};
 use rustix::net::{Shutdown, shutdown, sockopt};
 
-use super::{Run, Source, incoming::Incoming, outgoing::Outgoing};
+use super::{
+    Run, Source,
+    incoming::Incoming,
+    outgoing::{Outgoing, Sending},
+};
 use crate::Result;
 
 /// A connection.
@@ -24,13 +28,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) async fn connect(shard: &Shard, address: SocketAddr, single: bool) -> Result<Self> {
+    pub(super) async fn connect(shard: &Shard, address: SocketAddr, sending: Sending) -> Result<Self> {
         let socket: OwnedFd = shard.connect_tcp(address).await?;
         sockopt::set_tcp_nodelay(&socket, true).map_err(io::Error::from)?;
         Ok(Self {
             shard: shard.clone(),
             socket: Rc::new(socket),
-            outgoing: RefCell::new(Outgoing::new(single)),
+            outgoing: RefCell::new(Outgoing::new(sending)),
             to_send: Notify::new(),
             is_open: Cell::new(true),
         })

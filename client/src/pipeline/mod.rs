@@ -22,7 +22,7 @@ use std::{
 use engine::{Shard, sync::Notify};
 use wire::{nfs4::Status, xdr::Decoder};
 
-pub use outgoing::Call;
+pub use outgoing::{Call, Sending};
 
 use self::{
     incoming::open,
@@ -77,17 +77,17 @@ pub trait Source: 'static {
 /// Connections and places for calls on one core.
 pub struct Pipeline {
     shard: Shard,
-    single: bool,
+    sending: Sending,
     groups: Vec<Group>,
     links: Vec<Rc<Link>>,
     places: Vec<Place>,
 }
 
 impl Pipeline {
-    /// Nothing yet. With `single`, every call leaves in a system call of its own.
-    pub fn new(shard: &Shard, single: bool) -> Self {
+    /// Nothing yet.
+    pub fn new(shard: &Shard, sending: Sending) -> Self {
         let shard = shard.clone();
-        Self { shard, single, groups: Vec::new(), links: Vec::new(), places: Vec::new() }
+        Self { shard, sending, groups: Vec::new(), links: Vec::new(), places: Vec::new() }
     }
 
     /// Adds `places` slots of a session, the lowest, and `connections` of their own for them. A place keeps to one
@@ -127,7 +127,7 @@ impl Pipeline {
         assert!(self.places.len() + places <= place::PLACES_MAX, "at most {} places", place::PLACES_MAX);
         let first_link = self.links.len();
         for _ in 0..connections {
-            self.links.push(Rc::new(Link::connect(&self.shard, address, self.single).await?));
+            self.links.push(Rc::new(Link::connect(&self.shard, address, self.sending).await?));
         }
         let group_index = self.groups.len();
         let new = (0..places).map(|index| {

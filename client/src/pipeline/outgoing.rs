@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use wire::nfs4::SequenceId;
+use wire::{
+    nfs4::SequenceId,
+    record::{MARK_LEN, Mark},
+};
 
 use super::place::Group;
-
-/// The bit of a record mark that says "last fragment" (RFC 5531 §11).
-const LAST_FRAGMENT: u32 = 1 << 31;
 
 /// Payloads up to this length are copied between the calls: cheaper than one more piece for the kernel.
 const COPY_MAX: usize = 8192;
@@ -33,8 +33,16 @@ pub(super) type Piece = (Vec<u8>, Bytes);
 pub(super) struct Outgoing {
     queue: VecDeque<Queued>,
     spare: Vec<Vec<u8>>,
-    /// Whether every call leaves by itself.
-    single: bool,
+    sending: Sending,
+}
+
+/// How calls leave.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sending {
+    /// Each in a system call of its own, even when others are ready.
+    pub single: bool,
+    /// With bulk data of more than some KiB as a fragment of its own (docs/ANNOTATIONS.md section 2).
+    pub fragment_bulk: bool,
 }
 
 struct Queued {
@@ -44,8 +52,8 @@ struct Queued {
 }
 
 impl Outgoing {
-    pub(super) fn new(single: bool) -> Self {
-        Self { queue: VecDeque::new(), spare: Vec::new(), single }
+    pub(super) fn new(sending: Sending) -> Self {
+        Self { queue: VecDeque::new(), spare: Vec::new(), sending }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -59,16 +67,15 @@ impl Outgoing {
 
     /// Begins a call behind the others. It must be finished before the next.
     pub(super) fn begin(&mut self, xid: u32, group: &Group, slot: u32, sequence: SequenceId) -> Call<'_> {
-        let joins = !self.single && self.queue.back().is_some_and(|last| last.piece.1.is_empty());
+        let joins = !self.sending.single && self.queue.back().is_some_and(|last| last.piece.1.is_empty());
         if !joins {
             self.push(true);
         }
         let first = self.queue.len() - 1;
+        let mark = self.put_mark();
         let text = &mut self.queue[first].piece.0;
-        let start = text.len();
-        text.extend_from_slice(&[0; 4]);
         text.extend_from_slice(&group.headers);
-        text[start + 4..start + 8].copy_from_slice(&xid.to_be_bytes());
+        text[mark.at + MARK_LEN..][..4].copy_from_slice(&xid.to_be_bytes());
         let end = text.len();
         let mut count_at = None;
         if !group.is_null() {
@@ -76,14 +83,14 @@ impl Outgoing {
             text[end - SEQUENCE_FROM_END..][..4].copy_from_slice(&sequence.0.to_be_bytes());
             count_at = Some(end - COUNT_FROM_END);
         }
-        Call { outgoing: self, first, start, count_at, count: 1, before: 0 }
+        Call { outgoing: self, first, count_at, count: 1, mark, before: 0, is_cut: false }
     }
 
     /// What leaves next.
     pub(super) fn take(&mut self) -> Vec<Piece> {
         let mut pieces = Vec::with_capacity(self.queue.len().min(PIECES_MAX));
         while let Some(queued) = self.queue.front() {
-            if !pieces.is_empty() && (pieces.len() == PIECES_MAX || (self.single && queued.begins)) {
+            if !pieces.is_empty() && (pieces.len() == PIECES_MAX || (self.sending.single && queued.begins)) {
                 break;
             }
             pieces.extend(self.queue.pop_front().map(|queued| queued.piece));
@@ -106,29 +113,48 @@ impl Outgoing {
         self.queue.push_back(Queued { piece: (text, Bytes::new()), begins });
     }
 
+    /// Leaves room for the mark of a fragment that begins here.
+    fn put_mark(&mut self) -> MarkPlace {
+        let piece = self.queue.len() - 1;
+        let text = &mut self.last().0;
+        let at = text.len();
+        text.extend_from_slice(&[0; MARK_LEN]);
+        MarkPlace { piece, at }
+    }
+
     fn last(&mut self) -> &mut Piece {
         &mut self.queue.back_mut().expect("a call has a piece").piece
     }
+}
+
+/// Where a fragment's mark stands: the piece, and where in its text.
+#[derive(Clone, Copy)]
+struct MarkPlace {
+    piece: usize,
+    at: usize,
 }
 
 /// A call that is being written.
 #[must_use = "a call is finished"]
 pub struct Call<'a> {
     outgoing: &'a mut Outgoing,
-    /// The piece that the call begins in, and where in its text.
+    /// The piece that the call begins in.
     first: usize,
-    start: usize,
-    /// Where the count of operations stands; NULL has none.
+    /// Where the count of operations stands in its text; NULL has none.
     count_at: Option<usize>,
     count: u32,
-    /// Bytes in pieces that are full.
+    /// Of the fragment that is being written.
+    mark: MarkPlace,
+    /// Bytes of that fragment in pieces that are full, mark included.
     before: usize,
+    /// Whether that fragment is over, and what follows is one of its own.
+    is_cut: bool,
 }
 
 impl Call<'_> {
     /// Appends encoded operations (see [`Compound::encoded_operations`](crate::Compound::encoded_operations)).
     pub fn operations(&mut self, encoded: &[u8], count: u32) {
-        self.outgoing.last().0.extend_from_slice(encoded);
+        self.text(encoded);
         self.count += count;
     }
 
@@ -144,31 +170,112 @@ impl Call<'_> {
 
     /// Appends the bulk data that the last operation announced, and its pad.
     pub fn payload(&mut self, data: &Bytes) {
-        let pad = data.len().next_multiple_of(4) - data.len();
         if data.len() <= COPY_MAX {
-            let text = &mut self.outgoing.last().0;
-            text.extend_from_slice(data);
-            text.extend_from_slice(&[0; 3][..pad]);
-            return;
+            self.text(data);
+        } else {
+            self.is_cut = self.outgoing.sending.fragment_bulk;
+            self.cut();
+            self.before += self.in_last_text() + data.len();
+            self.outgoing.last().1 = data.clone();
+            self.outgoing.push(false);
+            self.is_cut = self.outgoing.sending.fragment_bulk;
         }
-        let first = self.outgoing.queue.len() - 1 == self.first;
-        let piece = self.outgoing.last();
-        piece.1 = data.clone();
-        self.before += piece.0.len() - if first { self.start } else { 0 } + data.len();
-        self.outgoing.push(false);
-        self.outgoing.last().0.extend_from_slice(&[0; 3][..pad]);
+        let pad = data.len().next_multiple_of(4) - data.len();
+        self.text(&[0; 3][..pad]);
     }
 
-    /// Completes mark and count.
-    pub(super) fn finish(self) {
-        let Self { outgoing, first, start, count_at, count, before } = self;
-        let in_last = outgoing.last().0.len() - if outgoing.queue.len() - 1 == first { start } else { 0 };
-        let length = before + in_last - 4;
-        let length = u32::try_from(length).expect("a call is far below 2 GiB");
-        let text = &mut outgoing.queue[first].piece.0;
-        text[start..start + 4].copy_from_slice(&(LAST_FRAGMENT | length).to_be_bytes());
-        if let Some(at) = count_at {
-            text[at..at + 4].copy_from_slice(&count.to_be_bytes());
+    fn text(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.cut();
+            self.outgoing.last().0.extend_from_slice(bytes);
         }
+    }
+
+    /// Begins a fragment where one is due.
+    fn cut(&mut self) {
+        if self.is_cut {
+            self.put_length(false);
+            self.mark = self.outgoing.put_mark();
+            self.before = 0;
+            self.is_cut = false;
+        }
+    }
+
+    /// Bytes of the fragment in the text that is being written.
+    fn in_last_text(&mut self) -> usize {
+        let is_in_it = self.outgoing.queue.len() - 1 == self.mark.piece;
+        self.outgoing.last().0.len() - if is_in_it { self.mark.at } else { 0 }
+    }
+
+    /// Completes the fragment's mark.
+    fn put_length(&mut self, last: bool) {
+        let length = self.before + self.in_last_text() - MARK_LEN;
+        let length = u32::try_from(length).expect("a call is far below 2 GiB");
+        let MarkPlace { piece, at } = self.mark;
+        let text = &mut self.outgoing.queue[piece].piece.0;
+        text[at..at + MARK_LEN].copy_from_slice(&Mark { last, length }.to_bytes());
+    }
+
+    /// Completes the last mark, and the count.
+    pub(super) fn finish(mut self) {
+        self.put_length(true);
+        if let Some(at) = self.count_at {
+            self.outgoing.queue[self.first].piece.0[at..at + 4].copy_from_slice(&self.count.to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of one NULL call, whose headers stand for any, with what `write` appends.
+    fn sent(fragment_bulk: bool, write: impl Fn(&mut Call<'_>)) -> Vec<u8> {
+        let mut outgoing = Outgoing::new(Sending { single: false, fragment_bulk });
+        let group = Group::of_null();
+        for xid in [1, 2] {
+            let mut call = outgoing.begin(xid, &group, 0, SequenceId(0));
+            write(&mut call);
+            call.finish();
+        }
+        outgoing.take().into_iter().flat_map(|(text, data)| [text, data.to_vec()].concat()).collect()
+    }
+
+    /// The lengths of the fragments of each record.
+    fn fragments(mut stream: &[u8]) -> Vec<Vec<usize>> {
+        let mut records = vec![Vec::new()];
+        while let Some((mark, rest)) = stream.split_first_chunk() {
+            let Mark { last, length } = Mark::from_bytes(*mark);
+            records.last_mut().expect("there is one").push(length as usize);
+            if last {
+                records.push(Vec::new());
+            }
+            stream = &rest[length as usize..];
+        }
+        assert_eq!(records.pop(), Some(Vec::new()), "the last record is whole");
+        records
+    }
+
+    #[test]
+    fn bulk_data_is_a_fragment_where_that_is_wanted() {
+        let head = Group::of_null().headers.len();
+        let odd = Bytes::from(vec![7; COPY_MAX + 1]);
+        let even = Bytes::from(vec![7; COPY_MAX + 4]);
+        let with_tail = |call: &mut Call<'_>| {
+            call.operations(&[1; 8], 1);
+            call.payload(&odd);
+            call.operations(&[2; 12], 1);
+        };
+        let whole = head + 8 + odd.len() + 3 + 12;
+        assert_eq!(fragments(&sent(false, with_tail)), [[whole], [whole]]);
+        let parts = [head + 8, odd.len(), 3 + 12];
+        assert_eq!(fragments(&sent(true, with_tail)), [parts, parts]);
+
+        let last = |call: &mut Call<'_>| call.payload(&even);
+        assert_eq!(fragments(&sent(true, last)), [[head, even.len()]; 2], "nothing follows the data");
+        let short = |call: &mut Call<'_>| call.payload(&Bytes::from_static(b"abcde"));
+        assert_eq!(fragments(&sent(true, short)), [[head + 8]; 2], "not worth it");
+        let two = |call: &mut Call<'_>| [&even, &odd].iter().for_each(|data| call.payload(data));
+        assert_eq!(fragments(&sent(true, two)), [[head, even.len(), odd.len(), 3]; 2], "they touch");
     }
 }

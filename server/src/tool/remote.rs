@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use client::{Client, ClientOptions, Details, Error, Session};
-use engine::{EngineConfig, Shard, block_on};
+use client::{Client, ClientOptions, Details, Error, Session, Trace, in_same_trace, within_trace};
+use engine::{EngineConfig, JoinHandle, Shard, block_on};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use transport_tcp::{Endpoint, Limits};
 use wire::nfs4::{FileHandle, FileType, Status, Verifier};
@@ -20,7 +20,7 @@ const REGION_BYTES: usize = 8 << 20;
 /// Symbolic links followed on the way to one object; as many as Linux follows.
 const LINKS_MAX: usize = 40;
 
-/// Who calls.
+/// Who calls, and how.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Caller {
     /// The caller's user, by AUTH_SYS. [default: this process's]
@@ -29,6 +29,10 @@ pub struct Caller {
     /// The caller's group. [default: this process's]
     #[arg(long, value_name = "N")]
     pub gid: Option<u32>,
+    /// Say in each call where its bulk data lies, and, where TRACEPARENT is set and the server understands it, of which
+    /// trace it is a part (docs/ANNOTATIONS.md).
+    #[arg(long)]
+    pub annotate: bool,
 }
 
 /// Why a command failed: what it is about, and the reason.
@@ -78,7 +82,7 @@ impl<T> About<T> for std::io::Result<T> {
 /// A server and a session with it.
 pub struct Remote {
     /// The core all of it is on.
-    pub shard: Shard,
+    shard: Shard,
     client: Client,
     interrupted: Arc<AtomicBool>,
 }
@@ -113,16 +117,23 @@ impl Remote {
     {
         let address = location.address().map_err(|fatal| fatal.to_string())?;
         let options = options(location, caller);
+        let trace = if caller.annotate { trace_of_environment() } else { None };
         let interrupted = watch_interrupts().map_err(|error| error.to_string())?;
         let location = location.clone();
         let config = EngineConfig { region_bytes: REGION_BYTES, ..EngineConfig::small() };
         let ran = block_on(config, move |shard| async move {
-            let endpoint = Endpoint::new(&shard, Limits::default());
+            let limits = Limits { fragment_bulk: caller.annotate, ..Limits::default() };
+            let endpoint = Endpoint::new(&shard, limits);
             let client = Client::connect(&endpoint, address, options).await;
             let client =
                 client.map_err(|error| super::unreachable(&location, address, &error).to_string())?;
             let remote = std::rc::Rc::new(Remote { shard, client, interrupted });
-            let outcome = work(std::rc::Rc::clone(&remote)).await.map_err(|failure| failure.to_string());
+            let work = work(std::rc::Rc::clone(&remote));
+            let outcome = match trace {
+                Some(trace) => within_trace(trace, work).await,
+                None => work.await,
+            };
+            let outcome = outcome.map_err(|failure| failure.to_string());
             if let Ok(remote) = std::rc::Rc::try_unwrap(remote)
                 && let Err(error) = remote.client.destroy().await
             {
@@ -136,6 +147,11 @@ impl Remote {
     /// The session.
     pub fn session(&self) -> &Session {
         self.client.session()
+    }
+
+    /// Starts a task beside this one, as a part of the same trace.
+    pub fn spawn<F: Future + 'static>(&self, work: F) -> JoinHandle<F::Output> {
+        self.shard.spawn(in_same_trace(work))
     }
 
     /// Fails when the user wants an end.
@@ -259,8 +275,21 @@ fn options(location: &Location, caller: Caller) -> ClientOptions {
         .minor_version(location.minor_version)
         .identity(super::identity(caller.uid, caller.gid));
     options.patience = Some(super::PATIENCE);
+    options.annotations = caller.annotate;
     options.verifier = Verifier(verifier.try_into().expect("eight bytes"));
     options
+}
+
+/// The trace that whoever started this command says it is a part of.
+fn trace_of_environment() -> Option<Trace> {
+    let text = std::env::var("TRACEPARENT").ok()?;
+    let trace = Trace::from_parent(&text);
+    if trace.is_none() {
+        eprintln!(
+            "penstock: TRACEPARENT is not a W3C trace context (00-TRACE-SPAN-FLAGS) and is left out: {text}"
+        );
+    }
+    trace
 }
 
 /// A flag that SIGINT and SIGTERM set; the second one ends the process.

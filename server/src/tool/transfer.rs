@@ -138,7 +138,7 @@ impl<'a> Upload<'a> {
             let length = data.len() as u64;
             if length > 0 {
                 let task = write_all(session.clone(), self.file, offset, data.into());
-                in_flight.push_back((self.remote.shard.spawn(task), length));
+                in_flight.push_back((self.remote.spawn(task), length));
                 offset += length;
             }
             let is_last = length < u64::from(chunk);
@@ -222,7 +222,7 @@ pub async fn read_all(
         while in_flight.len() < WINDOW {
             let (session, file) = (session.clone(), *file);
             let offset = next;
-            in_flight.push_back(remote.shard.spawn(async move { session.read(&file, offset, chunk).await }));
+            in_flight.push_back(remote.spawn(async move { session.read(&file, offset, chunk).await }));
             next += u64::from(chunk);
         }
         let read = in_flight.pop_front().expect("filled above").await;

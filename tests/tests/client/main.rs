@@ -5,7 +5,7 @@ mod served;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use client::pipeline::{Answer, Call, Next, Pipeline, Source};
+use client::pipeline::{Answer, Call, Next, Pipeline, Sending, Source};
 use client::{CallbackEvent, Client, Compound, OpenHow};
 use transport_tcp::Message;
 use wire::nfs4::{
@@ -193,8 +193,8 @@ fn a_pipeline_moves_large_and_small_over_several_connections() {
         let session = client.session();
         let file = session.open(root, "file", &OpenHow::create(0o644)).await.expect("a file");
         let address = session.channels()[0].connection().address();
-        for (connections, single) in [(1, false), (2, true), (9, false)] {
-            let mut pipeline = Pipeline::new(endpoint.shard(), single);
+        for (connections, single, fragment_bulk) in [(1, false, true), (2, true, false), (9, false, false)] {
+            let mut pipeline = Pipeline::new(endpoint.shard(), Sending { single, fragment_bulk });
             pipeline.add_session(session, address, 4, connections).await.expect("connected");
             let source = Blocks { file, left: 240, turns: vec![0; 4], good: 0, lost: 0 };
             let source = pipeline.run(source).await;
@@ -218,7 +218,7 @@ fn a_pipeline_ends_when_its_connections_do() {
         let session = client.session();
         let file = session.open(root, "file", &OpenHow::create(0o644)).await.expect("a file");
         let address = session.channels()[0].connection().address();
-        let mut pipeline = Pipeline::new(endpoint.shard(), false);
+        let mut pipeline = Pipeline::new(endpoint.shard(), Sending::default());
         pipeline.add_session(session, address, 4, 2).await.expect("connected");
         server.lose(2);
         let source = Blocks { file, left: 1_000_000, turns: vec![0; 4], good: 0, lost: 0 };

@@ -76,6 +76,10 @@ pub struct BenchArguments {
     /// How calls leave that are ready at the same time.
     #[arg(long, value_name = "HOW", default_value = "batched")]
     pub send: Send,
+    /// Cut each call at its bulk data, so that the server sees from the record's marks where it lies
+    /// (docs/ANNOTATIONS.md).
+    #[arg(long)]
+    pub annotate: bool,
     /// Of the random choices: the same seed gives the same offsets.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

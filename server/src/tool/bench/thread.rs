@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use client::{Client, Compound, pipeline::Pipeline};
+use client::{
+    Client, Compound,
+    pipeline::{Pipeline, Sending},
+};
 use engine::Shard;
 use transport_tcp::{Endpoint, Limits};
 
@@ -105,7 +108,8 @@ async fn connect(
 ) -> Result<Connected, Fatal> {
     let arguments = &plan.arguments;
     let failed = |error: client::Error| unreachable(plan, &error);
-    let mut pipeline = Pipeline::new(shard, arguments.send == Send::Single);
+    let sending = Sending { single: arguments.send == Send::Single, fragment_bulk: arguments.annotate };
+    let mut pipeline = Pipeline::new(shard, sending);
     let (mut clients, mut targets) = (Vec::new(), Vec::new());
     let sessions = arguments.sessions();
     for index in (shard.index() as u32..sessions).step_by(arguments.threads as usize) {
