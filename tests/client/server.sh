@@ -140,7 +140,7 @@ knfsd_start() {
         # The workloads test the groups that the client sends; Debian lets its server look groups up instead.
         sed -i 's/^manage-gids.*/manage-gids=n/' /etc/nfs.conf
         nfsdcld -p /run/rpc_pipefs || true
-        exportfs -o rw,no_root_squash,insecure,no_subtree_check,fsid=0,async "*:$server_root/export"
+        exportfs -o rw,no_root_squash,insecure,no_subtree_check,fsid=0 "*:$server_root/export"
         rpc.mountd -N 2 -N 3
     fi
     rpc.nfsd --no-nfs-version 3 --port "$server_port" 4
