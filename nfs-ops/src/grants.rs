@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use state::{FileKey, Grant, IoWant};
+use state::{FileKey, Grant, InFlight, IoWant};
 use wire::nfs4::{ClientId, Stateid};
 
 /// Files of clients with grants on one core: enough for what is in use at one time, and few enough that looking at all
@@ -38,12 +38,18 @@ impl<F> Default for Grants<F> {
 }
 
 impl<F: Clone> Grants<F> {
-    /// The open file for this I/O, if it was granted on this core and still is.
-    pub fn find(&self, client: ClientId, file: &FileKey, stateid: &Stateid, want: IoWant) -> Option<F> {
+    /// Begins this I/O, if it was granted on this core and still is.
+    pub fn begin(
+        &self,
+        client: ClientId,
+        file: &FileKey,
+        stateid: &Stateid,
+        want: IoWant,
+    ) -> Option<InFlight<F>> {
         let files = self.files.borrow();
         let kept = files.get(&(client, *file))?;
         let kept = kept.iter().find(|kept| kept.want == want && kept.stateid == *stateid)?;
-        kept.grant.file()
+        kept.grant.begin()
     }
 
     /// Keeps a grant that was just given.

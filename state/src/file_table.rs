@@ -1,8 +1,8 @@
 //! One stripe of the files: opens, locks and what is left of revoked ones.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use wire::nfs4::{ClientId, Stateid, Status};
 
@@ -30,6 +30,8 @@ pub(crate) struct FileTable<F> {
     /// Stateids that name revoked state until they are freed (RFC 8881 §8.2.4).
     pub(crate) revoked: KeyedMap<u64, Revoked>,
     by_client: KeyedMap<ClientId, HashSet<u64, KeyedHash>>,
+    /// Opens that are gone while I/O under them went on; as many as there were requests in progress, at most.
+    ending: KeyedMap<FileKey, Vec<Ending<F>>>,
     /// Files with blocked lock requests.
     pub(crate) waiting: HashSet<FileKey, KeyedHash>,
 }
@@ -58,8 +60,10 @@ pub(crate) struct OpenState<F> {
     pub(crate) owner: StateOwner,
     pub(crate) seqid: u32,
     pub(crate) combinations: Combinations,
-    /// Held by nobody else for longer than a request takes, so that what is closed here is closed.
+    /// Held besides by I/O in flight alone, so that what is closed here is closed when that has ended.
     pub(crate) files: Arc<OpenFiles<F>>,
+    /// What `files` were before they changed, where I/O that began with them may still go on.
+    earlier: Vec<Weak<OpenFiles<F>>>,
     /// Changes whenever a grant may no longer hold, be it of the open's stateid or of its locks' stateids.
     pub(crate) generation: Arc<AtomicU64>,
     pub(crate) locks: Vec<u64>,
@@ -73,6 +77,14 @@ pub(crate) struct LockState {
     pub(crate) seqid: u32,
 }
 
+/// An open that is gone, while I/O under it may still reach the file.
+struct Ending<F> {
+    client: ClientId,
+    /// What the open did and denied.
+    held: (u8, u8),
+    io: Weak<OpenFiles<F>>,
+}
+
 /// A stateid whose state was revoked.
 pub(crate) struct Revoked {
     pub(crate) client: Arc<Client>,
@@ -81,10 +93,42 @@ pub(crate) struct Revoked {
 }
 
 impl<F> OpenState<F> {
+    /// An open that allows nothing yet.
+    pub(crate) fn new(file: FileKey, owner: StateOwner, files: OpenFiles<F>) -> Self {
+        Self {
+            file,
+            owner,
+            seqid: 0,
+            combinations: Combinations::default(),
+            files: Arc::new(files),
+            earlier: Vec::new(),
+            generation: Arc::new(AtomicU64::new(0)),
+            locks: Vec::new(),
+        }
+    }
+
     /// Ends all grants under this open and its locks.
     pub(crate) fn bump(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
+}
+
+impl<F: Clone> OpenState<F> {
+    /// The open files, to be changed. I/O in flight keeps those it began with.
+    pub(crate) fn change_files(&mut self) -> &mut OpenFiles<F> {
+        let before = Arc::downgrade(&self.files);
+        let files = Arc::make_mut(&mut self.files);
+        self.earlier.retain(is_in_flight);
+        if is_in_flight(&before) {
+            self.earlier.push(before);
+        }
+        files
+    }
+}
+
+/// Whether I/O goes on with these open files, which no open has any more. Once there is none, none can begin.
+fn is_in_flight<F>(files: &Weak<OpenFiles<F>>) -> bool {
+    files.strong_count() > 0
 }
 
 impl FileEntry {
@@ -105,6 +149,7 @@ impl<F> FileTable<F> {
             locks: KeyedMap::with_hasher(hash),
             revoked: KeyedMap::with_hasher(hash),
             by_client: KeyedMap::with_hasher(hash),
+            ending: KeyedMap::with_hasher(hash),
             waiting: HashSet::with_hasher(hash),
         }
     }
@@ -188,7 +233,10 @@ impl<F> FileTable<F> {
 
     /// Takes an open out of the table with all of its locks. With `revoke`, its stateids stay as names of
     /// revoked state.
-    pub(crate) fn remove_open(&mut self, counter: u64, now: u64, revoke: Option<Standing>) -> Removed<F> {
+    pub(crate) fn remove_open(&mut self, counter: u64, now: u64, revoke: Option<Standing>) -> Removed<F>
+    where
+        F: Clone,
+    {
         let open = self.opens.remove(&counter).expect("the caller has found the open in this table");
         open.bump();
         let client = Arc::clone(open.owner.client());
@@ -212,7 +260,48 @@ impl<F> FileTable<F> {
         }
         let notices = self.released(&open.file, now);
         self.drop_if_idle(&open.file);
-        Removed { files: open.files, notices }
+        Removed { files: self.end_open(open), notices }
+    }
+
+    /// The open files of an open that is gone. What I/O is in flight stays in others' way.
+    fn end_open(&mut self, open: OpenState<F>) -> OpenFiles<F>
+    where
+        F: Clone,
+    {
+        let last = Arc::downgrade(&open.files);
+        let files = Arc::unwrap_or_clone(open.files);
+        let (client, held) = (open.owner.client().id(), open.combinations.union());
+        for io in open.earlier.into_iter().chain([last]).filter(is_in_flight) {
+            self.ending.entry(open.file).or_default().push(Ending { client, held, io });
+        }
+        files
+    }
+
+    /// Whether anything may be granted that I/O of others' opens that are gone could still reach: of those opens only
+    /// what `concerns` says of what they did and denied. The I/O ends by itself, or hangs with its file system, where
+    /// a grant would be of no use either.
+    ///
+    /// # Errors
+    ///
+    /// NFS4ERR_DELAY.
+    pub(crate) fn check_ending(
+        &self,
+        file: &FileKey,
+        client: &Client,
+        concerns: impl Fn((u8, u8)) -> bool,
+    ) -> Result<(), Status> {
+        let mut endings = self.ending.get(file).into_iter().flatten();
+        let in_way = endings
+            .any(|ending| ending.client != client.id() && concerns(ending.held) && is_in_flight(&ending.io));
+        if in_way { Err(Status::Delay) } else { Ok(()) }
+    }
+
+    /// Forgets opens that are gone where no I/O goes on any more.
+    pub(crate) fn forget_ended(&mut self) {
+        self.ending.retain(|_, endings| {
+            endings.retain(|ending| is_in_flight(&ending.io));
+            !endings.is_empty()
+        });
     }
 
     /// Takes a lock stateid and the ranges of its owner out of the table. POSIX closes all of an owner's
@@ -275,7 +364,7 @@ impl<F> FileTable<F> {
 
 /// What is left of an open that was removed.
 pub(crate) struct Removed<F> {
-    pub(crate) files: Arc<OpenFiles<F>>,
+    pub(crate) files: OpenFiles<F>,
     pub(crate) notices: Vec<LockNotice>,
 }
 

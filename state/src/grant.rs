@@ -24,7 +24,7 @@ pub enum IoWant {
 }
 
 /// A core's copy of "this client may do this I/O with this stateid". It may be kept, under a key of client,
-/// stateid (seqid included), file and want, and used as long as [`is_valid`](Grant::is_valid).
+/// stateid (seqid included), file and want, and [begun](Grant::begin) with as long as [`is_valid`](Grant::is_valid).
 #[derive(Clone, Debug)]
 pub struct Grant<F> {
     /// Kept by the open alone: a grant that is forgotten somewhere keeps no file open, and no removed file's space.
@@ -35,23 +35,36 @@ pub struct Grant<F> {
     granted: u64,
 }
 
-impl<F: Clone> Grant<F> {
-    /// The open file to do it with, while the grant is valid.
-    pub fn file(&self) -> Option<F> {
-        if !self.is_valid() {
-            return None;
-        }
-        let files = self.files.upgrade()?;
-        match self.want {
-            IoWant::Read => files.read.clone(),
-            IoWant::Write => files.write.clone(),
-        }
+/// I/O under a grant, from before it is handed to the storage until it has ended. What the open excluded stays
+/// excluded as long, even if the open is revoked or closed meanwhile.
+#[derive(Debug)]
+#[must_use = "the I/O counts as ended when this is dropped"]
+pub struct InFlight<F> {
+    files: Arc<OpenFiles<F>>,
+    want: IoWant,
+}
+
+impl<F> InFlight<F> {
+    /// The open file to do it with.
+    pub fn file(&self) -> &F {
+        let file = match self.want {
+            IoWant::Read => &self.files.read,
+            IoWant::Write => &self.files.write,
+        };
+        file.as_ref()
+            .expect("a grant is given for an open file that is there, and those do not change under it")
     }
 }
 
 impl<F> Grant<F> {
-    /// Whether the stateid still is what it was: one acquire load. To be asked in the same turn as the I/O is
-    /// submitted; whoever revokes waits for I/O in flight elsewhere.
+    /// Begins I/O, while the grant is valid.
+    pub fn begin(&self) -> Option<InFlight<F>> {
+        // Counted first and checked then: whoever takes the open away ends its grants first and counts then.
+        let files = self.files.upgrade()?;
+        self.is_valid().then_some(InFlight { files, want: self.want })
+    }
+
+    /// Whether the stateid still is what it was: one acquire load.
     pub fn is_valid(&self) -> bool {
         self.generation.load(Ordering::Acquire) == self.granted
     }
@@ -133,7 +146,7 @@ impl<F: Clone + Send + Sync> State<F> {
         self.displacing(now, || {
             let table = self.inner.files.lock(self.inner.hash.stripe(file));
             let Some(entry) = table.files.get(file).filter(|entry| entry.shares.union().1 & deny != 0) else {
-                return Ok(());
+                return Ok(table.check_ending(file, client, |held| held.1 & deny != 0)?);
             };
             let opens = entry.opens.iter().filter(|(_, counter)| {
                 table.opens.get(counter).is_some_and(|open| open.combinations.union().1 & deny != 0)

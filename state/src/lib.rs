@@ -58,7 +58,7 @@ pub use create_session::{CreateOutcome, CreateSession, PendingSession, SessionCr
 pub use effects::{Effects, LockNotice};
 pub use exchange_id::{ExchangeId, ExchangedId};
 pub use file_key::{FILE_KEY_BYTES_MAX, FileKey};
-pub use grant::{Grant, IoGrant, IoWant};
+pub use grant::{Grant, InFlight, IoGrant, IoWant};
 pub use lease::Standing;
 pub use lock::{LockDenied, LockKind, LockRange, LockRefusal, LockRequest, Locker};
 pub use negotiate::ChannelAttributes;

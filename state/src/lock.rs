@@ -195,6 +195,8 @@ impl<F: Clone + Send + Sync> State<F> {
             }
             return Ok(Err(denied));
         }
+        table.check_ending(file, client, |_| true)?;
+        let entry = table.files.get_mut(file).expect("an open has a file entry");
         // One more range, and a second one where a range of the other kind is cut in two, and the stateid.
         let in_client = client.locks.load(Ordering::Acquire);
         if entry.ranges.len() + 2 > limits.locks_per_file_max as usize

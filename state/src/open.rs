@@ -2,7 +2,7 @@
 //! opens the file, then `commit` makes it an open.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use wire::nfs4::{Stateid, Status};
 
@@ -11,7 +11,7 @@ use crate::file_key::FileKey;
 use crate::file_table::{FileTable, OpenState, Reservation, check_standing};
 use crate::owner::StateOwner;
 use crate::revoke::Obstacle;
-use crate::share::{Access, Combinations, Deny, conflicts};
+use crate::share::{Access, Deny, conflicts};
 use crate::state::{State, take_within};
 use crate::stateid::{StateKind, next_seqid};
 
@@ -152,7 +152,7 @@ impl<F: Clone + Send + Sync> State<F> {
         let new = (asked.access, asked.deny);
         let Some(entry) = table.files.get(&asked.file).filter(|entry| conflicts(new, entry.shares.union()))
         else {
-            return Ok(());
+            return Ok(table.check_ending(&asked.file, client, |held| conflicts(new, held))?);
         };
         let opens = entry.opens.iter().map(|(owner, counter)| {
             (owner.client(), table.opens.get(counter).map_or((0, 0), |open| open.combinations.union()))
@@ -194,15 +194,7 @@ impl<F: Clone + Send + Sync> OpenReservation<F> {
         let entry = table.entry(&self.file);
         let counter = *entry.opens.entry(reservation.owner.clone()).or_insert(self.counter);
         if counter == self.counter {
-            let open = OpenState {
-                file: self.file,
-                owner: reservation.owner.clone(),
-                seqid: 0,
-                combinations: Combinations::default(),
-                files: Arc::new(files),
-                generation: Arc::new(AtomicU64::new(0)),
-                locks: Vec::new(),
-            };
+            let open = OpenState::new(self.file, reservation.owner.clone(), files);
             table.opens.insert(counter, open);
             table.index_open(self.client.id(), counter);
             surplus = None;
@@ -210,7 +202,7 @@ impl<F: Clone + Send + Sync> OpenReservation<F> {
             // The upgraded open counts once.
             table.uncount(StateKind::Open, &self.client);
             let open = table.opens.get_mut(&counter).expect("the file's list names opens of the table");
-            surplus = Some(merge(Arc::make_mut(&mut open.files), files));
+            surplus = Some(merge(open.change_files(), files));
         }
         let open = table.opens.get_mut(&counter).expect("inserted or found just now");
         let before = open.combinations.union();

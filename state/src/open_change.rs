@@ -1,7 +1,5 @@
 //! OPEN_DOWNGRADE and CLOSE (RFC 8881 §18.18, §18.2).
 
-use std::sync::Arc;
-
 use wire::nfs4::{Stateid, Status};
 
 use crate::client::Client;
@@ -43,10 +41,10 @@ impl<F: Clone + Send + Sync> State<F> {
         open.combinations = open.combinations.downgrade(access, deny).ok_or(Status::Inval)?;
         let after = open.combinations.union();
         if !access.reads() {
-            dropped.read = Arc::make_mut(&mut open.files).read.take();
+            dropped.read = open.change_files().read.take();
         }
         if !access.writes() {
-            dropped.write = Arc::make_mut(&mut open.files).write.take();
+            dropped.write = open.change_files().write.take();
         }
         open.seqid = next_seqid(open.seqid);
         open.bump();
@@ -78,7 +76,7 @@ impl<F: Clone + Send + Sync> State<F> {
             table.remove_open(counter, now, None)
         };
         self.inner.effects.add(removed.notices, Vec::new());
-        Ok(Closed { stateid: Stateid::INVALID, files: Arc::unwrap_or_clone(removed.files) })
+        Ok(Closed { stateid: Stateid::INVALID, files: removed.files })
     }
 }
 

@@ -78,7 +78,7 @@ impl<F: Clone + Send + Sync> State<F> {
                 for counter in counters {
                     let removed = table.remove_open(counter, now, Some(Standing::Revoked));
                     notices.extend(removed.notices);
-                    files.push(Arc::unwrap_or_clone(removed.files));
+                    files.push(removed.files);
                 }
             }
             self.inner.effects.add(notices, files);
@@ -183,7 +183,7 @@ impl<F: Clone + Send + Sync> State<F> {
                 for counter in table.opens_of(client.id()) {
                     let removed = table.remove_open(counter, now, Some(standing));
                     notices.extend(removed.notices);
-                    files.push(Arc::unwrap_or_clone(removed.files));
+                    files.push(removed.files);
                 }
                 if standing == Standing::Gone {
                     table.forget_revoked(client.id());

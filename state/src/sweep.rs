@@ -20,7 +20,7 @@ impl<F: Clone + Send + Sync> State<F> {
         }
         self.sweep_departing(now);
         for stripe in 0..STRIPES {
-            self.sweep_waiters(stripe, now);
+            self.sweep_files(stripe, now);
         }
         self.take_effects()
     }
@@ -64,11 +64,12 @@ impl<F: Clone + Send + Sync> State<F> {
         lock(&self.inner.departing).append(&mut left);
     }
 
-    fn sweep_waiters(&self, stripe: usize, now: u64) {
+    fn sweep_files(&self, stripe: usize, now: u64) {
         let turn_ns = self.inner.config.limits.waiter_turn_ns;
         let mut notices = Vec::new();
         {
             let table = &mut *self.inner.files.lock(stripe);
+            table.forget_ended();
             table.waiting.retain(|file| {
                 let Some(entry) = table.files.get_mut(file) else { return false };
                 notices.extend(entry.waiters.advance(&entry.ranges, file, now, turn_ns));

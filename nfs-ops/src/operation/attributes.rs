@@ -6,7 +6,7 @@ use wire::nfs4::{Bitmap, GetAttrArgs, RawAttributes, SetAttrArgs, Status, WRITE_
 use wire::xdr::Encoder;
 
 use super::namespace::changeable;
-use super::open_file;
+use super::open_file::{self, OpenFile};
 use crate::attributes::{self, Facts};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
@@ -55,7 +55,7 @@ async fn apply<V: Vfs, E: Env + Backchannel>(
         None
     };
     let place = compound.place(Status::Rofs)?;
-    let file = opened.as_ref().map(|opened| &opened.file);
+    let file = opened.as_ref().map(OpenFile::file);
     place.storage().set_attributes(&place.node, file, &place.identity, &wanted.attributes).await?;
     Ok(wanted.mask)
 }

@@ -139,7 +139,7 @@ async fn copy_all<V: Vfs>(
     while copied < job.bytes && may_go_on() {
         let step = (job.bytes - copied).min(STEP_BYTES);
         let (source_offset, target_offset) = (job.source_offset + copied, job.target_offset + copied);
-        let (source, target) = (&job.source.file, &job.target.file);
+        let (source, target) = (job.source.file(), job.target.file());
         let done = job.storage.copy(source, source_offset, target, target_offset, step, &job.identity).await;
         let done = match done {
             Ok(done) => done,
@@ -238,9 +238,9 @@ pub async fn clone<V: Vfs, E: Env + Backchannel>(
     let (_, to) = places(compound)?;
     to.storage()
         .clone_range(
-            &source.file,
+            source.file(),
             arguments.source_offset,
-            &target.file,
+            target.file(),
             arguments.destination_offset,
             arguments.count,
             &to.identity,

@@ -50,7 +50,7 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
     let _pass = compound.enter(Kind::Read, admitted).await?;
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
     let place = compound.place(Status::Isdir)?;
-    let (mut buffer, done) = place.storage().read(&opened.file, arguments.offset, buffer).await;
+    let (mut buffer, done) = place.storage().read(opened.file(), arguments.offset, buffer).await;
     let done = done?;
     buffer.truncate(done.bytes);
     tell(compound, done, buffer.into(), reply)
@@ -83,7 +83,7 @@ async fn read_piped<V: Vfs, E: Env + Backchannel>(
     let _pass = compound.enter(Kind::Read, bytes as u64).await?;
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
     let place = compound.place(Status::Isdir)?;
-    let done = place.storage().read_piped(&opened.file, arguments.offset, bytes, &mut pipe);
+    let done = place.storage().read_piped(opened.file(), arguments.offset, bytes, &mut pipe);
     Ok(done.map(|done| (pipe, done)))
 }
 
@@ -137,7 +137,7 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
         Some(payload) => {
             let asked = stability(arguments.stable);
             let (_payload, done) =
-                storage.write(&opened.file, &place.identity, arguments.offset, payload, asked).await;
+                storage.write(opened.file(), &place.identity, arguments.offset, payload, asked).await;
             let done = done?;
             (done.bytes, done.stability)
         }

@@ -1,7 +1,7 @@
 //! From a stateid to an open file that may be used for this request.
 
 use qos::Kind;
-use state::{FileKey, IoGrant, IoWant};
+use state::{FileKey, InFlight, IoGrant, IoWant};
 use vfs::{Access, Authority, FileKind, Identity, NODE_HANDLE_BYTES_MAX, OpenAccess, Vfs};
 use wire::nfs4::{Stateid, Status};
 
@@ -25,10 +25,22 @@ pub enum Want {
     Any,
 }
 
-/// An open file that may be used for this request.
-pub struct OpenFile<F> {
+/// An open file that may be used for this request, to be kept until its I/O has ended.
+pub enum OpenFile<F> {
+    /// Of an open.
+    Granted(InFlight<F>),
+    /// Opened for this request alone.
+    Once(F),
+}
+
+impl<F> OpenFile<F> {
     /// The storage's open file.
-    pub file: F,
+    pub fn file(&self) -> &F {
+        match self {
+            Self::Granted(in_flight) => in_flight.file(),
+            Self::Once(file) => file,
+        }
+    }
 }
 
 /// Names the file of `place` in state.
@@ -124,7 +136,8 @@ fn grant<V: Vfs, E: Env + Backchannel>(
 }
 
 /// From what this core keeps, else from the table that all cores share. Nothing is awaited between this and the
-/// storage's call, so what is granted here is valid when the I/O begins.
+/// storage's call; where the storage makes the I/O wait, it is in flight already, and others' conflicting grants wait
+/// for it.
 fn grant_io<V: Vfs, E: Env + Backchannel>(
     compound: &Compound<V, E>,
     file: &FileKey,
@@ -133,14 +146,14 @@ fn grant_io<V: Vfs, E: Env + Backchannel>(
 ) -> Result<Granted<V::File>, Status> {
     let client = compound.session()?.session.client();
     let server = &compound.server;
-    if let Some(file) = server.grants.find(client.id(), file, stateid, want) {
-        return Ok(Granted::Open(OpenFile { file }));
+    if let Some(in_flight) = server.grants.begin(client.id(), file, stateid, want) {
+        return Ok(Granted::Open(OpenFile::Granted(in_flight)));
     }
     match server.shared.state.check_io(client, file, stateid, want, server.env.now_ns())? {
         IoGrant::Special => Ok(Granted::Special),
         IoGrant::Open(grant) => {
             // It may have been closed on another core since.
-            let opened = OpenFile { file: grant.file().ok_or(Status::BadStateid)? };
+            let opened = OpenFile::Granted(grant.begin().ok_or(Status::BadStateid)?);
             server.grants.keep(file, stateid, want, grant);
             Ok(Granted::Open(opened))
         }
@@ -155,7 +168,7 @@ async fn open_once<V: Vfs>(place: &Place<V>, want: Want) -> Result<OpenFile<V::F
     }
     require_regular(place.storage().attributes(&place.node).await?.kind)?;
     let file = open(place, access, Authority::Caller).await?;
-    Ok(OpenFile { file })
+    Ok(OpenFile::Once(file))
 }
 
 /// Opens the storage's file. Who may execute a file may read it: clients execute by reading, and the server cannot tell

@@ -67,7 +67,7 @@ async fn next_segment<V: Vfs>(
     offset: u64,
     end: u64,
 ) -> Result<Segment, Failure> {
-    let data_at = match storage.seek(&opened.file, offset, SeekTarget::Data).await {
+    let data_at = match storage.seek(opened.file(), offset, SeekTarget::Data).await {
         Ok(data_at) => data_at,
         Err(vfs::Error::NoSuchRange) => end,
         Err(error) => return Err(error.into()),
@@ -75,7 +75,7 @@ async fn next_segment<V: Vfs>(
     if data_at > offset {
         return Ok(Segment { content: DataContent::Hole, offset, length: data_at.min(end) - offset });
     }
-    let hole_at = storage.seek(&opened.file, offset, SeekTarget::Hole).await?;
+    let hole_at = storage.seek(opened.file(), offset, SeekTarget::Hole).await?;
     Ok(Segment { content: DataContent::Data, offset, length: hole_at.min(end) - offset })
 }
 
@@ -97,7 +97,7 @@ async fn put_segment<V: Vfs, E: Env + Backchannel>(
     let wanted = usize::try_from(segment.length).unwrap_or(usize::MAX);
     let wanted = wanted.min(room).min(compound.server.shared.settings.payload_bytes_max as usize);
     let buffer = compound.server.env.payload(wanted, segment.offset).await;
-    let (mut buffer, done) = storage.read(&opened.file, segment.offset, buffer).await;
+    let (mut buffer, done) = storage.read(opened.file(), segment.offset, buffer).await;
     let done = done?;
     buffer.truncate(done.bytes);
     reply.put(&DataContent::Data)?;

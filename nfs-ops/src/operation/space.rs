@@ -22,7 +22,7 @@ pub async fn allocate<V: Vfs, E: Env + Backchannel>(
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Write).await?;
     let place = changeable(compound.place(Status::WrongType)?)?;
     let storage = place.storage();
-    storage.allocate(&opened.file, &place.identity, arguments.offset, arguments.length).await?;
+    storage.allocate(opened.file(), &place.identity, arguments.offset, arguments.length).await?;
     Ok(())
 }
 
@@ -35,7 +35,7 @@ pub async fn deallocate<V: Vfs, E: Env + Backchannel>(
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Write).await?;
     let place = changeable(compound.place(Status::WrongType)?)?;
     let storage = place.storage();
-    storage.deallocate(&opened.file, &place.identity, arguments.offset, arguments.length).await?;
+    storage.deallocate(opened.file(), &place.identity, arguments.offset, arguments.length).await?;
     Ok(())
 }
 
@@ -56,7 +56,7 @@ pub async fn seek<V: Vfs, E: Env + Backchannel>(
     if arguments.offset >= size_bytes {
         return Err(Status::Nxio.into());
     }
-    let (eof, offset) = match place.storage().seek(&opened.file, arguments.offset, target).await {
+    let (eof, offset) = match place.storage().seek(opened.file(), arguments.offset, target).await {
         Ok(offset) => (target == SeekTarget::Hole && offset >= size_bytes, offset),
         Err(vfs::Error::NoSuchRange) => (true, size_bytes),
         Err(error) => return Err(error.into()),
@@ -82,7 +82,7 @@ pub async fn advise<V: Vfs, E: Env + Backchannel>(
         (IoAdvice::DontNeed, Advice::DontNeed),
     ] {
         if arguments.hints.get(hint.number())
-            && place.storage().advise(&opened.file, arguments.offset, arguments.count, advice).await?
+            && place.storage().advise(opened.file(), arguments.offset, arguments.count, advice).await?
         {
             taken.set(hint.number());
         }

@@ -4,6 +4,7 @@ mod clients;
 mod courtesy;
 mod fixture;
 mod grace;
+mod in_flight;
 mod locks;
 mod opens;
 mod random;

@@ -14,7 +14,7 @@ fn io(server: &Server, peer: &Peer, stateid: &Stateid, want: IoWant) -> Result<O
     Ok(match granted {
         IoGrant::Open(grant) => {
             assert!(grant.is_valid());
-            Some(grant.file().expect("a valid grant has a file"))
+            Some(*grant.begin().expect("a valid grant has a file").file())
         }
         IoGrant::Special => None,
     })

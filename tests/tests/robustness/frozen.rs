@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use client::{Client, Compound, OpenFile, OpenHow, Session};
+use client::{Client, ClientOptions, Compound, LockOutcome, OpenFile, OpenHow, Session};
 use testkit::asking::{Asking, ask};
 use testkit::behaved::BehavedClient;
 use testkit::mounted::{Frozen, Mounted};
 use testkit::server::{Scratch, Server, ServerPlan, can_serve};
-use wire::nfs4::{Attributes, ChannelDirectionArgs, CreateType, FileHandle, StableHow, Status};
+use wire::nfs4::{
+    Attributes, ChannelDirectionArgs, CreateType, FileHandle, LockType, StableHow, Status, Verifier,
+};
 
 /// Clients of the frozen export, and what each sends at once.
 const CLIENTS: usize = 16;
@@ -19,6 +21,9 @@ const OTHERS: usize = 4;
 
 /// Bytes of each write: together many times the memory that a shard has for them.
 const WRITE_BYTES: usize = 1 << 20;
+
+/// Bytes of a write where it is not memory that is to run short.
+const SMALL_BYTES: usize = 4096;
 
 /// When a client comes again that was sent away, as Linux does at first.
 const COME_AGAIN: Duration = Duration::from_millis(100);
@@ -191,6 +196,61 @@ fn a_retry_on_another_connection_waits_for_the_first_and_gets_its_reply() {
         }
         let entries = session.read_directory(directory).await.expect("a listing");
         assert_eq!(entries.iter().filter(|entry| entry.name == "once").count(), 1);
+    });
+    drop(server);
+}
+
+/// More than one export may have under way on a core, so that some wait in the server and not in the kernel.
+const LOST_WRITES: u64 = 24;
+
+#[test]
+fn a_lock_waits_for_the_frozen_writes_of_who_lost_it() {
+    let Some(Rig { stuck, server }) = rig("lost") else { return };
+    ask(server.address(), move |asking| async move {
+        let (loser, winner) = (asking.client("loser").await, asking.client("winner").await);
+        let (session, winning) = (loser.session().clone(), winner.session());
+        let directory = session.lookup("/stuck").await.expect("an export");
+        let file = session.open(directory, "shared", &OpenHow::create(0o666)).await.expect("a file");
+        let lock = session.lock(&file, "loser", LockType::Write, 0, u64::MAX).await;
+        assert!(matches!(lock, Ok(LockOutcome::Granted(_))), "{lock:?}");
+        let won = winning.open(directory, "shared", &OpenHow::read_write()).await.expect("the same file");
+        let frozen = Frozen::new(&stuck);
+        let ended = Rc::new(Cell::new(0));
+        let mut tasks = Vec::new();
+        for write in 0..LOST_WRITES {
+            let (session, ended) = (session.clone(), Rc::clone(&ended));
+            tasks.push(asking.shard.spawn(async move {
+                let offset = write * SMALL_BYTES as u64;
+                let written = session.write(&file, offset, &[7; SMALL_BYTES], StableHow::Unstable).await;
+                ended.set(ended.get() + 1);
+                written
+            }));
+        }
+        asking.shard.sleep(SETTLE).await;
+        // The loser's machine starts anew, and does not know of its locks any more.
+        let anew = ClientOptions { verifier: Verifier([2; 8]), ..ClientOptions::named("loser") };
+        let _anew = asking.client_with(anew).await;
+        let ask = || winning.lock(&won, "winner", LockType::Write, 0, u64::MAX);
+        let early = ask().await;
+        assert!(!frozen.is_thawed() && ended.get() < LOST_WRITES, "the writes have not ended");
+        assert_eq!(early.expect_err("it is not free yet").status(), Some(Status::Delay));
+        drop(frozen);
+        loop {
+            match ask().await {
+                Ok(LockOutcome::Granted(_)) => break,
+                Err(error) if error.status() == Some(Status::Delay) => {
+                    asking.shard.sleep(COME_AGAIN).await;
+                }
+                other => panic!("neither granted nor put off: {other:?}"),
+            }
+        }
+        let bytes = vec![8; SMALL_BYTES * LOST_WRITES as usize];
+        winning.write(&won, 0, &bytes, StableHow::Unstable).await.expect("a write");
+        for task in tasks {
+            _ = task.await.expect("it is not aborted");
+        }
+        let (found, _) = winning.read(&won, 0, bytes.len() as u32).await.expect("data");
+        assert!(found == bytes, "a write landed that its client had no right to any more");
     });
     drop(server);
 }
