@@ -74,11 +74,27 @@ impl Ready {
     }
 }
 
+/// An empty place for a task to come, and what wakes that task.
+struct Seat {
+    header: Arc<TaskHeader>,
+    waker: Waker,
+}
+
+impl Seat {
+    /// Whether nobody else can wake who sat here.
+    fn is_unknown(&self) -> bool {
+        // The header and what the waker holds of it: nobody has a clone to make others from, or it in a queue.
+        Arc::strong_count(&self.header) == 2
+    }
+}
+
 /// Tasks of one shard.
 pub(crate) struct Executor {
     port: Arc<Port>,
     /// A task is absent from its place while it runs.
     tasks: RefCell<Table<Option<TaskFuture>>>,
+    /// The place that the last started task has left as it found it.
+    seat: RefCell<Option<Seat>>,
     /// Headers of tasks that have ended and that no waker names any more.
     spare: RefCell<Vec<Arc<TaskHeader>>>,
     closed: Cell<bool>,
@@ -92,7 +108,8 @@ impl Executor {
             assert!(before.is_none(), "a thread runs one shard");
         });
         let tasks = RefCell::new(Table::new(TASKS_MAX));
-        Rc::new(Self { port, tasks, spare: RefCell::default(), closed: Cell::new(false) })
+        let (seat, spare) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { port, tasks, seat, spare, closed: Cell::new(false) })
     }
 
     /// Adds a task and makes it ready.
@@ -110,16 +127,45 @@ impl Executor {
         self.add(future);
     }
 
+    /// Adds a task that nobody waits for and runs it at once, up to where it first waits. Those that never do run one
+    /// after the other in the same memory, which the core's cache keeps, and touch no queue.
+    pub(crate) fn start_detached(&self, future: impl Future<Output = ()> + 'static) {
+        if self.closed.get() {
+            return;
+        }
+        let mut future = task(future);
+        let seat = self.seat.take().unwrap_or_else(|| {
+            let header = self.header(self.insert(None));
+            Seat { waker: Waker::from(header.clone()), header }
+        });
+        if future.as_mut().poll(&mut Context::from_waker(&seat.waker)).is_pending() {
+            drop(self.put_back(seat.header.key, future));
+            return;
+        }
+        drop(future);
+        // One that was started by another task that was started finds the place taken when that one ends.
+        let surplus = if seat.is_unknown() { self.seat.replace(Some(seat)) } else { Some(seat) };
+        if let Some(Seat { header, waker }) = surplus {
+            self.tasks.borrow_mut().remove(header.key);
+            drop(waker);
+            self.keep(header);
+        }
+    }
+
     /// None when the shard is ending: the task never runs, and who waits for it learns that.
     fn add(&self, future: impl Future<Output = ()> + 'static) -> Option<Key> {
         if self.closed.get() {
             drop(future);
             return None;
         }
-        let inserted = self.tasks.borrow_mut().insert(Some(task(future)));
-        let key = inserted.unwrap_or_else(|_| panic!("more than {TASKS_MAX} tasks on one shard"));
+        let key = self.insert(Some(task(future)));
         self.header(key).wake();
         Some(key)
+    }
+
+    fn insert(&self, future: Option<TaskFuture>) -> Key {
+        let inserted = self.tasks.borrow_mut().insert(future);
+        inserted.unwrap_or_else(|_| panic!("more than {TASKS_MAX} tasks on one shard"))
     }
 
     /// A header for the task with this key.
@@ -168,12 +214,13 @@ impl Executor {
     }
 
     pub(crate) fn tasks(&self) -> usize {
-        self.tasks.borrow().len()
+        self.tasks.borrow().len() - usize::from(self.seat.borrow().is_some())
     }
 
     /// Drops all tasks, also those that dropping others brings forth.
     pub(crate) fn close(&self) {
         self.closed.set(true);
+        self.seat.take();
         let tasks = self.tasks.borrow_mut().drain();
         drop(tasks);
     }
@@ -193,23 +240,28 @@ impl Executor {
             return;
         };
         let waker = Waker::from(header.clone());
-        let done = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
-        let mut tasks = self.tasks.borrow_mut();
-        let ended = if done {
-            tasks.remove(key)
+        let ended = if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            self.tasks.borrow_mut().remove(key);
+            Some(future)
         } else {
-            match tasks.get_mut(key) {
-                Some(place) => {
-                    *place = Some(future);
-                    return;
-                }
-                // Aborted while it ran.
-                None => None,
-            }
+            self.put_back(key, future)
         };
-        drop(tasks);
-        drop((ended, future, waker));
-        self.keep(header);
+        if ended.is_some() {
+            drop((ended, waker));
+            self.keep(header);
+        }
+    }
+
+    /// Puts a task that waits in its place; hands it back when that is gone, because the task was aborted or the shard has
+    /// ended while it ran.
+    fn put_back(&self, key: Key, future: TaskFuture) -> Option<TaskFuture> {
+        match self.tasks.borrow_mut().get_mut(key) {
+            Some(place) => {
+                *place = Some(future);
+                None
+            }
+            None => Some(future),
+        }
     }
 
     fn abort(&self, key: Key) {

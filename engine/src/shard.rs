@@ -76,6 +76,12 @@ impl Shard {
         self.0.executor.spawn_detached(future);
     }
 
+    /// As [`spawn_detached`](Self::spawn_detached), but runs the task at once, up to where it first waits: for what
+    /// seldom waits at all. It must not need what the caller has borrowed.
+    pub fn start_detached(&self, future: impl Future<Output = ()> + 'static) {
+        self.0.executor.start_detached(future);
+    }
+
     /// The monotonic time, read once per turn of the loop.
     pub fn now(&self) -> Instant {
         self.0.timers.now()

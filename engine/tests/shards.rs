@@ -1,13 +1,15 @@
 //! Tasks, timers, shards and helper threads.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use engine::sync::{Notify, Semaphore, cross};
-use engine::{Engine, EngineConfig, HelperError, block_on};
+use engine::{Engine, EngineConfig, HelperError, Shard, block_on};
 
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -39,6 +41,57 @@ fn timers_fire_in_order() {
         order.take()
     });
     assert_eq!(order.unwrap(), [10, 10, 20, 30]);
+}
+
+#[test]
+fn started_tasks_run_at_once_and_wake_nobody_else() {
+    let told = block_on(EngineConfig::small(), |shard| async move {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let tell = |word: &'static str| {
+            let told = told.clone();
+            move || told.borrow_mut().push(word)
+        };
+        let before = tasks_after_a_turn(&shard).await;
+        // One that keeps its waker beyond its end, so that it is woken when another may sit in its place.
+        let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let (keeper, first) = (kept.clone(), tell("first"));
+        shard.start_detached(async move {
+            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+            keeper.replace(Some(waker));
+            first();
+        });
+        // One that waits, one that is started by another, and one that just ends.
+        let notify = Rc::new(Notify::new());
+        let (waits, begun, ended) = (notify.clone(), tell("begun"), tell("ended"));
+        shard.start_detached(async move {
+            begun();
+            waits.notified().await;
+            ended();
+        });
+        let (inside, outer, inner) = (shard.clone(), tell("outer"), tell("inner"));
+        shard.start_detached(async move {
+            inside.start_detached(async move { inner() });
+            outer();
+        });
+        let last = tell("last");
+        shard.start_detached(async move { last() });
+        told.borrow_mut().push("here");
+        kept.take().expect("it was kept").wake();
+        assert_eq!(tasks_after_a_turn(&shard).await, before + 1, "one waits");
+        notify.notify_all();
+        assert_eq!(tasks_after_a_turn(&shard).await, before);
+        told.take()
+    });
+    assert_eq!(told.unwrap(), ["first", "begun", "inner", "outer", "last", "here", "ended"]);
+}
+
+/// Tasks that are left when all that are ready have run.
+async fn tasks_after_a_turn(shard: &Shard) -> u64 {
+    let turns = shard.stats().turns;
+    while shard.stats().turns < turns + 2 {
+        shard.yield_now().await;
+    }
+    shard.stats().tasks
 }
 
 #[test]

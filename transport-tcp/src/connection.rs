@@ -269,7 +269,7 @@ async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
     }
 }
 
-/// Runs one call as a task of its own, which ends only with its answer.
+/// Runs one call as a task of its own, which ends only with its answer; most have it at once.
 fn start_call<S: Service>(connection: &Rc<Connection>, service: &Rc<S>, received: Received) {
     add(&connection.shared.stats.calls, 1);
     let (head_bytes, payload_bytes) = (received.head.len(), received.payload_bytes());
@@ -280,7 +280,7 @@ fn start_call<S: Service>(connection: &Rc<Connection>, service: &Rc<S>, received
     let call = Call { head, payloads, peer: connection.peer };
     let (connection, service) = (Rc::clone(connection), Rc::clone(service));
     let shared = Rc::clone(&connection.shared);
-    shared.shard.spawn_detached(async move {
+    shared.shard.start_detached(async move {
         let outcome = service.call(call).await;
         drop(holds);
         less_by(&connection.heads_held, head_bytes);
