@@ -127,7 +127,8 @@ pub struct Facts<'a> {
     object: Attributes,
     capabilities: Capabilities,
     space: Space,
-    handle: FileHandle,
+    /// Only when it is to be told: sealing it costs as much as all the rest.
+    handle: Option<FileHandle>,
     owner: NumericOwner,
     group: NumericOwner,
 }
@@ -145,7 +146,7 @@ impl<'a> Facts<'a> {
         if !requested.intersection(&nfs4::WRITE_ONLY).is_empty() {
             return Err(Status::Inval.into());
         }
-        let handle = compound.server.shared.handle_key.seal(&object.content());
+        let handle = handle_if(requested, compound, || object.content());
         match object {
             Object::Pseudo(id) => {
                 let attributes = pseudo_attributes(&compound.exports.pseudo, *id).ok_or(Status::Stale)?;
@@ -163,16 +164,16 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The facts of a directory entry in the export of `place`.
+    /// The facts of a directory entry in the export of `place` for telling the `requested` attributes.
     pub fn of_entry<V: Vfs, E: Env + Backchannel>(
         compound: &'a Compound<V, E>,
         place: &Place<V>,
         attributes: Attributes,
         node: vfs::NodeHandle,
         space: Space,
+        requested: &Bitmap,
     ) -> Facts<'a> {
-        let content = HandleContent::Node(place.export.settings.id, node);
-        let handle = compound.server.shared.handle_key.seal(&content);
+        let handle = handle_if(requested, compound, || HandleContent::Node(place.export.settings.id, node));
         Self::new(compound, attributes, place.storage().capabilities(), space, handle)
     }
 
@@ -181,7 +182,7 @@ impl<'a> Facts<'a> {
         object: Attributes,
         capabilities: Capabilities,
         space: Space,
-        handle: FileHandle,
+        handle: Option<FileHandle>,
     ) -> Facts<'a> {
         Facts {
             settings: &compound.server.shared.settings,
@@ -210,7 +211,7 @@ impl<'a> Facts<'a> {
         told.size = Some(object.size_bytes);
         told.fsid = Some(Fsid { major: object.fsid.major, minor: object.fsid.minor });
         told.rdattr_error = Some(Status::Ok);
-        told.filehandle = Some(self.handle);
+        told.filehandle = self.handle;
         told.fileid = Some(object.fileid);
         told.mode = Some(object.mode);
         told.numlinks = Some(object.links);
@@ -271,6 +272,16 @@ impl<'a> Facts<'a> {
         told.change_attr_type = Some(ChangeAttributeType::MonotonicIncrement);
         told.xattr_support = Some(xattr);
     }
+}
+
+/// The file handle of what `content` names, if it is requested.
+fn handle_if<V: Vfs, E: Env + Backchannel>(
+    requested: &Bitmap,
+    compound: &Compound<V, E>,
+    content: impl FnOnce() -> HandleContent,
+) -> Option<FileHandle> {
+    let key = &compound.server.shared.handle_key;
+    requested.get(attribute::FILEHANDLE).then(|| key.seal(&content()))
 }
 
 /// The attributes of an export's object; at the export's root with the place it is mounted on.

@@ -128,7 +128,7 @@ fn put_entry<V: Vfs, E: Env + Backchannel>(
         }
         Some(Err(error)) => Err(error.into()),
         Some(Ok((attributes, node))) => {
-            let facts = Facts::of_entry(compound, place, attributes, node, space);
+            let facts = Facts::of_entry(compound, place, attributes, node, space, requested);
             let mut told = facts.tell();
             told.mounted_on_fileid = Some(entry.mounted_on_fileid);
             Ok(writer.entry(reply, entry.cookie, &entry.name, &told, requested).into())

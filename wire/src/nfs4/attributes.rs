@@ -220,13 +220,6 @@ macro_rules! attributes {
                 present
             }
 
-            fn has(&self, number: u32) -> bool {
-                match number {
-                    $($number => self.$field.is_some(),)*
-                    _ => false,
-                }
-            }
-
             fn encode_one(&self, number: u32, encoder: &mut Encoder) -> Result<(), NoRoom> {
                 match number {
                     $($number => self.$field.as_ref().map_or(Ok(()), |value| encoder.put(value)),)*
@@ -321,7 +314,7 @@ impl Attributes<'_> {
     /// # Errors
     /// [`NoRoom`]; part may have been written.
     pub fn encode(&self, requested: &Bitmap, encoder: &mut Encoder) -> Result<(), NoRoom> {
-        let given: Bitmap = requested.iter().filter(|number| self.has(*number)).collect();
+        let given = requested.intersection(&self.present());
         encoder.put(&given)?;
         let length_at = encoder.position();
         encoder.put_u32(0)?;

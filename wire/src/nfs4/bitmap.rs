@@ -107,14 +107,16 @@ impl Bitmap {
 
     /// The numbers in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<> {
-        let words = self.words;
-        (0..WORDS).flat_map(move |index| {
-            let mut word = words[index];
-            std::iter::from_fn(move || {
-                let bit = word.trailing_zeros();
-                word &= word.checked_sub(1)?;
-                Some(32 * index as u32 + bit)
-            })
+        let mut words = self.words.into_iter();
+        let (mut word, mut after) = (0, 0);
+        std::iter::from_fn(move || {
+            while word == 0 {
+                word = words.next()?;
+                after += u32::BITS;
+            }
+            let bit = word.trailing_zeros();
+            word &= word - 1;
+            Some(after - u32::BITS + bit)
         })
     }
 
