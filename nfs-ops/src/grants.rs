@@ -4,8 +4,8 @@
 //! core closes or downgrades an open of the file, and by [`Grants::prune`] from time to time.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
+use foldhash::HashMap;
 use state::{FileKey, Grant, InFlight, IoWant};
 use wire::nfs4::{ClientId, Stateid};
 

@@ -1,10 +1,10 @@
 //! From a credential to the identity an operation runs with.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
+use foldhash::HashMap;
 use vfs::Identity;
 use wire::rpc::{Credential, Gids};
 

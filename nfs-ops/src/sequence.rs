@@ -1,10 +1,10 @@
 //! SEQUENCE: the slot a compound runs in, and what becomes of its reply (RFC 8881 §2.10.6, §18.46).
 
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
 use rpc::{Bulk, Bulks};
-use siphasher::sip::SipHasher13;
 use state::{Begin, SequenceCall, Session, SlotClaim, SlotReply};
 use vfs::Vfs;
 use wire::nfs4::{ResultHead, SequenceArgs, SequenceResult, Status};
@@ -163,7 +163,7 @@ fn flatten(body_at: usize, reply: &Encoder, data: &[Bulk]) -> Vec<u8> {
 fn fingerprint(decoder: &Decoder<'_>) -> u64 {
     let from = decoder.head_index();
     let length = decoder.remaining();
-    let mut hasher = SipHasher13::new();
+    let mut hasher = FixedState::default().build_hasher();
     hasher.write_usize(length);
     if let Some(bytes) = decoder.head_bytes(from..from + length.min(FINGERPRINT_BYTES_MAX)) {
         hasher.write(bytes);

@@ -1,10 +1,10 @@
 //! The server on one core, and what all cores share.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use qos::{Admission, Bounds, Gate};
 use rpc::ConnectionId;
 use state::{Session, State};
@@ -66,23 +66,8 @@ pub struct Server<V: Vfs, E> {
     /// Which I/O was granted on this core.
     pub(crate) grants: Grants<V::File>,
     exports: RefCell<Rc<ExportTable<V>>>,
-    sessions: RefCell<Sessions>,
-}
-
-/// Sessions in use on this core, so that their requests need no table that cores share.
-#[derive(Default)]
-struct Sessions {
-    known: HashMap<SessionId, Arc<Session>>,
-    seen: HashSet<(ConnectionId, SessionId)>,
-}
-
-impl Sessions {
-    /// Forgets sessions that are gone, so that a client that makes and destroys them does not fill the tables.
-    fn forget_dead(&mut self) {
-        self.known.retain(|_, session| session.is_alive());
-        let Self { known, seen } = self;
-        seen.retain(|(_, id)| known.contains_key(id));
-    }
+    /// Sessions by the connections of this core that carry them, so that their requests need no table that cores share.
+    sessions: RefCell<HashMap<(ConnectionId, SessionId), Arc<Session>>>,
 }
 
 impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
@@ -118,26 +103,20 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     /// `NFS4ERR_BADSESSION`; `NFS4ERR_DELAY` when too many connections carry it.
     pub fn session(&self, id: &SessionId, connection: ConnectionId) -> Result<Arc<Session>, Status> {
         let mut sessions = self.sessions.borrow_mut();
-        let known = sessions.known.get(id).filter(|session| session.is_alive()).cloned();
-        let session = match known {
-            Some(session) => session,
-            None => {
-                sessions.forget_dead();
-                let session = self.shared.state.session(id)?;
-                sessions.known.insert(*id, session.clone());
-                session
-            }
-        };
-        if !sessions.seen.contains(&(connection, *id)) {
-            self.shared.state.connection_seen(&session, state::ConnectionId(connection.to_u64()))?;
-            sessions.seen.insert((connection, *id));
+        if let Some(session) = sessions.get(&(connection, *id)).filter(|session| session.is_alive()) {
+            return Ok(session.clone());
         }
+        // A client that makes and destroys sessions does not fill the table.
+        sessions.retain(|_, session| session.is_alive());
+        let session = self.shared.state.session(id)?;
+        self.shared.state.connection_seen(&session, state::ConnectionId(connection.to_u64()))?;
+        sessions.insert((connection, *id), session.clone());
         Ok(session)
     }
 
     /// Drops the sessions that have ended elsewhere, and with them the part of the reply cache that they hold.
     pub fn prune_sessions(&self) {
-        self.sessions.borrow_mut().forget_dead();
+        self.sessions.borrow_mut().retain(|_, session| session.is_alive());
     }
 
     /// Drops the grants that have ended, and with them the open files they hold.
@@ -152,7 +131,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
 
     /// The connection is gone.
     pub fn disconnected(&self, connection: ConnectionId) {
-        self.sessions.borrow_mut().seen.retain(|(seen, _)| *seen != connection);
+        self.sessions.borrow_mut().retain(|(carrier, _), _| *carrier != connection);
         self.shared.state.connection_lost(state::ConnectionId(connection.to_u64()));
     }
 }
