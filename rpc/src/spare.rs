@@ -37,7 +37,7 @@ pub fn keep_head(mut head: BytesMut) {
     if head.try_reclaim(FIRST_BYTES) && head.capacity() <= KEPT_BYTES_MAX {
         KEPT.with_borrow_mut(|kept| {
             if kept.len() < KEPT_MAX {
-                kept.push(shareable(head));
+                kept.push(head);
             }
         });
     }
