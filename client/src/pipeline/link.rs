@@ -23,7 +23,8 @@ pub(super) struct Link {
     shard: Shard,
     socket: Rc<OwnedFd>,
     pub(super) outgoing: RefCell<Outgoing>,
-    to_send: Notify,
+    /// Told when `outgoing` is no longer empty. The sending task then empties it, whatever comes meanwhile.
+    pub(super) to_send: Notify,
     is_open: Cell<bool>,
 }
 
@@ -42,13 +43,6 @@ impl Link {
 
     pub(super) fn is_open(&self) -> bool {
         self.is_open.get()
-    }
-
-    /// Lets the sending task look whether something is to leave.
-    pub(super) fn send(&self) {
-        if !self.outgoing.borrow().is_empty() {
-            self.to_send.notify_all();
-        }
     }
 
     /// Ends both directions.

@@ -157,6 +157,7 @@ impl Pipeline {
             due: Cell::new(None),
             outstanding: Cell::new(0),
             changed: Notify::new(),
+            begun: RefCell::default(),
         });
         let mut tasks = Vec::new();
         for link in 0..run.links.len() {
@@ -190,6 +191,8 @@ struct Run<S> {
     outstanding: Cell<usize>,
     /// Told when a call is over or a place waits.
     changed: Notify,
+    /// Connections that had nothing to send until calls were begun on them: only these are told, for there may be thousands.
+    begun: RefCell<Vec<usize>>,
 }
 
 impl<S: Source> Run<S> {
@@ -206,6 +209,9 @@ impl<S: Source> Run<S> {
             Next::Call => {
                 let xid = place.begin(index, link);
                 let mut outgoing = self.links[link].outgoing.borrow_mut();
+                if outgoing.is_empty() {
+                    self.begun.borrow_mut().push(link);
+                }
                 let mut call = outgoing.begin(xid, &self.groups[place.group], place.slot, place.sequence);
                 source.write(index, &mut call);
                 call.finish();
@@ -222,7 +228,7 @@ impl<S: Source> Run<S> {
 
     /// Lets the calls that were begun leave.
     fn send(&self) {
-        self.links.iter().for_each(|link| link.send());
+        self.begun.borrow_mut().drain(..).for_each(|link| self.links[link].to_send.notify_all());
     }
 
     /// Waits until all is over, and begins calls when they are due.
