@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -37,6 +37,9 @@ fn sums_are_right(value: &Value) {
     let latency = ["p50", "p90", "p99", "p99_9", "max"].map(|name| number(&value["latency_us"], name));
     assert!(latency[0] > 0.0 && latency.is_sorted(), "{latency:?}");
     assert!(number(value, "client_cpu_seconds") > 0.0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let start = number(value, "start_unix_seconds");
+    assert!(start < now && now - start < 600.0, "it began not long ago: {start}, now {now}");
 }
 
 #[test]
@@ -79,6 +82,7 @@ fn connections_sessions_threads_and_mixtures_add_up() {
     assert!(operations(0) > operations(1) && operations(1) > operations(2) * 0.5, "by weight: {value:#}");
     // More connections than calls: they take turns.
     bench(&served, &[SHORT, &["-w", "getattr", "-q", "2", "-c", "7"]].concat());
+    bench(&served, &[SHORT, &["-w", "getattr", "-q", "64", "-c", "600", "--sessions", "20"]].concat());
     // Large blocks are received past the end of one buffer, and sent from where they lie.
     for workload in ["read", "write", "commit"] {
         let value = bench(
@@ -90,6 +94,17 @@ fn connections_sessions_threads_and_mixtures_add_up() {
     let counted =
         bench(&served, &["-n", "1000", "-q", "7", "-t", "2", "--file-size", "1MiB", "--json", "--quiet"]);
     assert_eq!(counted["operations"], 1000);
+}
+
+#[test]
+fn calls_that_fail_before_the_measurement_are_told() {
+    let Some(served) = Served::start("tools-bench-refused") else { return };
+    // More connections than the server lets one session have: those beyond are refused their first call, and the rest of the run
+    // measures nothing of them.
+    let output =
+        penstock(&[&["bench", &served.url(""), "-w", "getattr", "-q", "50", "-c", "50"], SHORT].concat());
+    let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert!(!output.status.success() && value["errors"].as_u64() > Some(0), "{value:#}");
 }
 
 #[test]

@@ -217,13 +217,12 @@ impl Load {
         if let Ok(bytes) = outcome {
             self.done = (self.done.0 + 1, self.done.1 + bytes);
         }
-        if begun < self.window.start {
-            return;
-        }
         let part = &mut self.figures.parts[part];
         match outcome {
-            Ok(bytes) => part.succeeded(self.now.saturating_duration_since(begun), bytes),
+            // A place may have ended with it, and the measurement miss what it would have done.
             Err(status) => part.failed(status),
+            Ok(_) if begun < self.window.start => return,
+            Ok(bytes) => part.succeeded(self.now.saturating_duration_since(begun), bytes),
         }
         self.figures.last = Some(self.now);
     }

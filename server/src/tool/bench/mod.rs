@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use engine::{Engine, EngineConfig};
 use rustix::time::{ClockId, clock_gettime};
@@ -170,6 +170,7 @@ fn conduct(
     Ok(Outcome {
         plan: Arc::clone(plan),
         figures,
+        start: SystemTime::now() - window.start.elapsed(),
         seconds: end.saturating_duration_since(window.start).as_secs_f64(),
         cpu_seconds: clock.spent(),
         interrupted: stopped.is_some(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
@@ -22,6 +23,8 @@ pub struct Outcome {
     pub plan: Arc<Plan>,
     /// What was counted.
     pub figures: ThreadFigures,
+    /// When the measurement began.
+    pub start: SystemTime,
     /// Time that was measured.
     pub seconds: f64,
     /// Processor time of this process in it.
@@ -38,6 +41,7 @@ struct Json<'a> {
     workload: String,
     settings: Settings,
     interrupted: bool,
+    start_unix_seconds: f64,
     seconds: f64,
     operations: u64,
     bytes: u64,
@@ -132,6 +136,10 @@ impl Outcome {
             workload: arguments.workload.to_string(),
             settings: self.settings(),
             interrupted: self.interrupted,
+            start_unix_seconds: self
+                .start
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64()),
             seconds: self.seconds,
             operations: total.operations,
             bytes: total.bytes,
