@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use crate::sync::cross::{self, lock};
 
 /// How long a thread without work stays.
@@ -49,6 +51,8 @@ pub struct Helpers(Arc<Pool>);
 struct Pool {
     state: Mutex<State>,
     arrived: Condvar,
+    /// Where its threads run: where whoever made the pool may. The shards that start them have one core each.
+    cores: Option<CpuSet>,
 }
 
 #[derive(Default)]
@@ -79,10 +83,10 @@ struct Queue {
 }
 
 impl Helpers {
-    /// A pool that starts at most so many threads.
+    /// A pool that starts at most so many threads, on the cores that the calling thread may use.
     pub fn new(threads_max: usize) -> Self {
-        let state = State { threads_max, ..State::default() };
-        Self(Arc::new(Pool { state: Mutex::new(state), arrived: Condvar::new() }))
+        let state = Mutex::new(State { threads_max, ..State::default() });
+        Self(Arc::new(Pool { state, arrived: Condvar::new(), cores: sched_getaffinity(None).ok() }))
     }
 
     /// Reserves a share: at most `running_max` jobs at a time, and `waiting_max` that wait.
@@ -202,6 +206,10 @@ impl Pool {
 
     /// The life of a helper thread.
     fn work(&self) {
+        let entered = self.cores.as_ref().map_or(Ok(()), |cores| sched_setaffinity(None, cores));
+        if let Err(error) = entered {
+            tracing::warn!(%error, "a helper thread stays on the core of the shard that has started it");
+        }
         while let Some((job, cap)) = self.next() {
             let mut job = Some(job);
             while let Some(current) = job.take() {

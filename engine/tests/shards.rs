@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use engine::sync::{Notify, Semaphore, cross};
 use engine::{Engine, EngineConfig, HelperError, Shard, block_on};
+use rustix::thread::sched_getaffinity;
 
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -271,4 +272,18 @@ fn local_waiting_works_across_tasks() {
         assert_eq!(*most.borrow(), (0, 2));
     })
     .unwrap();
+}
+
+#[test]
+fn a_helper_thread_is_not_kept_on_the_core_of_the_shard_that_starts_it() {
+    let allowed = sched_getaffinity(None).unwrap();
+    let config = EngineConfig { pin: true, ..EngineConfig::small() };
+    let (own, helpers) = block_on(config, |shard| async move {
+        let cap = shard.helpers().cap(1, 1).unwrap();
+        let helper = shard.helpers().run(&cap, || sched_getaffinity(None).unwrap()).await;
+        (sched_getaffinity(None).unwrap(), helper.unwrap())
+    })
+    .unwrap();
+    assert_eq!(own.count(), 1, "the shard is pinned");
+    assert_eq!(helpers, allowed);
 }
