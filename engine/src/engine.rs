@@ -68,7 +68,7 @@ impl Default for EngineConfig {
             ring_entries: 1024,
             in_flight_max: 1 << 16,
             region_bytes: 64 << 20,
-            kernel_workers: 64,
+            kernel_workers: 128,
             helper_threads: 256,
             min_wait_us: 10,
             receive: ReceiveMode::default(),
