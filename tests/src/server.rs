@@ -152,6 +152,8 @@ pub struct ServerPlan {
     pub exports: String,
     /// What is logged.
     pub log_filter: String,
+    /// Variables that the process gets besides those of the test.
+    pub environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl ServerPlan {
@@ -169,6 +171,7 @@ impl ServerPlan {
             limits: String::new(),
             exports,
             log_filter: "info".to_owned(),
+            environment: Vec::new(),
         }
     }
 
@@ -180,7 +183,7 @@ impl ServerPlan {
     }
 
     fn text(&self) -> String {
-        let Self { shards, settings, limits, exports, log_filter } = self;
+        let Self { shards, settings, limits, exports, log_filter, .. } = self;
         format!(
             "[server]\nshards = {shards}\n{settings}\n[log]\nlevel = {log_filter:?}\n[limits]\n{limits}\n{exports}"
         )
@@ -208,7 +211,7 @@ impl Server {
         std::fs::write(&config, plan.text()).expect("a written file");
         let port = free_port();
         let log = Log::default();
-        let child = launch(&scratch, port, &log);
+        let child = launch(&scratch, port, &plan, &log);
         Self { child, port, plan, log, scratch }
     }
 
@@ -255,7 +258,7 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn start_again(&mut self) {
-        self.child = launch(&self.scratch, self.port, &self.log);
+        self.child = launch(&self.scratch, self.port, &self.plan, &self.log);
     }
 
     /// Tells it to stop (SIGTERM) and waits until it has.
@@ -385,9 +388,10 @@ impl Log {
 }
 
 /// Starts the process and waits until it is ready.
-fn launch(scratch: &Scratch, port: u16, log: &Log) -> Child {
+fn launch(scratch: &Scratch, port: u16, plan: &ServerPlan, log: &Log) -> Child {
     let before = log.len();
     let mut command = Command::new(program());
+    command.envs(plan.environment.iter().map(|(name, value)| (name, value)));
     command.arg("serve").arg("--config").arg(scratch.path.join("penstock.toml"));
     command.args(["--address", "127.0.0.1", "--port", &port.to_string()]);
     command.arg("--state-dir").arg(scratch.path.join("state"));
