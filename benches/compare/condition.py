@@ -1,13 +1,19 @@
 """Whether the machine is fit to be measured on: how far its two cores are apart now, and who else uses them."""
 
 import os
+import shutil
 import subprocess
+import tempfile
+import time
 
 # One way of a word between two cores, in microseconds: below it they share a cache ("near"). Virtual cores that their host moves
 # about cost the same program twice to eight times as much when they are far apart.
 NEAR_US = 0.15
 # Share of one core that others may use during a run.
 OTHERS_MAX = 0.2
+# Between two looks at what a server has used; and how long a run may take.
+LOOK_SECONDS = 0.02
+RUN_SECONDS_MAX = 120
 
 
 def handover_us(floor):
@@ -31,10 +37,61 @@ def busy_seconds():
 
 
 def process_seconds(pid):
-    """CPU time of a process, its ended threads and the kernel's workers for it included."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU time of a process, its ended threads and the kernel's workers for it included, to the nanosecond."""
+    # clock_getcpuclockid(3): the clock of another process.
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+class TooLong(Exception):
+    """A load did not end."""
+
+
+class CpuWatch:
+    """What a process has used, looked at again and again, so that what belongs to a measurement can be told from what was before it
+    and behind."""
+
+    def __init__(self, pid):
+        self.pid, self.looks = pid, []
+        self.look()
+
+    def look(self):
+        self.looks.append((time.time(), process_seconds(self.pid)))
+
+    def until_over(self, child):
+        """Looks until a child has ended; answers what it has said."""
+        deadline = time.monotonic() + RUN_SECONDS_MAX
+        while True:
+            try:
+                said = child.communicate(timeout=LOOK_SECONDS)
+                self.look()
+                return said
+            except subprocess.TimeoutExpired:
+                self.look()
+                if time.monotonic() > deadline:
+                    raise TooLong from None
+
+    def at(self, moment):
+        """What was used by then, steadily between two looks."""
+        for (earlier, before), (later, after) in zip(self.looks, self.looks[1:]):
+            if moment <= later:
+                share = min(1.0, max(0.0, (moment - earlier) / (later - earlier)))
+                return before + share * (after - before)
+        return self.looks[-1][1]
+
+    def between(self, start, end):
+        return self.at(end) - self.at(start)
+
+
+def count_system_calls(pid, command):
+    """How many system calls a process makes while a command runs; None where they cannot be counted."""
+    if shutil.which("perf") is None:
+        return None
+    with tempfile.NamedTemporaryFile("r") as counts:
+        perf = ["perf", "stat", "-x", ",", "-o", counts.name, "-e", "raw_syscalls:sys_enter", "-p", str(pid), "--", *command]
+        if subprocess.run(perf, capture_output=True, timeout=RUN_SECONDS_MAX, check=False).returncode != 0:
+            return None
+        found = [line.split(",")[0] for line in counts.read().splitlines() if "sys_enter" in line]
+    return int(found[0]) if found and found[0].isdigit() else None
 
 
 def peak_bytes(pid):

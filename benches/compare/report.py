@@ -3,7 +3,17 @@
 import os
 import statistics
 
+from rows import PARALLEL, SERIAL
+
 GIB = 1 << 30
+# What is asked for: how much longer than the ceiling's the slowest hundredth may take at half load, how much more than the
+# ceiling's an operation's cost may grow with connections, the least share of a plain loop's rate, the least gain of 16 COMMITs at
+# the same time, and resident memory beside the sum that the server prints.
+TAIL_MORE_US = 50
+GROWTH_MAX = 1.1
+PLAIN_MIN = 0.6
+GAIN_MIN = 4
+MEMORY_MAX = 1.1
 
 
 def median(values):
@@ -18,14 +28,16 @@ def cost(row, run):
     return run["cpu_seconds"] * 1e6 / run["operations"] if run["operations"] else None
 
 
+def comparable(runs):
+    """Whether runs succeeded while the cores were at the same distance all the time."""
+    places = {run.get("placement", "moving") for run in runs}
+    return len(places) == 1 and "moving" not in places
+
+
 def ratio(rounds, ours, theirs, value):
-    """Median of the ratios in the rounds in which both were measured at the same distance of the cores."""
-    ratios = []
-    for done in rounds:
-        if ours in done and theirs in done and "error" not in done[ours] and "error" not in done[theirs]:
-            first, second = done[ours], done[theirs]
-            if first.get("placement") == second.get("placement") and value(second):
-                ratios.append(value(first) / value(second))
+    """Median of the ratios in the rounds in which both can be compared."""
+    pairs = [(done[ours], done[theirs]) for done in rounds if ours in done and theirs in done]
+    ratios = [value(first) / value(second) for first, second in pairs if comparable((first, second)) and value(second)]
     return median(ratios), len(ratios)
 
 
@@ -49,58 +61,146 @@ def verdict(row, rate_ratio, cpu_ratio, ganesha_ratio):
     return "yes" if all(holds(limit, value) for limit, value, holds in checks) else "NO"
 
 
-def table(rows, results, plain):
-    lines = ["| load | penstock | CPU | p50/p99/p99.9 us | rate / ceiling | CPU / ceiling | CPU / ganesha | rounds | target |",
-             "|---|---|---|---|---|---|---|---|---|"]
+def good_runs(rounds, name):
+    return [done[name] for done in rounds if "error" not in done.get(name, {"error": 1})]
+
+
+def text(rows, results, plain, calls, memory):
+    """All tables that there is something for."""
+    parts = [table([row for row in rows if not row.half_load], results, calls), tails([row for row in rows if row.half_load], results),
+             connections([row for row in rows if row.connections], results), plain_table(plain), memory_table(memory)]
+    return "\n".join(part for part in parts if part)
+
+
+def lines_of(heading, lines):
+    """A table; nothing without lines."""
+    columns = heading.count("|") - 1
+    return "\n".join([heading, "|---" * columns + "|", *lines]) + "\n" if lines else ""
+
+
+def table(rows, results, calls):
+    lines = []
     for row in rows:
         rounds = results.get(row.name, [])
-        ours = "penstock direct" if row.io == "direct" else "penstock"
-        good = [done[ours] for done in rounds if "error" not in done.get(ours, {"error": 1})]
+        good = good_runs(rounds, row.ours)
         if not good:
-            errors = [done[ours]["error"] for done in rounds if ours in done]
-            lines.append(f"| {row.name} | failed: {errors[:1]} | | | | | | 0 | NO |")
+            errors = [done[row.ours]["error"] for done in rounds if row.ours in done]
+            lines.append(f"| {row.name} | failed: {errors[:1]} | | | | | | | 0 | NO |")
             continue
-        rate_ratio, count = ratio(rounds, ours, "ceiling", lambda run: run["rate"])
-        cpu_ratio, _ = ratio(rounds, ours, "ceiling", lambda run: cost(row, run))
-        ganesha_ratio, _ = ratio(rounds, ours, "ganesha", lambda run: cost(row, run))
+        rate_ratio, count = ratio(rounds, row.ours, "ceiling", lambda run: run["rate"])
+        cpu_ratio, _ = ratio(rounds, row.ours, "ceiling", lambda run: cost(row, run))
+        ganesha_ratio, _ = ratio(rounds, row.ours, "ganesha", lambda run: cost(row, run))
         latency = "/".join(shown(median([run["latency_us"][key] for run in good]), "{:.0f}") for key in ("p50", "p99", "p99_9"))
         unit = "s/GiB" if row.block_bytes else "us"
+        counted = calls.get(row.name, {})
         lines.append(f"| {row.name} | {rate_of(row, median([run['rate'] for run in good]))} "
                      f"| {shown(median([cost(row, run) for run in good]), '{:.3f}')} {unit} | {latency} | {shown(rate_ratio)} | {shown(cpu_ratio)} "
-                     f"| {shown(ganesha_ratio)} | {count} | {verdict(row, rate_ratio, cpu_ratio, ganesha_ratio)} |")
+                     f"| {shown(ganesha_ratio)} | {shown(counted.get(row.ours))} ({shown(counted.get('ceiling'))}) | {count} "
+                     f"| {verdict(row, rate_ratio, cpu_ratio, ganesha_ratio)} |")
+    return lines_of("| load | penstock | CPU | p50/p99/p99.9 us | rate / ceiling | CPU / ceiling | CPU / ganesha | system calls per operation (ceiling) "
+                    "| rounds | target |", lines)
+
+
+def answer(holds):
+    return "unmeasured" if holds is None else "yes" if holds else "NO"
+
+
+def tails(rows, results):
+    """The slowest hundredth when calls come at half the rate that could be reached, beside the ceiling at that rate."""
+    lines = []
+    for row in rows:
+        pairs = [(done.get(row.ours, {}), done.get("ceiling", {})) for done in results.get(row.name, [])]
+        pairs = [pair for pair in pairs if comparable(pair)]
+        p99 = [[run["latency_us"]["p99"] for run in runs] for runs in zip(*pairs)] or [[], []]
+        more = median([ours - raw for ours, raw in zip(*p99)])
+        lines.append(f"| {row.name} | {shown(median([ours['rate'] for ours, _ in pairs]), '{:.0f}')}/s | {shown(median(p99[0]), '{:.0f}')} us "
+                     f"| {shown(median(p99[1]), '{:.0f}')} us | {shown(more, '{:+.0f}')} us | {len(pairs)} "
+                     f"| {answer(None if more is None else more <= TAIL_MORE_US)} |")
+    return lines_of(f"| half load | rate | p99 | ceiling's p99 | difference (target: at most {TAIL_MORE_US} us) | rounds | target |", lines)
+
+
+def connections(rows, results):
+    """What an operation costs over more and more connections, and how much more than over one, beside the ceiling."""
+    if len(rows) < 2:
+        return ""
+    lines, first = [], rows[0]
+    for row in rows:
+        growths = []
+        for one, many in zip(results.get(first.name, []), results.get(row.name, [])):
+            runs = [done.get(name, {}) for name in ("penstock", "ceiling") for done in (many, one)]
+            if comparable(runs):
+                ours, ours_one, raw, raw_one = [cost(row, run) for run in runs]
+                growths.append((ours / ours_one, raw / raw_one, ours / ours_one / (raw / raw_one)))
+        ours, raw, more = [median(values) for values in zip(*growths)] if growths else (None, None, None)
+        costs = [median([cost(row, run) for run in good_runs(results.get(row.name, []), name)]) for name in ("penstock", "ceiling")]
+        target = "" if row is first else answer(None if more is None else more <= GROWTH_MAX)
+        lines.append(f"| {row.connections} | {shown(costs[0], '{:.2f}')} us | {shown(costs[1], '{:.2f}')} us | {shown(ours)} | {shown(raw)} "
+                     f"| {shown(more)} | {len(growths)} | {target} |")
+    return lines_of(f"| connections | CPU per operation | ceiling's | growth | ceiling's | growth / ceiling's (target: at most {GROWTH_MAX}) | rounds "
+                    "| target |", lines)
+
+
+def plain_table(plain):
+    """Beside plain loops of system calls; and what 16 COMMITs at the same time gain over one after the other."""
+    lines = []
     for name, rounds in plain.items():
         good = [done for done in rounds if "error" not in done["penstock"]]
         value = median([done["penstock"]["rate"] / done["plain"]["rate"] for done in good])
-        rate = median([done["penstock"]["rate"] for done in good])
-        lines.append(f"| {name} | {shown(rate, '{:.0f}')}/s | | | {shown(value)} of a plain loop | | | {len(good)} | |")
-    return "\n".join(lines) + "\n"
+        ours = [done["penstock"] for done in good]
+        used = median([run["cpu_seconds"] * 1e6 / run["operations"] for run in ours])
+        limit = None if name.startswith("COMMIT") else PLAIN_MIN
+        target = "" if limit is None else answer(None if value is None else value >= limit)
+        lines.append(f"| {name} | {shown(median([run['rate'] for run in ours]), '{:.0f}')}/s | {shown(used, '{:.1f}')} us "
+                     f"| {shown(median([done['plain']['rate'] for done in good]), '{:.0f}')}/s | {shown(value)} | {len(good)} | {target} |")
+    gains = [(many["penstock"]["rate"] / one["penstock"]["rate"], many["plain"]["rate"] / one["plain"]["rate"])
+             for one, many in zip(plain.get(SERIAL, []), plain.get(PARALLEL, []))
+             if "error" not in one["penstock"] and "error" not in many["penstock"]]
+    if gains:
+        ours, raw = [median(values) for values in zip(*gains)]
+        lines.append(f"| {PARALLEL} / {SERIAL} (target: at least {GAIN_MIN}) | {ours:.2f} | | {raw:.2f} | {ours / raw:.2f} | {len(gains)} "
+                     f"| {answer(ours >= GAIN_MIN)} |")
+    return lines_of(f"| load | penstock | CPU | plain loop | penstock / plain loop (target for names: at least {PLAIN_MIN}) | rounds | target |", lines)
+
+
+def memory_table(memory):
+    lines = []
+    for name, found in memory.items():
+        bound = found["bound_bytes"]
+        target = "" if bound is None else answer(found["peak_bytes"] <= MEMORY_MAX * bound)
+        lines.append(f"| {name} | {found['peak_bytes'] >> 20} MiB | {'-' if bound is None else f'{bound >> 20} MiB'} | {target} |")
+    return lines_of(f"| server | most resident memory | bound printed at start | at most {MEMORY_MAX} of it |", lines)
 
 
 COLOURS = {"penstock": "#1f6feb", "penstock direct": "#8250df", "ceiling": "#57606a", "ganesha": "#cf222e"}
 
 
 def plots(rows, results, out):
-    """Throughput and CPU against block size, for reading and writing; rates against connections."""
+    """Throughput and CPU against block size, depth and connections."""
     for kind in ("READ", "WRITE"):
         chosen = [row for row in rows if row.name.startswith(kind) and row.block_bytes and row.io == "buffered"]
         chosen.sort(key=lambda row: row.block_bytes)
-        if len(chosen) > 1:
-            labels = [row.name.split()[1] for row in chosen]
-            draw(os.path.join(out, f"{kind.lower()}-throughput.svg"), f"{kind}: GB/s by block size", labels,
-                 series(chosen, results, lambda row, run: run["bytes_rate"] / 1e9))
-            draw(os.path.join(out, f"{kind.lower()}-cpu.svg"), f"{kind}: the server's CPU seconds per GiB by block size", labels,
-                 series(chosen, results, cost))
-    chosen = [row for row in rows if row.name.endswith("connections")]
-    if len(chosen) > 1:
-        draw(os.path.join(out, "connections-cpu.svg"), "GETATTR: the server's CPU us per operation by connections",
-             [row.name.split()[1] for row in chosen], series(chosen, results, cost))
+        pair(out, kind.lower(), f"{kind} by block size", chosen, [row.name.split()[1] for row in chosen], results)
+    chosen = sorted((row for row in rows if row.depth), key=lambda row: row.depth)
+    pair(out, "depth", "READ of 4 KiB by depth", chosen, [row.depth for row in chosen], results)
+    chosen = [row for row in rows if row.connections]
+    pair(out, "connections", "GETATTR by connections", chosen, [row.connections for row in chosen], results)
+
+
+def pair(out, name, title, rows, labels, results):
+    """The two plots of some rows, if there are enough for a line."""
+    if len(rows) < 2:
+        return
+    by_bytes = rows[0].block_bytes > 0
+    rates = series(rows, results, lambda row, run: run["bytes_rate"] / 1e9 if by_bytes else run["rate"] / 1e3)
+    draw(os.path.join(out, f"{name}-throughput.svg"), f"{title}: {'GB/s' if by_bytes else 'thousand per second'}", labels, rates)
+    unit = "seconds per GiB" if by_bytes else "us per operation"
+    draw(os.path.join(out, f"{name}-cpu.svg"), f"{title}: the server's CPU, {unit}", labels, series(rows, results, cost))
 
 
 def series(rows, results, value):
     lines = {}
     for name in COLOURS:
-        points = [median([value(row, done[name]) for done in results.get(row.name, []) if "error" not in done.get(name, {"error": 1})])
-                  for row in rows]
+        points = [median([value(row, run) for run in good_runs(results.get(row.name, []), name)]) for row in rows]
         if any(point is not None for point in points):
             lines[name] = points
     return lines

@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+# Of one session, which servers allow a few dozen; and calls outstanding over all connections together.
+SESSION_CONNECTIONS = 16
+CONNECTION_DEPTH = 64
+# A block written and brought to the disk, in up to 16 files.
+COMMIT = ["-w", "commit", "-b", "4KiB", "--files", "16", "--file-size", "1MiB"]
+SERIAL, PARALLEL = "COMMIT serial", "COMMIT x16"
+
 
 @dataclass
 class Row:
@@ -19,13 +26,36 @@ class Row:
     rate_min: float = None
     cpu_max: float = None
     ganesha_cpu_max: float = None
-    # As a share of the rate reached first: the open loop at that rate is measured for its latency.
-    open_loop: float = None
+    # Calls come at half the rate that Penstock reaches in the same round, from whichever server: the row is about latency.
+    half_load: bool = False
+    # Calls outstanding, for rows that the plot against depth is drawn of.
+    depth: int = None
+    # Connections, for rows that the table and plot of connections are made of.
+    connections: int = None
+
+    @property
+    def ours(self):
+        return "penstock direct" if self.io == "direct" else "penstock"
 
 
 def read(size, depth, **more):
     return Row(f"READ {size}", ["-w", "randread", "-b", size, "-q", str(depth)], ["--read", "splice"],
                block_bytes=bytes_of(size), rate_min=0.85, cpu_max=1.5, ganesha_cpu_max=0.35, **more)
+
+
+def small_read(name, depth, **more):
+    return Row(name, ["-w", "randread", "-b", "4KiB", "-q", str(depth)], ["--read", "copy"], depth=depth, **more)
+
+
+def half_load(name, load, ceiling):
+    return Row(f"{name} half load", load, ceiling, peers=False, half_load=True)
+
+
+def connections(count):
+    """Each call in a segment of its own, or more connections would only mean smaller batches. A session has at most 16 of them."""
+    sessions = -(-count // SESSION_CONNECTIONS)
+    return Row(f"GETATTR {count} connections", ["-w", "getattr", "-q", str(CONNECTION_DEPTH), "-c", str(count), "--sessions", str(sessions),
+               "--send", "single"], ["--read", "copy"], peers=False, connections=count)
 
 
 def bytes_of(size):
@@ -40,8 +70,7 @@ ROWS = [
         io="direct", peers=False, rate_min=0.9),
     Row("READ 64KiB", ["-w", "randread", "-b", "64KiB", "-q", "16"], ["--read", "splice"], block_bytes=1 << 16),
     Row("READ 16KiB", ["-w", "randread", "-b", "16KiB", "-q", "32"], ["--read", "copy"], block_bytes=1 << 14),
-    Row("READ 4KiB", ["-w", "randread", "-b", "4KiB", "-q", "32"], ["--read", "copy"], rate_min=0.6,
-        ganesha_cpu_max=0.2),
+    small_read("READ 4KiB", 32, rate_min=0.6, ganesha_cpu_max=0.2),
     Row("WRITE 1MiB", ["-w", "write", "-b", "1MiB", "-q", "8"], ["--write", "ring"], block_bytes=1 << 20, rate_min=0.9,
         ganesha_cpu_max=0.6),
     Row("WRITE 1MiB direct", ["-w", "write", "-b", "1MiB", "-q", "8"], ["--write", "direct"], block_bytes=1 << 20,
@@ -52,17 +81,22 @@ ROWS = [
         ganesha_cpu_max=0.2),
     Row("GETATTR batched", ["-w", "getattr", "-q", "32"], ["--read", "copy"]),
     Row("NULL batched", ["-w", "null", "-q", "32"], ["--read", "copy"]),
-    Row("READ 4KiB half load", ["-w", "randread", "-b", "4KiB", "-q", "32"], ["--read", "copy"], open_loop=0.5),
 ] + [
-    Row(f"GETATTR {count} connections", ["-w", "getattr", "-q", "64", "-c", str(count)], ["--read", "copy"], peers=False)
-    for count in (1, 10, 100, 1000)
+    small_read(f"READ 4KiB depth {depth}", depth) for depth in (1, 8, 64)
+] + [
+    half_load("READ 4KiB", ["-w", "randread", "-b", "4KiB", "-q", "32"], ["--read", "copy"]),
+    half_load("READ 256KiB", ["-w", "randread", "-b", "256KiB", "-q", "8"], ["--read", "splice"]),
+    half_load("WRITE 64KiB", ["-w", "randwrite", "-b", "64KiB", "-q", "16"], ["--write", "copy"]),
+    half_load("GETATTR", ["-w", "getattr", "-q", "32"], ["--read", "copy"]),
+] + [
+    connections(count) for count in (1, 10, 100, 1000)
 ]
 
-# Beside plain loops of system calls: the workload, and what the loop does.
+# Beside plain loops of system calls: the workload, what the loop does, and how often.
 PLAIN = [
-    ("CREATE", ["-w", "create", "-q", "1", "-n", "{count}"], "create"),
-    ("MKDIR", ["-w", "mkdir", "-q", "1", "-n", "{count}"], "mkdir"),
-    ("REMOVE", ["-w", "remove", "-q", "1", "-n", "{count}"], "remove"),
-    ("COMMIT serial", ["-w", "commit", "-b", "4KiB", "-q", "1", "--files", "16", "--file-size", "1MiB", "-n", "{count}"], "commit"),
-    ("COMMIT x16", ["-w", "commit", "-b", "4KiB", "-q", "16", "--files", "16", "--file-size", "1MiB", "-n", "{count}"], "commit"),
+    ("CREATE", ["-w", "create", "-q", "1"], "create", 500),
+    ("MKDIR", ["-w", "mkdir", "-q", "1"], "mkdir", 500),
+    ("REMOVE", ["-w", "remove", "-q", "1"], "remove", 500),
+    (SERIAL, COMMIT + ["-q", "1"], "commit", 2000),
+    (PARALLEL, COMMIT + ["-q", "16"], "commits", 16000),
 ]

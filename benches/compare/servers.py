@@ -1,6 +1,7 @@
 """The servers that are compared. Each serves one folder on a port of its own, on loopback, pinned to one core."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -62,8 +63,11 @@ class Server:
     def cpu_seconds(self):
         return process_seconds(self.process.pid)
 
-    def peak_bytes(self):
-        return peak_bytes(self.process.pid)
+    def memory(self):
+        """The most it has had in memory, and what it had said at its start it would need at most, if it has."""
+        with open(self.log.name, encoding="utf-8", errors="replace") as log:
+            bounds = re.findall(r"memory: at most (\d+) MiB", log.read())
+        return {"peak_bytes": peak_bytes(self.process.pid), "bound_bytes": int(bounds[-1]) << 20 if bounds else None}
 
     def stop(self):
         self.process.terminate()
