@@ -10,8 +10,8 @@ use vfs::Vfs;
 use wire::nfs4::{
     CALLBACK_PROCEDURE_COMPOUND, CALLBACK_VERSION, CallbackArguments, CallbackCompoundArgs,
     CallbackNotifyLockArgs, CallbackOffloadArgs, CallbackOperation, CallbackRecallSlotArgs,
-    CallbackSequenceArgs, ClientId, CompoundResult, FileHandle, OffloadInfo, ResultHead, SlotId, StateOwner,
-    Stateid, Status,
+    CallbackSequenceArgs, ClientId, CompoundResult, FileHandle, OffloadInfo, ResultHead, StateOwner, Stateid,
+    Status,
 };
 use wire::rpc::{Accepted, AuthSys, CallHeader, Credential, Gids, OpaqueAuth, ReplyBody, ReplyHeader};
 use wire::xdr::{self, Decoder, Encoder, List, NoRoom, Opaque};
@@ -47,11 +47,15 @@ pub fn sweep<V: Vfs, E: Env + Backchannel>(server: &Rc<Server<V, E>>) {
     act_on(server, server.shared.state.sweep(now));
 }
 
-/// Sends the notices. The files that no state needs any more are dropped here, outside of state's locks.
+/// Sends the notices and asks for slots. The files that no state needs any more are dropped here, outside of state's locks.
 fn act_on<V: Vfs, E: Env + Backchannel>(server: &Rc<Server<V, E>>, effects: Effects<V::File>) {
     for notice in effects.notices {
         let task_server = server.clone();
         server.env.spawn(async move { notify_lock(&task_server, notice).await });
+    }
+    for session in effects.recalls {
+        let task_server = server.clone();
+        server.env.spawn(async move { recall_slots(&task_server, &session).await });
     }
 }
 
@@ -81,14 +85,10 @@ pub async fn offload<V: Vfs, E: Env + Backchannel>(
     tracing::warn!(client = client.0, "a client could not be told that its copy has ended");
 }
 
-/// CB_RECALL_SLOT: asks the client to make do with fewer slots of one session.
-pub async fn recall_slots<V: Vfs, E: Env + Backchannel>(
-    server: &Rc<Server<V, E>>,
-    session: &Arc<Session>,
-    slots: u32,
-) {
-    let slots = session.set_target_slots(slots);
-    let target_highest_slot_id = SlotId(slots - 1);
+/// CB_RECALL_SLOT: asks the client to make do with the target of one session. One that does not get it hears of the
+/// target with the next reply.
+pub async fn recall_slots<V: Vfs, E: Env + Backchannel>(server: &Rc<Server<V, E>>, session: &Arc<Session>) {
+    let target_highest_slot_id = session.sequence_reply().target_highest_slot;
     send_in(server, session, &CallbackRecallSlotArgs { target_highest_slot_id }.into()).await;
 }
 

@@ -246,7 +246,8 @@ fn the_callback_program_can_be_changed() {
     let session = world.server().shared.state.session(&client.session()).unwrap();
     world.env().set_manner(client.connection().id(), Manner::Answers(Status::Ok));
     let server = world.server();
-    world.executor().start(async move { nfs_ops::recall_slots(&server, &session, 3).await }).finish();
+    session.set_target_slots(3);
+    world.executor().start(async move { nfs_ops::recall_slots(&server, &session).await }).finish();
     let callbacks = world.callbacks();
     assert_eq!((callbacks.len(), callbacks[0].program, callbacks[0].minor), (1, 77, 2));
     let CallbackArguments::RecallSlot(recall) = callbacks[0].operation() else { panic!("{callbacks:?}") };
@@ -261,7 +262,7 @@ fn callbacks_carry_the_minor_version_of_their_session() {
         let client = world.connection().client(&format!("client {minor}"), minor);
         let session = world.server().shared.state.session(&client.session()).unwrap();
         let server = world.server();
-        world.executor().start(async move { nfs_ops::recall_slots(&server, &session, 3).await }).finish();
+        world.executor().start(async move { nfs_ops::recall_slots(&server, &session).await }).finish();
         assert_eq!(world.callbacks()[0].minor, minor);
     }
 }
@@ -275,7 +276,8 @@ fn a_callback_takes_another_connection_when_its_own_breaks() {
     let session = world.server().shared.state.session(&client.session()).unwrap();
     let recall = |slots| {
         let (server, session) = (world.server(), session.clone());
-        world.executor().start(async move { nfs_ops::recall_slots(&server, &session, slots).await }).finish();
+        session.set_target_slots(slots);
+        world.executor().start(async move { nfs_ops::recall_slots(&server, &session).await }).finish();
         world.callbacks()
     };
     world.set_manner(client.connection().id(), Manner::Breaks);
@@ -306,4 +308,58 @@ fn a_session_is_one_on_every_core() {
     client.run(&[putrootfh()]).ok();
     client.connection().compound(1, &[destroy_session(client.session())]).ok();
     elsewhere.run(&[putrootfh()]).fails(Status::Badsession);
+}
+
+/// Clients from this many addresses, each with a session.
+fn crowd(world: &World, count: u8) -> Vec<Client> {
+    let connection = |number| world.connection_from(&format!("10.0.1.{number}:800"));
+    (0..count).map(|number| connection(number).client(&format!("client {number}"), 2)).collect()
+}
+
+#[test]
+fn slots_are_recalled_when_they_run_short() {
+    let world = World::with_reply_cache(1 << 20);
+    let server = world.server();
+    let _maintaining = world.executor().start(async move { server.maintain(true).await });
+    let clients = crowd(&world, 20);
+    let highest = |client: &Client| client.run(&[]).ok().sequence().highest_slot_id.0;
+    let before = highest(&clients[0]);
+    assert!(world.callbacks().is_empty());
+    world.advance_seconds(2);
+    let callbacks = world.callbacks();
+    assert!(!callbacks.is_empty(), "nobody is asked for slots");
+    let first = clients[0].connection().id();
+    let asked = callbacks.iter().find(|callback| callback.connection == first).expect("the first has most");
+    let CallbackArguments::RecallSlot(recall) = asked.operation() else { panic!("{asked:?}") };
+    assert!(recall.target_highest_slot_id.0 < before, "{recall:?} of {before}");
+    // Its replies tell the same, and when it has seen one the slots are gone.
+    let told = clients[0].run(&[]).ok().sequence().target_highest_slot_id;
+    assert_eq!(told, recall.target_highest_slot_id);
+    clients[0].run(&[]).ok();
+    assert_eq!(highest(&clients[0]), told.0);
+    clients[0].send(sequence(clients[0].session(), before, 1, false), &[]).fails(Status::Badslot);
+    world.connection_from("10.0.2.1:800").client("newcomer", 2).make_file("a", b"it works");
+}
+
+#[test]
+fn a_host_with_many_names_leaves_sessions_for_others() {
+    let world = World::with_reply_cache(1 << 20);
+    let greedy = world.connection_from("10.0.1.1:800");
+    let mut refused = 0;
+    for name in 0..200 {
+        let (client_id, mut sequence, _) = greedy.exchange_id(&format!("name {name}"), 1);
+        loop {
+            let reply = greedy.compound(2, &[create_session(client_id, sequence, CHANNEL, 0)]);
+            if reply.status != Status::Ok {
+                assert_eq!(reply.status, Status::Nospc);
+                refused += 1;
+                break;
+            }
+            sequence = sequence.next();
+        }
+    }
+    assert_eq!(refused, 200);
+    let before = world.server().shared.state.totals().reply_cache_bytes;
+    assert!((400 << 10..=600 << 10).contains(&before), "{before} bytes for one host");
+    world.connection_from("10.0.2.1:800").client("newcomer", 2).make_file("a", b"it works");
 }

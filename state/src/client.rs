@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use wire::nfs4::{ClientId, Verifier};
 
 use crate::create_session::CreateSlot;
+use crate::host::Host;
 use crate::lease::{Lease, Standing};
 use crate::session::Session;
 use crate::stripes::{KeyedHash, KeyedMap};
@@ -16,6 +17,7 @@ pub struct Client {
     owner: Box<[u8]>,
     verifier: Verifier,
     principal: Box<[u8]>,
+    host: Arc<Host>,
     pub(crate) lease: Lease,
     pub(crate) record: RecordWord,
     /// Opens and reservations, revoked ones included until they are freed.
@@ -36,12 +38,20 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(id: ClientId, owner: &[u8], verifier: Verifier, principal: &[u8], now: u64) -> Self {
+    pub(crate) fn new(
+        id: ClientId,
+        owner: &[u8],
+        verifier: Verifier,
+        principal: &[u8],
+        host: Arc<Host>,
+        now: u64,
+    ) -> Self {
         Self {
             id,
             owner: owner.into(),
             verifier,
             principal: principal.into(),
+            host,
             lease: Lease::new(now),
             record: RecordWord::default(),
             opens: AtomicU32::new(0),
@@ -73,6 +83,11 @@ impl Client {
     /// Who established it.
     pub fn principal(&self) -> &[u8] {
         &self.principal
+    }
+
+    /// Where it came from.
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.host
     }
 
     /// How it stands.
@@ -212,9 +227,15 @@ impl ClientTable {
         }
     }
 
-    /// The unconfirmed client that was made first, if there is one that is not just being confirmed.
-    pub(crate) fn oldest_unconfirmed(&self) -> Option<ClientId> {
-        let unconfirmed = self.entries.values().filter(|entry| !entry.confirmed && !entry.create.is_busy());
+    /// The unconfirmed client that was made first, if there is one that is not just being confirmed; for who has clients
+    /// already, one of the same host.
+    pub(crate) fn oldest_unconfirmed(&self, host: &Arc<Host>) -> Option<ClientId> {
+        let is_new = host.clients.load(Ordering::Acquire) == 0;
+        let may_go = |client: &Client| is_new || Arc::ptr_eq(client.host(), host);
+        let unconfirmed = self
+            .entries
+            .values()
+            .filter(|entry| !entry.confirmed && !entry.create.is_busy() && may_go(&entry.client));
         // Ids of a stripe grow with time.
         unconfirmed.map(|entry| entry.client.id()).min_by_key(|id| id.0)
     }

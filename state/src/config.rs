@@ -42,7 +42,7 @@ impl Config {
 pub(crate) const SLOT_BYTES: u64 = 192;
 
 /// The bound on every table. At a bound the client concerned gets the protocol's own error and nobody else
-/// notices.
+/// notices. Of clients, opens, locks and the reply cache one source address may have no more than it leaves free.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Clients, confirmed or not. Beyond: expired clients go first, then NFS4ERR_DELAY.
@@ -63,8 +63,8 @@ pub struct Limits {
     pub response_bytes_max: u32,
     /// Bytes of one cached reply; the reply of a non-idempotent compound with its GETATTRs fits well.
     pub response_cached_bytes_max: u32,
-    /// Bytes reserved for slots and the replies they keep over all sessions. Near it expired clients go; then fewer slots,
-    /// beyond NFS4ERR_NOSPC.
+    /// Bytes reserved for slots and the replies they keep over all sessions. Near it expired clients go, new sessions get
+    /// fewer slots, and slots are asked back from the hosts that have most; beyond NFS4ERR_NOSPC.
     pub reply_cache_bytes_max: u64,
     /// Opens over all clients, a bound on memory. Beyond: NFS4ERR_DELAY.
     pub opens_max: u64,

@@ -8,9 +8,10 @@ use wire::nfs4::{ClientId, SequenceId, SessionId, Status};
 use crate::backchannel::CallbackCredential;
 use crate::client::{Client, ClientEntry, ClientTable, Record};
 use crate::connection::ConnectionId;
+use crate::host::{Host, share_left, take_share};
 use crate::negotiate::{ChannelAttributes, back_channel, fore_channel, slot_bytes, slots_within};
 use crate::session::Session;
-use crate::state::{State, session_id, take_within};
+use crate::state::{State, session_id};
 use crate::stateid::client_stripe;
 use crate::store::{ClientRecord, StoreOperation, StoreResult};
 use crate::ticket::StoreTicket;
@@ -156,7 +157,7 @@ impl<F: Clone + Send + Sync> State<F> {
         if entry.sessions.len() >= limits.sessions_per_client_max as usize {
             return Err(Status::Nospc);
         }
-        fore.requests_max = self.reserve_reply_cache(&fore)?;
+        fore.requests_max = self.reserve_reply_cache(&fore, entry.client.host())?;
         let id = session_id(asked.client, counter);
         let session = Session::new(id, &entry.client, asked.minor_version, fore, back, &self.inner.shared);
         session.set_backchannel(asked.callback_program, asked.callback_credential.clone());
@@ -258,16 +259,18 @@ impl<F: Clone + Send + Sync> State<F> {
     }
 
     /// Reserves the session's part of the reply cache; the number of slots that it is enough for.
-    fn reserve_reply_cache(&self, fore: &ChannelAttributes) -> Result<u32, Status> {
+    fn reserve_reply_cache(&self, fore: &ChannelAttributes, host: &Host) -> Result<u32, Status> {
         let (total, bound) = (&self.inner.shared.reply_bytes, self.inner.config.limits.reply_cache_bytes_max);
-        let left = bound.saturating_sub(total.load(Ordering::Acquire));
+        let left = share_left(total, &host.reply_bytes, bound);
         let per_slot = slot_bytes(fore);
-        let slots = slots_within(fore.requests_max, per_slot, left);
+        let slots = slots_within(fore.requests_max, per_slot, left, bound);
         if slots.is_none_or(|slots| slots < fore.requests_max) {
-            // Those who are silent for a lease make room for those who come.
+            // Those who are silent for a lease make room for those who come, and those who have many slots.
             self.inner.shared.press();
+            self.inner.shared.slots_short.store(true, Ordering::Release);
         }
         let slots = slots.ok_or(Status::Nospc)?;
-        if take_within(total, u64::from(slots) * per_slot, bound) { Ok(slots) } else { Err(Status::Nospc) }
+        let taken = take_share(total, &host.reply_bytes, u64::from(slots) * per_slot, bound);
+        if taken { Ok(slots) } else { Err(Status::Nospc) }
     }
 }

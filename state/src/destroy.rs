@@ -7,6 +7,7 @@ use wire::nfs4::{ClientId, SessionId, Status};
 
 use crate::client::{Client, ClientEntry, ClientTable, Record};
 use crate::connection::ConnectionId;
+use crate::host::give_back;
 use crate::lease::Standing;
 use crate::revoke::Displaced;
 use crate::sequence::SlotClaim;
@@ -88,7 +89,7 @@ impl<F: Clone + Send + Sync> State<F> {
     pub(crate) fn retire_entry(&self, entry: &ClientEntry) {
         entry.client.lease.set_standing(Standing::Gone);
         entry.sessions.iter().for_each(|session| session.kill());
-        self.inner.shared.clients.fetch_sub(1, Ordering::AcqRel);
+        give_back(&self.inner.shared.clients, &entry.client.host().clients, 1);
     }
 
     /// Ends I/O under the state of a client that is gone, and drops the state, at once if its record is

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use wire::nfs4::ClientId;
 
 use crate::file_key::FileKey;
 use crate::open::OpenFiles;
+use crate::session::Session;
 use crate::stripes::lock;
 
 /// A blocked lock request that may now succeed: what CB_NOTIFY_LOCK says (RFC 8881 §20.11).
@@ -28,6 +29,9 @@ pub struct Effects<F> {
     pub notices: Vec<LockNotice>,
     /// Open files that no state needs any more, to be dropped outside of the tables' locks.
     pub files: Vec<OpenFiles<F>>,
+    /// Sessions that have more slots than their target: what CB_RECALL_SLOT says (RFC 8881 §20.8). Hints: replies tell
+    /// the target as well.
+    pub recalls: Vec<Arc<Session>>,
 }
 
 type Pile<F> = (VecDeque<LockNotice>, Vec<OpenFiles<F>>);
@@ -72,11 +76,11 @@ impl<F> EffectPile<F> {
     /// Takes everything; costs one load when there is nothing.
     pub(crate) fn take(&self) -> Effects<F> {
         if !self.pending.load(Ordering::Acquire) {
-            return Effects { notices: Vec::new(), files: Vec::new() };
+            return Effects { notices: Vec::new(), files: Vec::new(), recalls: Vec::new() };
         }
         let mut pile = self.lock();
         self.pending.store(false, Ordering::Release);
         let (notices, files) = std::mem::take(&mut *pile);
-        Effects { notices: notices.into(), files }
+        Effects { notices: notices.into(), files, recalls: Vec::new() }
     }
 }

@@ -1,13 +1,15 @@
 //! EXCHANGE_ID in all its cases (RFC 8881 §18.35.4).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use wire::nfs4::{ClientId, SequenceId, Status, Verifier};
 
 use crate::client::{Client, ClientEntry, ClientTable};
 use crate::create_session::CreateSlot;
+use crate::host::{Host, take_share};
 use crate::lease::Standing;
-use crate::state::{State, take_within};
+use crate::state::State;
 use crate::stateid::client_id;
 
 /// What EXCHANGE_ID asks, as far as state is concerned. Flags, state protection (SP4_NONE is all there is)
@@ -22,6 +24,8 @@ pub struct ExchangeId<'a> {
     pub principal: &'a [u8],
     /// EXCHGID4_FLAG_UPD_CONFIRMED_REC_A.
     pub update: bool,
+    /// From where: clients of one source address share what one host may have.
+    pub address: IpAddr,
 }
 
 /// What EXCHANGE_ID answers.
@@ -95,21 +99,23 @@ impl<F: Clone + Send + Sync> State<F> {
             }
             removed.extend(self.unlink_client(table, unconfirmed));
         }
-        if !self.take_place() {
+        let host = self.inner.hosts.find(asked.address);
+        if !self.take_place(&host) {
             // Who only asks must not keep out who comes to stay: the one who has asked longest ago makes room.
-            let oldest = table.oldest_unconfirmed();
+            let oldest = table.oldest_unconfirmed(&host);
             removed.extend(oldest.and_then(|oldest| self.unlink_client(table, oldest)));
-            if oldest.is_none() || !self.take_place() {
+            if oldest.is_none() || !self.take_place(&host) {
                 self.inner.shared.press();
                 return Err(Status::Delay);
             }
         }
-        Ok(self.add_unconfirmed(table, stripe, asked, now))
+        Ok(self.add_unconfirmed(table, stripe, asked, host, now))
     }
 
     /// Takes a place among the clients.
-    fn take_place(&self) -> bool {
-        take_within(&self.inner.shared.clients, 1, u64::from(self.inner.config.limits.clients_max))
+    fn take_place(&self, host: &Host) -> bool {
+        let clients_max = u64::from(self.inner.config.limits.clients_max);
+        take_share(&self.inner.shared.clients, &host.clients, 1, clients_max)
     }
 
     /// Case 1: a new record, for which there is a place.
@@ -118,11 +124,12 @@ impl<F: Clone + Send + Sync> State<F> {
         table: &mut ClientTable,
         stripe: usize,
         asked: &ExchangeId<'_>,
+        host: Arc<Host>,
         now: u64,
     ) -> ExchangedId {
         let id = client_id(self.inner.config.epoch, table.next_counter, stripe);
         table.next_counter += 1;
-        let client = Arc::new(Client::new(id, asked.owner, asked.verifier, asked.principal, now));
+        let client = Arc::new(Client::new(id, asked.owner, asked.verifier, asked.principal, host, now));
         let entry =
             ClientEntry { client, confirmed: false, create: CreateSlot::default(), sessions: Vec::new() };
         let answered = answer(&entry);

@@ -9,6 +9,7 @@ use wire::nfs4::{ClientId, Stateid, Status};
 use crate::client::Client;
 use crate::effects::LockNotice;
 use crate::file_key::FileKey;
+use crate::host::give_back;
 use crate::lease::Standing;
 use crate::lock_ranges::LockRanges;
 use crate::lock_wait::Waiters;
@@ -337,15 +338,21 @@ impl<F> FileTable<F> {
         match kind {
             StateKind::Open => {
                 client.opens.fetch_sub(1, Ordering::AcqRel);
-                self.shared.opens.fetch_sub(1, Ordering::AcqRel);
+                give_back(&self.shared.opens, &client.host().opens, 1);
             }
             StateKind::Lock => self.uncount_locks(client, 1),
         }
     }
 
+    pub(crate) fn count_locks(&self, client: &Client, count: usize) {
+        client.locks.fetch_add(count as u32, Ordering::AcqRel);
+        client.host().locks.fetch_add(count as u64, Ordering::AcqRel);
+        self.shared.locks.fetch_add(count as u64, Ordering::AcqRel);
+    }
+
     pub(crate) fn uncount_locks(&self, client: &Client, count: usize) {
         client.locks.fetch_sub(count as u32, Ordering::AcqRel);
-        self.shared.locks.fetch_sub(count as u64, Ordering::AcqRel);
+        give_back(&self.shared.locks, &client.host().locks, count as u64);
     }
 
     /// Ranges of the file may have become free: who is to be told.

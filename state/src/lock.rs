@@ -8,6 +8,7 @@ use wire::nfs4::{ClientId, Stateid, Status};
 use crate::client::Client;
 use crate::file_key::FileKey;
 use crate::file_table::{FileEntry, FileTable, LockState};
+use crate::host::share_left;
 pub use crate::lock_ranges::{LockKind, LockRange};
 use crate::open_change::find_open;
 use crate::owner::StateOwner;
@@ -204,7 +205,7 @@ impl<F: Clone + Send + Sync> State<F> {
         {
             return Err(Status::Delay.into());
         }
-        if self.inner.shared.locks.load(Ordering::Acquire) + 3 > limits.locks_max {
+        if share_left(&self.inner.shared.locks, &client.host().locks, limits.locks_max) < 3 {
             self.inner.shared.press();
             return Err(Status::Delay.into());
         }
@@ -290,8 +291,7 @@ fn denied(owner: &StateOwner, kind: LockKind, range: LockRange) -> LockDenied {
 
 fn add_lock_state<F>(table: &mut FileTable<F>, file: &FileKey, owner: &StateOwner, open: u64) -> u64 {
     let counter = table.next_counter();
-    owner.client().locks.fetch_add(1, Ordering::AcqRel);
-    table.shared.locks.fetch_add(1, Ordering::AcqRel);
+    table.count_locks(owner.client(), 1);
     table.entry(file).lock_states.insert((owner.clone(), open), counter);
     table.locks.insert(counter, LockState { file: *file, owner: owner.clone(), open, seqid: 0 });
     table.opens.get_mut(&open).expect("the lock's open was resolved in this table").locks.push(counter);
@@ -312,8 +312,7 @@ fn bump_locks<F>(table: &mut FileTable<F>, counter: u64) -> Stateid {
 /// Takes a change of the number of a client's ranges into its counts.
 fn count_ranges<F>(table: &FileTable<F>, client: &Client, before: usize, after: usize) {
     if after >= before {
-        client.locks.fetch_add((after - before) as u32, Ordering::AcqRel);
-        table.shared.locks.fetch_add((after - before) as u64, Ordering::AcqRel);
+        table.count_locks(client, after - before);
     } else {
         table.uncount_locks(client, before - after);
     }

@@ -3,6 +3,7 @@
 use wire::nfs4::Status;
 
 use crate::config::{Limits, SLOT_BYTES};
+use crate::recall::SLOTS_MIN;
 
 /// The smallest request or reply a channel must allow: RPC header, SEQUENCE and one small operation. Below,
 /// no operation could be sent and the answer is NFS4ERR_TOOSMALL.
@@ -78,12 +79,15 @@ pub(crate) fn slot_bytes(fore: &ChannelAttributes) -> u64 {
     SLOT_BYTES + u64::from(fore.response_cached_bytes_max)
 }
 
-/// The number of slots to grant, given what each costs and the bytes of the reply cache that are left: a session gets at
-/// most a quarter of the rest, so that late comers get fewer slots instead of none.
-pub(crate) fn slots_within(slots: u32, slot_bytes: u64, left: u64) -> Option<u32> {
-    if slot_bytes > left {
-        return None;
-    }
-    let affordable = u32::try_from(left / 4 / slot_bytes).unwrap_or(u32::MAX);
-    Some(slots.min(affordable).max(1))
+/// The part of the reply cache that is kept for sessions of few slots, as a divisor: enough for all clients that there may
+/// be by default.
+const KEPT_PART: u64 = 8;
+
+/// The number of slots to grant, given what each costs and the bytes of the reply cache that are left of `bound`: a session
+/// gets at most a quarter of the rest and leaves alone what is kept for late comers, who get fewer slots instead of none.
+pub(crate) fn slots_within(slots: u32, slot_bytes: u64, left: u64, bound: u64) -> Option<u32> {
+    let count = |bytes: u64| u32::try_from(bytes / slot_bytes).unwrap_or(u32::MAX);
+    let affordable = count(left.saturating_sub(bound / KEPT_PART) / 4);
+    let slots = slots.min(affordable.max(SLOTS_MIN)).min(count(left));
+    (slots > 0).then_some(slots)
 }

@@ -9,10 +9,11 @@ use wire::nfs4::{Stateid, Status};
 use crate::client::Client;
 use crate::file_key::FileKey;
 use crate::file_table::{FileTable, OpenState, Reservation, check_standing};
+use crate::host::{share_left, take_share};
 use crate::owner::StateOwner;
 use crate::revoke::Obstacle;
 use crate::share::{Access, Deny, conflicts};
-use crate::state::{State, take_within};
+use crate::state::State;
 use crate::stateid::{StateKind, next_seqid};
 
 /// The storage's open files behind an open. A handle that does both may stand in both places. A READ is
@@ -95,7 +96,7 @@ impl<F: Clone + Send + Sync> State<F> {
         if client.opens.load(Ordering::Acquire) >= limits.opens_per_client_max {
             return Err(Status::Delay);
         }
-        if self.inner.shared.opens.load(Ordering::Acquire) >= limits.opens_max {
+        if share_left(&self.inner.shared.opens, &client.host().opens, limits.opens_max) == 0 {
             self.inner.shared.press();
             return Err(Status::Delay);
         }
@@ -118,7 +119,7 @@ impl<F: Clone + Send + Sync> State<F> {
         if in_file >= limits.opens_per_file_max as usize || in_client >= limits.opens_per_client_max {
             return Err(Status::Delay.into());
         }
-        if !take_within(&self.inner.shared.opens, 1, limits.opens_max) {
+        if !take_share(&self.inner.shared.opens, &client.host().opens, 1, limits.opens_max) {
             self.inner.shared.press();
             return Err(Status::Delay.into());
         }

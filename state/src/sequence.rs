@@ -173,6 +173,7 @@ impl Session {
             surplus.iter().for_each(|slot| {
                 slot.retire();
             });
+            self.release_replies(granted - target);
         }
     }
 }

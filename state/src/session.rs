@@ -8,7 +8,9 @@ use wire::nfs4::SessionId;
 
 use crate::backchannel::{BackSlot, Channels};
 use crate::client::Client;
-use crate::negotiate::{ChannelAttributes, slot_bytes};
+use crate::config::SLOT_BYTES;
+use crate::host::{give_back, take_share};
+use crate::negotiate::ChannelAttributes;
 use crate::sequence::status_flag;
 use crate::slot::Slot;
 use crate::state::Shared;
@@ -115,13 +117,57 @@ impl Session {
 
     /// Asks the client to use this many slots, at least 1 and at most what the session was created with. It
     /// learns of it by the next SEQUENCE's reply or by CB_RECALL_SLOT; slots above are given up when it has
-    /// shown that it knows (RFC 8881 §2.10.6.1). Returns the number in force.
+    /// shown that it knows (RFC 8881 §2.10.6.1). More than it has it gets where the reply cache has room. Returns the
+    /// number in force.
     pub fn set_target_slots(&self, slots: u32) -> u32 {
-        let slots = slots.clamp(1, self.slots.len() as u32);
-        self.target_slots.store(slots, Ordering::Release);
-        self.target_generation.fetch_add(1, Ordering::AcqRel);
-        self.granted_slots.fetch_max(slots, Ordering::AcqRel);
+        let slots = self.grant(slots.clamp(1, self.slots.len() as u32));
+        if self.target_slots.swap(slots, Ordering::AcqRel) != slots {
+            self.target_generation.fetch_add(1, Ordering::AcqRel);
+        }
         slots
+    }
+
+    /// Slots that the client is asked to make do with.
+    pub(crate) fn target(&self) -> u32 {
+        self.target_slots.load(Ordering::Acquire)
+    }
+
+    /// Sees to it that new requests may use at least so many slots, if there is room for what they keep; how many they may.
+    fn grant(&self, slots: u32) -> u32 {
+        loop {
+            let granted = self.granted_slots.load(Ordering::Acquire);
+            if slots <= granted {
+                return slots;
+            }
+            let bytes = self.replies_bytes(slots - granted);
+            let (total, own) = (&self.shared.reply_bytes, &self.client.host().reply_bytes);
+            if !take_share(total, own, bytes, self.shared.config.limits.reply_cache_bytes_max) {
+                return granted;
+            }
+            let raised =
+                self.granted_slots.compare_exchange(granted, slots, Ordering::AcqRel, Ordering::Acquire);
+            if raised.is_ok() {
+                return slots;
+            }
+            give_back(total, own, bytes);
+        }
+    }
+
+    /// Gives back what was reserved for the replies of so many slots.
+    pub(crate) fn release_replies(&self, slots: u32) {
+        let own = &self.client.host().reply_bytes;
+        give_back(&self.shared.reply_bytes, own, self.replies_bytes(slots));
+    }
+
+    /// Bytes of the replies that so many slots may keep.
+    fn replies_bytes(&self, slots: u32) -> u64 {
+        u64::from(slots) * u64::from(self.fore.response_cached_bytes_max)
+    }
+
+    /// Bytes of the reply cache that are reserved for the session when it has at most so many slots.
+    pub(crate) fn bytes_of(&self, slots: u32) -> u64 {
+        let all = self.slots.len() as u32;
+        u64::from(all) * SLOT_BYTES + self.replies_bytes(slots.min(all))
     }
 
     /// `sr_status_flags` (RFC 8881 §18.46.3).
@@ -168,11 +214,6 @@ impl Session {
         self.detach_all();
     }
 
-    /// Bytes of the reply cache that are reserved for the session.
-    fn reserved_bytes(&self) -> u64 {
-        u64::from(self.fore.requests_max) * slot_bytes(&self.fore)
-    }
-
     pub(crate) fn connections(&self) -> usize {
         lock(&self.channels).connections.len()
     }
@@ -180,7 +221,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.shared.reply_bytes.fetch_sub(self.reserved_bytes(), Ordering::AcqRel);
+        let bytes = self.bytes_of(self.granted_slots.load(Ordering::Acquire));
+        give_back(&self.shared.reply_bytes, &self.client.host().reply_bytes, bytes);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::connection::ConnectionTable;
 use crate::effects::{EffectPile, Effects};
 use crate::file_table::FileTable;
 use crate::grace::Grace;
+use crate::host::Hosts;
 use crate::session::Session;
 use crate::stateid::client_stripe;
 use crate::store::{Store, StoreError};
@@ -31,6 +32,7 @@ pub(crate) struct Inner<F> {
     pub(crate) connections: Stripes<ConnectionTable>,
     pub(crate) files: Stripes<FileTable<F>>,
     pub(crate) effects: EffectPile<F>,
+    pub(crate) hosts: Hosts,
     /// Clients that are gone but whose state still stands in others' way until their record is removed.
     pub(crate) departing: Mutex<Vec<Arc<Client>>>,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// Bytes of the reply cache reserved by sessions.
     pub(crate) reply_bytes: AtomicU64,
+    /// Somebody got fewer slots than it asked for, or has been asked to give some back.
+    pub(crate) slots_short: AtomicBool,
     pub(crate) clients: AtomicU64,
     /// A client was turned away for lack of room: expired clients are to go.
     pub(crate) pressed: AtomicBool,
@@ -77,6 +81,7 @@ impl<F: Clone + Send + Sync> State<F> {
             grace,
             closing: AtomicBool::new(false),
             reply_bytes: AtomicU64::new(0),
+            slots_short: AtomicBool::new(false),
             clients: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             opens: AtomicU64::new(0),
@@ -93,6 +98,7 @@ impl<F: Clone + Send + Sync> State<F> {
             connections: Stripes::new(|_| ConnectionTable::new(hash)),
             files,
             effects,
+            hosts: Hosts::new(hash, config.limits.clients_max),
             departing: Mutex::new(Vec::new()),
             config,
         };

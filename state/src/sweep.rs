@@ -11,7 +11,8 @@ use crate::state::State;
 use crate::stripes::{STRIPES, lock};
 
 impl<F: Clone + Send + Sync> State<F> {
-    /// To be called about once a second, by one core. Returns what [`take_effects`](State::take_effects) does.
+    /// To be called about once a second, by one core. Returns what [`take_effects`](State::take_effects) does, and whom to
+    /// ask for slots.
     pub fn sweep(&self, now: u64) -> Effects<F> {
         self.end_grace_if_due(now);
         let pressed = self.inner.shared.pressed.swap(false, Ordering::AcqRel);
@@ -22,7 +23,8 @@ impl<F: Clone + Send + Sync> State<F> {
         for stripe in 0..STRIPES {
             self.sweep_files(stripe, now);
         }
-        self.take_effects()
+        let recalls = self.share_slots();
+        Effects { recalls, ..self.take_effects() }
     }
 
     fn sweep_clients(&self, stripe: usize, pressed: bool, now: u64) {

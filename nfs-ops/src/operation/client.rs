@@ -44,6 +44,7 @@ pub fn exchange_id<V: Vfs, E: Env + Backchannel>(
         verifier: arguments.client_owner.verifier,
         principal: &compound.caller.principal(),
         update: arguments.flags & exchange_flags::UPD_CONFIRMED_REC_A != 0,
+        address: compound.peer.address.ip(),
     };
     let exchanged = server.shared.state.exchange_id(&asked, server.env.now_ns())?;
     let confirmed = if exchanged.confirmed { exchange_flags::CONFIRMED_R } else { 0 };

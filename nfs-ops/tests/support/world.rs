@@ -60,12 +60,26 @@ impl World {
     /// One export, of a server that takes no annotated calls.
     pub fn without_annotations() -> Self {
         let world = Self::new();
-        let inner = &world.0;
-        let mut shared = shared(1, inner.store.clone(), 0);
+        let mut shared = shared(1, world.0.store.clone(), 0);
         shared.settings.annotations = false;
+        world.serve(shared)
+    }
+
+    /// One export, of a server with this much room for the replies it keeps.
+    pub fn with_reply_cache(bytes: u64) -> Self {
+        let world = Self::new();
+        let mut config = Config::new(1, [1, 2]);
+        config.limits.reply_cache_bytes_max = bytes;
+        let store = world.0.store.clone();
+        let state = State::new(config, store.clone(), 0).unwrap();
+        world.serve(Shared { state, ..shared(1, store, 0) })
+    }
+
+    fn serve(self, shared: Shared<MemFile>) -> Self {
+        let inner = &self.0;
         let exports = exports(&inner.settings, &inner.storages);
         *inner.server.borrow_mut() = Server::new(Arc::new(shared), inner.env.clone(), exports);
-        world
+        self
     }
 
     /// These exports, each over a storage of its own.

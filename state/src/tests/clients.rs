@@ -134,10 +134,10 @@ fn the_reply_cache_is_shared_out_and_given_back() {
     let server = Server::with(|config| config.limits.reply_cache_bytes_max = 256 * slot_bytes);
     let (client, _, _) = server.exchange("a", 1).unwrap();
     let first = server.create(client, 1).unwrap();
-    assert_eq!(first.fore.requests_max, 64, "a quarter of the whole");
+    assert_eq!(first.fore.requests_max, 56, "a quarter of what is not kept for late comers");
     let second = server.create(client, 2).unwrap();
-    assert_eq!(second.fore.requests_max, 48, "a quarter of the rest");
-    assert_eq!(server.state.totals().reply_cache_bytes, (64 + 48) * slot_bytes);
+    assert_eq!(second.fore.requests_max, 28, "a quarter of the rest that its host may have");
+    assert_eq!(server.state.totals().reply_cache_bytes, (56 + 28) * slot_bytes);
     for created in [&first, &second] {
         let session = server.state.session(&created.session).unwrap();
         let connection = create(client, 1).connection;
@@ -213,7 +213,7 @@ fn slots_that_keep_no_replies_are_bounded_too() {
     let fore = ChannelAttributes { response_cached_bytes_max: 0, ..usual.fore };
     let asked = crate::CreateSession { fore, ..usual };
     let created = server.finish(server.state.create_session(&asked, 0).unwrap()).unwrap();
-    assert_eq!(created.fore.requests_max, 10, "a quarter of the whole");
+    assert_eq!(created.fore.requests_max, 8, "a quarter of what is not kept for late comers");
 }
 
 #[test]

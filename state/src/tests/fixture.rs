@@ -1,6 +1,7 @@
 //! A server and its clients.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use wire::nfs4::{ClientId, SequenceId, SlotId, Stateid, Status, Verifier};
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     pub(crate) state: State<File>,
     pub(crate) store: Arc<Disk>,
     pub(crate) now: u64,
+    /// Where clients come from that do not come from a host of their own.
+    pub(crate) host: Option<IpAddr>,
     epoch: u32,
 }
 
@@ -105,7 +108,7 @@ impl Server {
         let mut config = Config::new(1, [1, 2]);
         configure(&mut config);
         let state = State::new(config, Arc::clone(&store) as Arc<dyn Store>, 0).unwrap();
-        Self { state, store, now: 0, epoch: 1 }
+        Self { state, store, now: 0, host: None, epoch: 1 }
     }
 
     /// Kills the server and starts the next.
@@ -136,6 +139,7 @@ impl Server {
             verifier: Verifier([verifier; 8]),
             principal: principal.as_bytes(),
             update,
+            address: self.host.unwrap_or_else(|| address_of(owner)),
         };
         let answered = self.state.exchange_id(&asked, self.now)?;
         Ok((answered.client, answered.sequence, answered.confirmed))
@@ -237,6 +241,12 @@ impl Server {
         });
         assert!(sequence.is_some());
     }
+}
+
+/// An address for each name.
+fn address_of(owner: &str) -> IpAddr {
+    let hash = owner.bytes().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    IpAddr::V4(hash.into())
 }
 
 pub(crate) fn create(client: ClientId, sequence: u32) -> CreateSession<'static> {

@@ -8,6 +8,7 @@ mod in_flight;
 mod locks;
 mod opens;
 mod random;
+mod recall;
 mod sessions;
 mod slots;
 mod threads;
