@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::cli::CheckArguments;
 use crate::config::{self, ClientPattern, Diagnostic, ExportPlan, Settings};
+use crate::memory::Memory;
+use crate::serve;
 
 #[derive(Serialize)]
 struct Report {
@@ -11,6 +13,8 @@ struct Report {
     problems: Vec<ProblemReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes_max: Option<u64>,
     exports: Vec<ExportReport>,
 }
 
@@ -45,12 +49,14 @@ pub fn run(arguments: &CheckArguments) -> bool {
                 valid,
                 problems: Vec::new(),
                 port: Some(settings.server.port),
+                memory_bytes_max: Some(memory(settings).total()),
                 exports: settings.exports.iter().map(export_report).collect(),
             },
             Err(found) => Report {
                 valid,
                 problems: found.0.iter().map(problem_report).collect(),
                 port: None,
+                memory_bytes_max: None,
                 exports: Vec::new(),
             },
         };
@@ -82,6 +88,15 @@ fn print(arguments: &CheckArguments, settings: &Settings) {
             println!("    read-only clients: {}", report.read_only_clients.join(" "));
         }
     }
+    let memory = memory(settings);
+    println!("memory: {memory}");
+    if let Some(excess) = memory.excess() {
+        eprintln!("warning: {excess}");
+    }
+}
+
+fn memory(settings: &Settings) -> Memory {
+    Memory::of(&settings.limits, serve::engine_config(settings).shard_count(), settings.exports.len())
 }
 
 fn export_report(export: &ExportPlan) -> ExportReport {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::bounds;
 use crate::config::Limits;
 
 /// What a connection costs while nothing happens on it, its tasks and what it keeps for heads included; rounded up.
@@ -20,10 +21,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What `limits` allow on this many shards with this many exports; `state_bytes` is what the tables of
-    /// clients, opens and locks may come to.
-    pub fn of(limits: &Limits, shards: usize, exports: usize, state_bytes: u64) -> Self {
+    /// What `limits` allow on this many shards with this many exports.
+    pub fn of(limits: &Limits, shards: usize, exports: usize) -> Self {
         let shards = shards as u64;
+        let state_bytes = bounds::of_state(limits).memory_bytes_max();
         Self {
             parts: vec![
                 ("payload, taken at start", shards * (limits.payload_memory_mib << 20)),
@@ -37,8 +38,22 @@ impl Memory {
         }
     }
 
-    fn total(&self) -> u64 {
+    /// The sum.
+    pub fn total(&self) -> u64 {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// What is to be said where the machine has less.
+    pub fn excess(&self) -> Option<String> {
+        let machine = rustix::system::sysinfo();
+        self.excess_over(machine.totalram as u64 * u64::from(machine.mem_unit))
+    }
+
+    fn excess_over(&self, machine_bytes: u64) -> Option<String> {
+        (self.total() > machine_bytes).then(|| {
+            let has = mib(machine_bytes);
+            format!("this machine has {has} MiB of memory, less than the bounds allow: lower [limits] of the largest parts")
+        })
     }
 }
 
@@ -63,9 +78,13 @@ mod tests {
 
     #[test]
     fn the_sum_names_its_parts() {
-        let text = Memory::of(&Limits::default(), 2, 1, 3 << 20).to_string();
+        let memory = Memory::of(&Limits::default(), 2, 1);
+        let text = memory.to_string();
         assert!(text.contains("256 MiB payload"), "{text}");
-        assert!(text.contains(" + 3 MiB clients"), "{text}");
+        assert!(text.contains(" MiB clients"), "{text}");
         assert!(text.starts_with("at most "), "{text}");
+        assert!(memory.total() < 2 << 30, "the defaults fit a small machine: {text}");
+        assert_eq!(memory.excess_over(memory.total()), None);
+        assert!(memory.excess_over(512 << 20).is_some_and(|said| said.contains("512 MiB")));
     }
 }

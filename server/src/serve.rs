@@ -73,9 +73,11 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     let directory = StateDirectory::open(&settings.server.state_directory)?;
     let origin = Instant::now();
     let shared = Arc::new(shared(&settings, &limits, &directory, origin)?);
-    let memory =
-        Memory::of(&limits, shards, settings.exports.len(), bounds::of_state(&limits).memory_bytes_max());
+    let memory = Memory::of(&limits, shards, settings.exports.len());
     tracing::info!("memory: {memory}");
+    if let Some(excess) = memory.excess() {
+        tracing::warn!("{excess}");
+    }
 
     let listeners = listen(&settings.server)?;
     let hosts = Hosts::resolve(&settings.exports, &Hosts::default());
@@ -93,7 +95,8 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     Ok(ended?)
 }
 
-fn engine_config(settings: &Settings) -> EngineConfig {
+/// The engine as it is configured.
+pub fn engine_config(settings: &Settings) -> EngineConfig {
     EngineConfig {
         shards: settings.server.shards,
         region_bytes: (settings.limits.payload_memory_mib << 20) as usize,

@@ -29,9 +29,21 @@ fn a_good_configuration_is_described() {
         scratch.config(&format!("[[export]]\npath = {directory:?}\npseudo = \"/a\"\naccess = \"ro\"\n"));
     let (good, said, _) = run(penstock().arg("check").arg(&config));
     assert!(good && said.contains(" as /a (id ") && said.contains("ro, squash root"), "{said}");
+    assert!(said.contains("memory: at most ") && said.contains(" MiB payload"), "{said}");
     let (good, said, _) = run(penstock().args(["check", "--json"]).arg(&config));
     let report: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
     assert!(good && report["valid"] == true && report["exports"][0]["pseudo"] == "/a", "{said}");
+    assert!(report["memory_bytes_max"].as_u64().is_some_and(|bytes| bytes > 0), "{said}");
+}
+
+#[test]
+fn bounds_beyond_the_machines_memory_are_warned_of() {
+    let scratch = Scratch::new("memory");
+    let directory = scratch.directory("data");
+    let config =
+        scratch.config(&format!("[[export]]\npath = {directory:?}\n[limits]\npayload_memory_mib = 262144\nreply_cache_mib = 65536\nopens = 16777216\n"));
+    let (good, _, warned) = run(penstock().arg("check").arg(&config));
+    assert!(good && warned.contains("less than the bounds allow"), "{warned}");
 }
 
 #[test]

@@ -90,20 +90,20 @@ limits! {
         "CREATE_SESSION grants no more";
     reply_cache_mib = 256 in 1..=65_536,
         "MiB for slots and the replies they keep for retries, all sessions together",
-        "expired clients are forgotten, CREATE_SESSION grants fewer slots, then NFS4ERR_NOSPC";
+        "expired clients are forgotten, CREATE_SESSION grants fewer slots, others are asked for some, then NFS4ERR_NOSPC";
     operations_per_compound = 64 in 16..=1024,
         "operations in one request",
         "NFS4ERR_TOO_MANY_OPS";
-    opens = 1_048_576 in 16..=16_777_216,
+    opens = 262_144 in 16..=16_777_216,
         "opens of all clients together",
         "OPEN: NFS4ERR_DELAY";
-    opens_per_client = 131_072 in 16..=16_777_216,
+    opens_per_client = 65_536 in 16..=16_777_216,
         "opens of one client",
         "OPEN: NFS4ERR_DELAY";
-    locks = 1_048_576 in 16..=16_777_216,
+    locks = 262_144 in 16..=16_777_216,
         "byte-range locks of all clients together",
         "LOCK: NFS4ERR_DELAY";
-    locks_per_client = 131_072 in 16..=16_777_216,
+    locks_per_client = 65_536 in 16..=16_777_216,
         "byte-range locks of one client",
         "LOCK: NFS4ERR_DELAY";
     cached_objects = 16_384 in 64..=16_777_216,
