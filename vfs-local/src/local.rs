@@ -34,6 +34,10 @@ const HELPER_JOBS_WAITING_MAX: usize = 4096;
 /// disk's queue.
 const READS_MAX: usize = 256;
 
+/// Syncs of an export per shard at a time. They hold no memory, and gain from one another: what a disk writes for one
+/// it writes for all that wait.
+const SYNCS_MAX: usize = 16;
+
 /// How often files that were left unsynced are looked for.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
 
@@ -65,8 +69,10 @@ struct Inner {
     storage: Arc<LocalStorage>,
     shard: Shard,
     cap: Cap,
-    /// Places for operations that occupy a kernel worker.
+    /// Places for operations that occupy a kernel worker and memory.
     workers: Places,
+    /// Places for syncs, which occupy a kernel worker: no write waits behind them.
+    syncs: Places,
     /// Places for reads that do not.
     reads: Places,
     personalities: Personalities,
@@ -80,10 +86,10 @@ impl Local {
         let options = storage.options();
         assert!(shard.index() < options.shards, "the storage was opened for fewer shards");
         let cap = shard.helpers().cap(options.helper_jobs_max, HELPER_JOBS_WAITING_MAX)?;
-        let workers = Places::new(options.ring_workers_max);
         let this = Self(Rc::new(Inner {
             cap,
-            workers,
+            workers: Places::new(options.ring_workers_max),
+            syncs: Places::new(SYNCS_MAX),
             reads: Places::new(READS_MAX),
             personalities: Personalities::default(),
             recent: Recent::default(),
@@ -144,7 +150,7 @@ impl Local {
 
     /// A place for a sync.
     pub(crate) async fn sync_place(&self) -> Place {
-        self.0.workers.enter().await
+        self.0.syncs.enter().await
     }
 
     /// A place for a write. What is to be written waits in memory that is needed elsewhere, so not for ever.

@@ -18,8 +18,8 @@ pub struct Options {
     /// Jobs of this export that may be on each shard's helper threads at once, so that a hung file system
     /// stops only itself.
     pub helper_jobs_max: usize,
-    /// Operations of this export that may occupy kernel workers of each shard's ring at once: writes, syncs, and
-    /// reads where the file system cannot do them without. Must be well below the number of those workers (128), or
+    /// Operations of this export that may occupy kernel workers of each shard's ring at once: writes, and reads where the
+    /// file system cannot do them without. Syncs, which hold no memory, have workers of their own. Must be well below the number of those workers (128), or
     /// a hung file system takes them all.
     pub ring_workers_max: usize,
     /// How the bytes of files are read and written.
@@ -38,7 +38,7 @@ impl Options {
             shards: 1,
             cached_objects_max: 16 * 1024,
             helper_jobs_max: 8,
-            ring_workers_max: 16,
+            ring_workers_max: 8,
             io: Io::Auto,
             coarse_time_stamps: false,
         }
