@@ -177,9 +177,12 @@ async fn go_on<V: Vfs, E: Env + Backchannel>(
             (status, OffloadInfo::Failed { status, bytes_copied })
         }
     };
+    let handle = job.handle;
+    // Telling may take long, and the files are not in others' way for it.
+    drop(job);
     server.shared.offloads.finish(&offload, status);
     if !offload.is_cancelled() {
-        callback::offload(&server, offload.client, job.handle, offload.stateid, info).await;
+        callback::offload(&server, offload.client, handle, offload.stateid, info).await;
     }
 }
 
