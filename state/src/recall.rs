@@ -49,8 +49,9 @@ impl<F: Clone + Send + Sync> State<F> {
             return Vec::new();
         }
         let hosts = self.sessions_by_host();
-        // Asked back down to a half, given back up to a quarter, so that who comes and goes does not move all others.
-        let (most, least) = (level(&hosts, bound / 2), level(&hosts, bound / 4));
+        // Asked back down to a half, and of one host to a quarter, which could not have much more than a half; given back up
+        // to a quarter, so that who comes and goes does not move all others.
+        let (most, least) = (level(&hosts, bound / 2).min(bound / 4), level(&hosts, bound / 4));
         let mut recalled = Vec::new();
         for held in &hosts {
             let (most, least) = (held.slots_within(most), held.slots_within(least));

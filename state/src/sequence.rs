@@ -7,6 +7,7 @@ use wire::nfs4::{SequenceId, SlotId, Status};
 
 use crate::session::{Session, phase};
 use crate::slot::SlotBegin;
+use crate::stripes::lock;
 
 /// Bits of `sr_status_flags` (RFC 8881 §18.46.2).
 pub mod status_flag {
@@ -156,25 +157,26 @@ impl Session {
     /// Gives up the slots above the target once the client has shown that it knows the target: by a new
     /// request on a slot whose last reply told it, with nothing outstanding above (RFC 8881 §2.10.6.1).
     fn give_up_slots(&self, call: &SequenceCall) {
+        if self.target_slots.load(Ordering::Acquire) >= self.granted_slots.load(Ordering::Acquire) {
+            return;
+        }
+        let _change = lock(&self.slots_change);
         let target = self.target_slots.load(Ordering::Acquire);
         let granted = self.granted_slots.load(Ordering::Acquire);
-        if target >= granted || call.highest_slot.0 >= target {
-            return;
-        }
         let told = self.slots[call.slot.0 as usize].told();
-        let surplus = &self.slots[target as usize..granted as usize];
-        if told != self.target_generation.load(Ordering::Acquire) || surplus.iter().any(|slot| slot.is_busy())
-        {
+        let knows = told == self.target_generation.load(Ordering::Acquire) && call.highest_slot.0 < target;
+        if target >= granted || !knows {
             return;
         }
-        let lowered =
-            self.granted_slots.compare_exchange(granted, target, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if lowered {
-            surplus.iter().for_each(|slot| {
-                slot.retire();
-            });
-            self.release_replies(granted - target);
+        let surplus = &self.slots[target as usize..granted as usize];
+        if surplus.iter().any(|slot| slot.is_busy()) {
+            return;
         }
+        self.granted_slots.store(target, Ordering::Release);
+        surplus.iter().for_each(|slot| {
+            slot.retire();
+        });
+        self.release_replies(granted - target);
     }
 }
 

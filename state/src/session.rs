@@ -43,6 +43,8 @@ pub struct Session {
     pub(crate) target_slots: AtomicU32,
     /// Counts the changes of `target_slots`.
     pub(crate) target_generation: AtomicU32,
+    /// Held while the three above change: they belong together.
+    pub(crate) slots_change: Mutex<()>,
     pub(crate) channels: Mutex<Channels>,
     pub(crate) back_wanted: AtomicBool,
     pub(crate) back_paths: AtomicU32,
@@ -73,6 +75,7 @@ impl Session {
             granted_slots: AtomicU32::new(slots),
             target_slots: AtomicU32::new(slots),
             target_generation: AtomicU32::new(0),
+            slots_change: Mutex::new(()),
             channels: Mutex::new(Channels { back_slots, ..Channels::default() }),
             back_wanted: AtomicBool::new(false),
             back_paths: AtomicU32::new(0),
@@ -120,6 +123,7 @@ impl Session {
     /// shown that it knows (RFC 8881 §2.10.6.1). More than it has it gets where the reply cache has room. Returns the
     /// number in force.
     pub fn set_target_slots(&self, slots: u32) -> u32 {
+        let _change = lock(&self.slots_change);
         let slots = self.grant(slots.clamp(1, self.slots.len() as u32));
         if self.target_slots.swap(slots, Ordering::AcqRel) != slots {
             self.target_generation.fetch_add(1, Ordering::AcqRel);
@@ -134,23 +138,17 @@ impl Session {
 
     /// Sees to it that new requests may use at least so many slots, if there is room for what they keep; how many they may.
     fn grant(&self, slots: u32) -> u32 {
-        loop {
-            let granted = self.granted_slots.load(Ordering::Acquire);
-            if slots <= granted {
-                return slots;
-            }
-            let bytes = self.replies_bytes(slots - granted);
-            let (total, own) = (&self.shared.reply_bytes, &self.client.host().reply_bytes);
-            if !take_share(total, own, bytes, self.shared.config.limits.reply_cache_bytes_max) {
-                return granted;
-            }
-            let raised =
-                self.granted_slots.compare_exchange(granted, slots, Ordering::AcqRel, Ordering::Acquire);
-            if raised.is_ok() {
-                return slots;
-            }
-            give_back(total, own, bytes);
+        let granted = self.granted_slots.load(Ordering::Acquire);
+        if slots <= granted {
+            return slots;
         }
+        let (total, own) = (&self.shared.reply_bytes, &self.client.host().reply_bytes);
+        let bytes = self.replies_bytes(slots - granted);
+        if !take_share(total, own, bytes, self.shared.config.limits.reply_cache_bytes_max) {
+            return granted;
+        }
+        self.granted_slots.store(slots, Ordering::Release);
+        slots
     }
 
     /// Gives back what was reserved for the replies of so many slots.

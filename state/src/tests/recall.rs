@@ -84,6 +84,21 @@ fn who_keeps_what_it_is_asked_for_keeps_nobody_out() {
 }
 
 #[test]
+fn clients_behind_one_address_share_their_part() {
+    let mut server = Server::with(|config| config.limits.reply_cache_bytes_max = 64 * WHOLE);
+    server.host = Some(IpAddr::from([10, 0, 0, 1]));
+    let crowd = crowd(&server, 34);
+    let late = slots(&crowd[33].session);
+    assert!(late < 64, "{late} slots for the last");
+    let recalled = server.state.sweep(0).recalls.len();
+    assert!(recalled >= 16, "{recalled} are asked for slots");
+    for sequence in [1, 2] {
+        crowd.iter().for_each(|peer| go_on(&peer.session, sequence));
+    }
+    assert!(slots(&server.peer("newcomer").session) > late);
+}
+
+#[test]
 fn one_host_with_many_names_leaves_room_for_others() {
     let mut server = Server::with(|config| {
         config.limits.clients_max = 64;
