@@ -106,9 +106,9 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
         if let Some(session) = sessions.get(&(connection, *id)).filter(|session| session.is_alive()) {
             return Ok(session.clone());
         }
+        let session = self.shared.state.session(id)?;
         // A client that makes and destroys sessions does not fill the table.
         sessions.retain(|_, session| session.is_alive());
-        let session = self.shared.state.session(id)?;
         self.shared.state.connection_seen(&session, state::ConnectionId(connection.to_u64()))?;
         sessions.insert((connection, *id), session.clone());
         Ok(session)

@@ -135,6 +135,9 @@ fn grant<V: Vfs, E: Env + Backchannel>(
     }
 }
 
+/// How often a grant is asked for that ends before it is used.
+const GRANT_TRIES: usize = 3;
+
 /// From what this core keeps, else from the table that all cores share. Nothing is awaited between this and the
 /// storage's call; where the storage makes the I/O wait, it is in flight already, and others' conflicting grants wait
 /// for it.
@@ -149,15 +152,19 @@ fn grant_io<V: Vfs, E: Env + Backchannel>(
     if let Some(in_flight) = server.grants.begin(client.id(), file, stateid, want) {
         return Ok(Granted::Open(OpenFile::Granted(in_flight)));
     }
-    match server.shared.state.check_io(client, file, stateid, want, server.env.now_ns())? {
-        IoGrant::Special => Ok(Granted::Special),
-        IoGrant::Open(grant) => {
-            // It may have been closed on another core since.
-            let opened = OpenFile::Granted(grant.begin().ok_or(Status::BadStateid)?);
-            server.grants.keep(file, stateid, want, grant);
-            Ok(Granted::Open(opened))
+    for _ in 0..GRANT_TRIES {
+        match server.shared.state.check_io(client, file, stateid, want, server.env.now_ns())? {
+            IoGrant::Special => return Ok(Granted::Special),
+            IoGrant::Open(grant) => {
+                // The open may have been changed or closed on another core since.
+                if let Some(in_flight) = grant.begin() {
+                    server.grants.keep(file, stateid, want, grant);
+                    return Ok(Granted::Open(OpenFile::Granted(in_flight)));
+                }
+            }
         }
     }
+    Err(Status::Delay)
 }
 
 /// RFC 8881 §9.1.2: with a special stateid the request is checked as if it opened the file.
