@@ -115,7 +115,7 @@ limits! {
     helper_threads_per_export = 8 in 1..=1024,
         "helper threads of each shard that one export may hold at a time",
         "calls on that export wait for their turn, others go on";
-    kernel_workers_per_export = 8 in 1..=64,
+    kernel_workers_per_export = 8 in 1..=16,
         "kernel workers of each shard that writes and cold reads of one export may hold at a time; syncs have 16 more",
         "calls on that export wait for their turn, others go on";
 }
