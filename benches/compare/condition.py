@@ -1,6 +1,7 @@
 """Whether the machine is fit to be measured on: how far its two cores are apart now, and who else uses them."""
 
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -9,7 +10,7 @@ import time
 # One way of a word between two cores, in microseconds: below it they share a cache ("near"). Virtual cores that their host moves
 # about cost the same program twice to eight times as much when they are far apart.
 NEAR_US = 0.15
-# Share of one core that others may use during a run.
+# Share of one core that others may use during a run, from the generator's start to its end.
 OTHERS_MAX = 0.2
 # Between two looks at what a server has used; and how long a run may take.
 LOOK_SECONDS = 0.02
@@ -34,6 +35,12 @@ def busy_seconds():
     with open("/proc/stat", encoding="ascii") as stat:
         fields = [int(field) for field in stat.readline().split()[1:]]
     return sum(fields[index] for index in (0, 1, 2, 5, 6)) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds():
+    """CPU time of this process and those it has waited for."""
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def process_seconds(pid):

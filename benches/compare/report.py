@@ -3,6 +3,7 @@
 import os
 import statistics
 
+from condition import OTHERS_MAX
 from rows import PARALLEL, SERIAL
 
 GIB = 1 << 30
@@ -29,9 +30,9 @@ def cost(row, run):
 
 
 def comparable(runs):
-    """Whether runs succeeded while the cores were at the same distance all the time."""
+    """Whether runs succeeded while the cores were at the same distance all the time and nobody else used them."""
     places = {run.get("placement", "moving") for run in runs}
-    return len(places) == 1 and "moving" not in places
+    return len(places) == 1 and "moving" not in places and all(run["others"] <= OTHERS_MAX for run in runs)
 
 
 def ratio(rounds, ours, theirs, value):
