@@ -57,9 +57,9 @@ def verdict(row, rate_ratio, cpu_ratio, ganesha_ratio):
     checks = [(limit, value, holds) for limit, value, holds in checks if limit is not None]
     if not checks:
         return ""
-    if any(value is None for _, value, _ in checks):
-        return "unmeasured"
-    return "yes" if all(holds(limit, value) for limit, value, holds in checks) else "NO"
+    if any(value is not None and not holds(limit, value) for limit, value, holds in checks):
+        return "NO"
+    return "unmeasured" if any(value is None for _, value, _ in checks) else "yes"
 
 
 def good_runs(rounds, name):
