@@ -96,6 +96,20 @@ async fn tasks_after_a_turn(shard: &Shard) -> u64 {
 }
 
 #[test]
+fn started_tasks_count_in_the_turn() {
+    let turns = block_on(EngineConfig::small(), |shard| async move {
+        let before = shard.stats().turns;
+        for _ in 0..10 {
+            // More than a turn's worth, as of connections that all had full bursts of calls.
+            (0..1_000).for_each(|_| shard.start_detached(async {}));
+            shard.yield_now().await;
+        }
+        shard.stats().turns - before
+    });
+    assert!(turns.unwrap() >= 10, "the ring is entered in between");
+}
+
+#[test]
 fn calls_wake_a_sleeping_shard() {
     let engine = Engine::start(two_shards(), |shard| async move {
         if shard.index() == 1 {
