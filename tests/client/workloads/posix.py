@@ -104,7 +104,8 @@ def check_rename():
     assert os.path.exists("new") and os.path.exists("same"), "a rename between links of one file does nothing"
     os.mkdir("other")
     os.rename("d", "other/d")
-    assert os.stat("other").st_nlink == 3 and os.listdir("other/d") == ["x"]
+    # Some file systems (btrfs) count no links of directories.
+    assert os.stat("other").st_nlink in (1, 3) and os.listdir("other/d") == ["x"]
 
 
 def check_unlink_open_file():
