@@ -154,20 +154,27 @@ impl Session {
         self.client().lease.renew(now, self.shared.config.limits.renewal_interval_ns);
     }
 
+    /// Whether fewer slots are asked for than are granted, and the client shows by this request that it was told.
+    fn knows_lower_target(&self, call: &SequenceCall) -> bool {
+        let target = self.target_slots.load(Ordering::Acquire);
+        target < self.granted_slots.load(Ordering::Acquire)
+            && call.highest_slot.0 < target
+            && self.slots[call.slot.0 as usize].told() == self.target_generation.load(Ordering::Acquire)
+    }
+
     /// Gives up the slots above the target once the client has shown that it knows the target: by a new
     /// request on a slot whose last reply told it, with nothing outstanding above (RFC 8881 §2.10.6.1).
     fn give_up_slots(&self, call: &SequenceCall) {
-        if self.target_slots.load(Ordering::Acquire) >= self.granted_slots.load(Ordering::Acquire) {
+        if !self.knows_lower_target(call) {
             return;
         }
         let _change = lock(&self.slots_change);
-        let target = self.target_slots.load(Ordering::Acquire);
-        let granted = self.granted_slots.load(Ordering::Acquire);
-        let told = self.slots[call.slot.0 as usize].told();
-        let knows = told == self.target_generation.load(Ordering::Acquire) && call.highest_slot.0 < target;
-        if target >= granted || !knows {
+        // All of it may have changed before the lock was there.
+        if !self.knows_lower_target(call) {
             return;
         }
+        let target = self.target_slots.load(Ordering::Acquire);
+        let granted = self.granted_slots.load(Ordering::Acquire);
         let surplus = &self.slots[target as usize..granted as usize];
         if surplus.iter().any(|slot| slot.is_busy()) {
             return;
