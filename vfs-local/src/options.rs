@@ -19,7 +19,8 @@ pub struct Options {
     /// stops only itself.
     pub helper_jobs_max: usize,
     /// Operations of this export that may occupy kernel workers of each shard's ring at once: writes, and reads where the
-    /// file system cannot do them without. Syncs, which hold no memory, have workers of their own. Must be well below the number of those workers (128), or
+    /// file system cannot do them without. Syncs, which hold no memory, have 16 more. Together they must be well below the
+    /// number of those workers (128), or
     /// a hung file system takes them all.
     pub ring_workers_max: usize,
     /// How the bytes of files are read and written.
