@@ -20,8 +20,7 @@ pub struct Options {
     pub helper_jobs_max: usize,
     /// Operations of this export that may occupy kernel workers of each shard's ring at once: writes, and reads where the
     /// file system cannot do them without. Syncs, which hold no memory, have 16 more. Together they must be well below the
-    /// number of those workers (128), or
-    /// a hung file system takes them all.
+    /// number of those workers (128), or a hung file system takes them all.
     pub ring_workers_max: usize,
     /// How the bytes of files are read and written.
     pub io: Io,
