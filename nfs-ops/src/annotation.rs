@@ -5,12 +5,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use vfs::Vfs;
-use wire::nfs4::WriteArgs;
 use wire::rpc::{BulkArea, BulkAreas, Items, TraceContext};
-use wire::xdr::{Decoder, Error, pad_len};
+use wire::xdr::{Decoder, Payload, pad_len};
 
-use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
+use crate::request::Request;
 use crate::server::Server;
 
 /// What became of the annotations of calls on one core.
@@ -101,27 +100,21 @@ pub fn areas<V: Vfs, E: Env + Backchannel>(
     }
 }
 
-/// The arguments of a WRITE, whose data is what an area may truly be.
-///
-/// # Errors
-/// When the arguments cannot be decoded.
-pub fn seen<V: Vfs, E>(compound: &mut Compound<V, E>, decoder: &mut Decoder<'_>) -> Result<WriteArgs, Error> {
-    let arguments: WriteArgs = decoder.get()?;
-    if let Some(claimed) = &mut compound.areas {
-        let length = arguments.data.len();
-        let offset = decoder.position() - pad_len(length) - length;
-        let is_it = |area: &&BulkArea| (area.offset as usize, area.length as usize) == (offset, length);
-        // Areas do not overlap, so that none is found twice.
-        claimed.right += u32::from(claimed.areas.as_slice().iter().any(|area| is_it(&area)));
-    }
-    Ok(arguments)
+/// Holds the data of a WRITE that was just decoded against the areas: it is what an area may truly be.
+pub fn seen<V: Vfs, E>(request: &mut Request<V, E>, decoder: &Decoder<'_>, data: &Payload) {
+    let Some(claimed) = &mut request.areas else { return };
+    let length = data.len();
+    let offset = decoder.position() - pad_len(length) - length;
+    let is_it = |area: &&BulkArea| (area.offset as usize, area.length as usize) == (offset, length);
+    // Areas do not overlap, so that none is found twice.
+    claimed.right += u32::from(claimed.areas.as_slice().iter().any(|area| is_it(&area)));
 }
 
-/// Counts what the areas of a compound that has ended were worth. Those of operations that were not reached are wrong too:
+/// Counts what the areas of a request that has ended were worth. Those of operations that were not reached are wrong too:
 /// the payload was received, but nobody has asked for it.
-pub fn finish<V: Vfs, E: Env + Backchannel>(compound: &mut Compound<V, E>) {
-    if let Some(claimed) = compound.areas.take() {
-        let counters = &compound.server.annotations;
+pub fn finish<V: Vfs, E: Env + Backchannel>(request: &mut Request<V, E>) {
+    if let Some(claimed) = request.areas.take() {
+        let counters = &request.server.annotations;
         count(&counters.areas_right, claimed.right.into());
         count(&counters.areas_wrong, claimed.all().saturating_sub(claimed.right).into());
     }

@@ -149,7 +149,8 @@ impl<'a> Facts<'a> {
         let handle = handle_if(requested, compound, || object.content());
         match object {
             Object::Pseudo(id) => {
-                let attributes = pseudo_attributes(&compound.exports.pseudo, *id).ok_or(Status::Stale)?;
+                let attributes =
+                    pseudo_attributes(&compound.request.exports.pseudo, *id).ok_or(Status::Stale)?;
                 Ok(Self::new(compound, attributes, pseudo_capabilities(), Space::default(), handle))
             }
             Object::Node(place) => {
@@ -185,7 +186,7 @@ impl<'a> Facts<'a> {
         handle: Option<FileHandle>,
     ) -> Facts<'a> {
         Facts {
-            settings: &compound.server.shared.settings,
+            settings: &compound.request.server.shared.settings,
             minor: compound.minor,
             owner: NumericOwner::new(object.uid),
             group: NumericOwner::new(object.gid),
@@ -280,7 +281,7 @@ fn handle_if<V: Vfs, E: Env + Backchannel>(
     compound: &Compound<V, E>,
     content: impl FnOnce() -> HandleContent,
 ) -> Option<FileHandle> {
-    let key = &compound.server.shared.handle_key;
+    let key = &compound.request.server.shared.handle_key;
     requested.get(attribute::FILEHANDLE).then(|| key.seal(&content()))
 }
 
@@ -292,7 +293,7 @@ async fn node_attributes<V: Vfs, E: Env + Backchannel>(
     let storage = place.storage();
     let mut attributes = storage.attributes(&place.node).await?;
     if storage.handle(&place.node) == storage.handle(&storage.root())
-        && let Some(fileid) = compound.exports.pseudo.mounted_on_fileid(place.export.settings.id)
+        && let Some(fileid) = compound.request.exports.pseudo.mounted_on_fileid(place.export.settings.id)
     {
         attributes.mounted_on_fileid = fileid;
     }

@@ -2,22 +2,21 @@
 
 use std::rc::Rc;
 
-use rpc::{Bulks, Call, Payload, Peer};
-use smallvec::SmallVec;
+use qos::{Kind, Pass};
+use rpc::{Bulks, Call};
 use tracing::Instrument;
 use vfs::Vfs;
 use wire::nfs4::{Bitmap, CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
 use wire::rpc::Items;
 use wire::xdr::{self, Decoder, Encoder};
 
-use crate::annotation::{self, ClaimedAreas};
+use crate::annotation;
 use crate::env::{Backchannel, Env};
-use crate::export::{ExportTable, Permission};
 use crate::failure::Failure;
-use crate::handle::HandleContent;
 use crate::identity::Caller;
 use crate::object::{Object, Place};
 use crate::operation;
+use crate::request::Request;
 use crate::sequence::{self, InSession};
 use crate::server::Server;
 use crate::table::{self, Effect, Needs, Position, Row};
@@ -29,14 +28,8 @@ pub const ERROR_BYTES: usize = ResultHead::LEN + xdr::UNIT;
 
 /// The state of one compound between its operations.
 pub struct Compound<V: Vfs, E> {
-    /// The server.
-    pub server: Rc<Server<V, E>>,
-    /// The exports in force when the compound began.
-    pub exports: Rc<ExportTable<V>>,
-    /// Where the call came from.
-    pub peer: Peer,
-    /// Who the call says it comes from.
-    pub caller: Rc<Caller>,
+    /// What it has in common with requests of other protocols.
+    pub request: Request<V, E>,
     /// Minor version, 1 or 2.
     pub minor: u32,
     /// How many operations the compound has.
@@ -47,8 +40,6 @@ pub struct Compound<V: Vfs, E> {
     pub following: u32,
     /// The most bytes the reply may have.
     pub reply_bytes_max: usize,
-    /// Bytes of the whole call message.
-    pub call_bytes: usize,
     /// What the current file handle stands for.
     pub current: Option<Object<V>>,
     /// What the saved file handle stands for.
@@ -59,14 +50,6 @@ pub struct Compound<V: Vfs, E> {
     pub saved_stateid: Option<Stateid>,
     /// Session and slot, once SEQUENCE has claimed them.
     pub session: Option<InSession>,
-    /// Bulk data that came with the call and is not used yet.
-    pub payloads: SmallVec<[Option<Payload>; 1]>,
-    /// The call's head bytes, for payload that came inside them.
-    pub head: bytes::Bytes,
-    /// Bulk data of the reply, in the order the encoder noted the places.
-    pub data: Bulks,
-    /// Where the caller says that bulk data lies, to be held against where it does.
-    pub areas: Option<ClaimedAreas>,
 }
 
 /// Runs the compound in `decoder` and writes its result behind the RPC header in `reply`. Answers the bulk data to be
@@ -83,29 +66,21 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<Bulks, xdr::Error> {
     let header: CompoundArgs<'_> = decoder.get()?;
-    let call_bytes = call.head.len() + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>();
     let span = trace::of_call(&server.env, &call.peer, annotation::trace(server, items, &header.tag));
-    let areas = items.and_then(|items| annotation::areas(server, &items, call_bytes));
+    let mut request = Request::new(server, caller, call);
+    request.areas = items.and_then(|items| annotation::areas(server, &items, request.call_bytes));
     let mut compound = Compound {
-        exports: server.exports(),
-        server: server.clone(),
-        peer: call.peer,
-        caller,
+        request,
         minor: header.minor_version,
         operations: header.operations,
         is_last: false,
         following: header.operations,
         reply_bytes_max: reply.limit(),
-        call_bytes,
         current: None,
         saved: None,
         current_stateid: None,
         saved_stateid: None,
         session: None,
-        payloads: call.payloads.into_iter().map(Some).collect(),
-        head: call.head,
-        data: Bulks::new(),
-        areas,
     };
     let body_at = reply.position();
     let frame =
@@ -114,7 +89,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         Some(status) => (status, 0),
         None => compound.run_operations(decoder, reply).instrument(span).await,
     };
-    annotation::finish(&mut compound);
+    annotation::finish(&mut compound.request);
     frame.finish(reply, status, count);
     Ok(sequence::finish(compound, body_at, reply))
 }
@@ -176,7 +151,7 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
                 if status == Status::RepTooBig { self.too_big() } else { status }
             }
         };
-        self.data.truncate(reply.inserts().len());
+        self.request.data.truncate(reply.inserts().len());
         reply.patch_u32(start + xdr::UNIT, status.number());
         status
     }
@@ -285,44 +260,6 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
         self.current_stateid = None;
     }
 
-    /// What a file handle's content stands for now, for this caller.
-    ///
-    /// # Errors
-    /// `NFS4ERR_STALE` for what is no longer exported or gone, `NFS4ERR_ACCESS` for an export that is not for this client.
-    pub async fn resolve(&self, content: &HandleContent) -> Result<Object<V>, Failure> {
-        match content {
-            HandleContent::Pseudo(id) => {
-                self.exports.pseudo.directory(*id).ok_or(Status::Stale)?;
-                Ok(Object::Pseudo(*id))
-            }
-            HandleContent::Node(export, node) => {
-                let export = self.exports.find(*export).ok_or(Status::Stale)?;
-                let permission = self.permission(&export.settings);
-                if permission == Permission::None {
-                    return Err(Status::Access.into());
-                }
-                let identity = self.caller.identity(&self.server.env, &export.settings).await;
-                let node = export.storage.node(node).await?;
-                Ok(Object::Node(Place { export: export.clone(), node, identity, permission }))
-            }
-        }
-    }
-
-    /// The root of an export, for this caller.
-    ///
-    /// # Errors
-    /// As [`Compound::resolve`].
-    pub async fn export_root(&self, export: crate::handle::ExportId) -> Result<Object<V>, Failure> {
-        let found = self.exports.find(export).ok_or(Status::Stale)?;
-        let root = found.storage.handle(&found.storage.root());
-        self.resolve(&HandleContent::Node(export, root)).await
-    }
-
-    /// What this caller's address may do on an export.
-    pub fn permission(&self, settings: &crate::export::ExportSettings) -> Permission {
-        settings.permission(self.peer.address.ip(), self.peer.address.port())
-    }
-
     /// The stateid an operation was given, with the current one put in for its placeholder.
     ///
     /// # Errors
@@ -337,5 +274,17 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
     /// `NFS4ERR_OP_NOT_IN_SESSION`.
     pub fn session(&self) -> Result<&InSession, Status> {
         self.session.as_ref().ok_or(Status::OpNotInSession)
+    }
+
+    /// Waits for admission to the export of the current file handle.
+    ///
+    /// # Errors
+    /// As [`Request::enter`].
+    pub async fn enter(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+        let export = match &self.current {
+            Some(Object::Node(place)) => Some(place.export.settings.id),
+            _ => None,
+        };
+        self.request.enter(export, kind, bytes).await
     }
 }

@@ -8,6 +8,7 @@
 mod annotation;
 mod attributes;
 mod callback;
+mod common;
 mod compound;
 mod copies;
 mod dispatch;
@@ -23,6 +24,7 @@ mod object;
 mod offload;
 mod operation;
 mod pseudo;
+mod request;
 mod sequence;
 mod server;
 mod settable;

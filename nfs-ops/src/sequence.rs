@@ -70,12 +70,12 @@ pub fn begin<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let arguments: SequenceArgs = decoder.get()?;
-    let session = compound.server.session(&arguments.session_id, compound.peer.connection)?;
+    let session = compound.request.server.session(&arguments.session_id, compound.request.peer.connection)?;
     let fore = session.fore_channel();
     if compound.operations > fore.operations_max {
         return Err(Status::TooManyOps.into());
     }
-    if compound.call_bytes > fore.request_bytes_max as usize {
+    if compound.request.call_bytes > fore.request_bytes_max as usize {
         return Err(Status::ReqTooBig.into());
     }
     let bound_by_cache = arguments.cache_this && fore.response_cached_bytes_max < fore.response_bytes_max;
@@ -92,13 +92,14 @@ pub fn begin<V: Vfs, E: Env + Backchannel>(
         cache_this: arguments.cache_this,
         fingerprint: Some(fingerprint(decoder)),
     };
-    let (claim, replay, told) = match session.begin(&call, compound.server.env.now_ns()) {
+    let (claim, replay, told) = match session.begin(&call, compound.request.server.env.now_ns()) {
         Begin::Execute(claim) => (Some(claim), None, session.sequence_reply()),
         Begin::Replay(bytes) => (None, Some(bytes), session.sequence_reply()),
         Begin::Uncached(told) => (None, None, told),
         Begin::Refused(status) => return Err(status.into()),
     };
     let cache_this = arguments.cache_this;
+    compound.request.charged_to = session.client().id().0;
     compound.session =
         Some(InSession { session: session.clone(), claim, replay, cache_this, bound_by_cache });
     compound.reply_bytes_max = limit as usize;
@@ -121,24 +122,24 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     body_at: usize,
     reply: &mut Encoder,
 ) -> Bulks {
-    callback::send_pending(&compound.server);
-    let Some(session) = compound.session.take() else { return compound.data };
+    callback::send_pending(&compound.request.server);
+    let Some(session) = compound.session.take() else { return compound.request.data };
     if let Some(replay) = session.replay {
         reply.truncate(body_at);
         reply.set_limit(compound.reply_bytes_max);
         reply.put_fixed(&replay).expect("what a slot keeps fits its session's replies");
         return Bulks::new();
     }
-    let Some(claim) = session.claim else { return compound.data };
+    let Some(claim) = session.claim else { return compound.request.data };
     if session.cache_this {
-        let bytes = flatten(body_at, reply, &compound.data);
-        let copied = compound.data.iter().map(Bulk::len).sum();
-        copies::add(&compound.server.copies.read_bytes, copied);
+        let bytes = flatten(body_at, reply, &compound.request.data);
+        let copied = compound.request.data.iter().map(Bulk::len).sum();
+        copies::add(&compound.request.server.copies.read_bytes, copied);
         claim.complete(SlotReply::Cached(&bytes));
     } else {
         claim.complete(SlotReply::Uncached);
     }
-    compound.data
+    compound.request.data
 }
 
 /// The reply's bytes behind `body_at` with its bulk data in place, as a slot keeps them.

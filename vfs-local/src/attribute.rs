@@ -40,11 +40,6 @@ pub fn read(object: &Object) -> Result<Attributes> {
     })
 }
 
-/// The change attribute of `object`.
-pub fn change(object: &Object) -> Result<u64> {
-    stat(object).map(|(_, change)| change)
-}
-
 /// Counts a change that has just been made to `object`, where its time stamps alone do not tell.
 pub fn note_change(object: &Object) -> Result<()> {
     if stamps_are_fine(object) {

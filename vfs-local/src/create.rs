@@ -80,7 +80,7 @@ fn make(
     kind: &Kind,
     attributes: &SetAttributes,
 ) -> Result<Created<Object>> {
-    let before = attribute::change(directory)?;
+    let before = attribute::read(directory)?;
     let default = if matches!(kind, Kind::Directory) { DIRECTORY_MODE_DEFAULT } else { FILE_MODE_DEFAULT };
     let mode = creation_mode(directory, attributes, default);
     as_identity(identity, || make_name(storage, directory, name, kind, mode))?;
@@ -95,7 +95,7 @@ fn make(
     };
     durable::sync_directory(directory)?;
     attribute::note_change(directory)?;
-    let change = DirectoryChange { atomic: false, before, after: attribute::change(directory)? };
+    let change = DirectoryChange { atomic: false, before, after: attribute::read(directory)? };
     Ok(Created { attributes: attribute::read(&object)?, node: object, change })
 }
 

@@ -12,7 +12,7 @@ use tracing::Instrument;
 use vfs::{
     Access, Advice, Attributes, Authority, Capabilities, Copied, CreateHow, Created, DirectoryChange,
     DirectoryPage, DirectoryRequest, Error, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone,
-    Result, SeekTarget, SetAttributes, Space, Stability, Vfs, Written, XattrSet,
+    Removed, Result, SeekTarget, SetAttributes, Space, Stability, Vfs, Written, XattrSet,
 };
 
 use crate::attribute;
@@ -297,8 +297,14 @@ impl Vfs for Local {
         self.change_name(source, source_name, target, target_name, identity).await
     }
 
-    async fn remove(&self, directory: &Node, identity: &Identity, name: &[u8]) -> Result<DirectoryChange> {
-        self.remove_name(directory, identity, name).await
+    async fn remove(
+        &self,
+        directory: &Node,
+        identity: &Identity,
+        name: &[u8],
+        removed: Removed,
+    ) -> Result<DirectoryChange> {
+        self.remove_name(directory, identity, name, removed).await
     }
 
     async fn set_attributes(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, ResolveFlags, linkat, renameat, unlinkat};
 use rustix::io::Errno;
-use vfs::{DirectoryChange, Error, FileKind, Identity, Result};
+use vfs::{Attributes, DirectoryChange, Error, FileKind, Identity, Removed, Result};
 
 use crate::identity::as_identity;
 use crate::local::{Local, Node};
@@ -34,7 +34,7 @@ impl Local {
         let (object, directory) = (Arc::clone(&node.0), Arc::clone(&directory.0));
         let identity = identity.clone();
         self.on_helper(move |_| {
-            let before = attribute::change(&directory)?;
+            let before = attribute::read(&directory)?;
             as_identity(&identity, || {
                 // Past /proc, because linking a descriptor itself is the superuser's right only.
                 linkat(CWD, &*procfs::path(&*object), &*directory, &*name, AtFlags::SYMLINK_FOLLOW)
@@ -77,11 +77,12 @@ impl Local {
         directory: &Node,
         identity: &Identity,
         name: &[u8],
+        removed: Removed,
     ) -> Result<DirectoryChange> {
         directory.0.expect_directory()?;
         let name = name::check(name)?;
         let (directory, identity) = (Arc::clone(&directory.0), identity.clone());
-        self.on_helper(move |storage| remove(storage, &directory, &identity, &name)).await
+        self.on_helper(move |storage| remove(storage, &directory, &identity, &name, removed)).await
     }
 }
 
@@ -91,7 +92,7 @@ fn rename(
     (target, target_name): (&Object, &CStr),
     identity: &Identity,
 ) -> Result<(DirectoryChange, DirectoryChange)> {
-    let before = (attribute::change(source)?, attribute::change(target)?);
+    let before = (attribute::read(source)?, attribute::read(target)?);
     let moved = as_identity(identity, || look(storage, source, source_name))?;
     let victim = match as_identity(identity, || look(storage, target, target_name)) {
         Ok(victim) => Some(victim),
@@ -117,10 +118,13 @@ fn remove(
     directory: &Object,
     identity: &Identity,
     name: &CStr,
+    removed: Removed,
 ) -> Result<DirectoryChange> {
-    let before = attribute::change(directory)?;
+    let before = attribute::read(directory)?;
     let victim = as_identity(identity, || look(storage, directory, name))?;
-    let flags = match object::kind(&object::identifying(&victim)?)? {
+    let kind = object::kind(&object::identifying(&victim)?)?;
+    removed.check(kind)?;
+    let flags = match kind {
         FileKind::Directory => AtFlags::REMOVEDIR,
         _ => AtFlags::empty(),
     };
@@ -160,8 +164,8 @@ fn note_if_coarse(object: Option<Object>) -> Result<()> {
     object.map_or(Ok(()), |object| attribute::note_change(&object))
 }
 
-fn changed_durably(directory: &Object, before: u64) -> Result<DirectoryChange> {
+fn changed_durably(directory: &Object, before: Attributes) -> Result<DirectoryChange> {
     durable::sync_directory(directory)?;
     attribute::note_change(directory)?;
-    Ok(DirectoryChange { atomic: false, before, after: attribute::change(directory)? })
+    Ok(DirectoryChange { atomic: false, before, after: attribute::read(directory)? })
 }

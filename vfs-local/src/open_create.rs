@@ -74,12 +74,12 @@ impl Local {
 }
 
 fn open_durably(storage: &LocalStorage, request: &Request) -> Result<(Outcome, Attributes, DirectoryChange)> {
-    let before = attribute::change(&request.directory)?;
+    let before = attribute::read(&request.directory)?;
     let outcome = open(storage, request)?;
     let after = if outcome.created {
         durable::sync_directory(&request.directory)?;
         attribute::note_change(&request.directory)?;
-        attribute::change(&request.directory)?
+        attribute::read(&request.directory)?
     } else {
         before
     };

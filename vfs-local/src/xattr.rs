@@ -102,11 +102,11 @@ impl Local {
     ) -> Result<DirectoryChange> {
         let (object, identity) = (Arc::clone(&node.0), identity.clone());
         self.on_helper(move |_| {
-            let before = attribute::change(&object)?;
+            let before = attribute::read(&object)?;
             as_identity(&identity, || work(&object).map_err(error))?;
             attribute::note_change(&object)?;
             durable::sync_object(&object)?;
-            Ok(DirectoryChange { atomic: false, before, after: attribute::change(&object)? })
+            Ok(DirectoryChange { atomic: false, before, after: attribute::read(&object)? })
         })
         .await
     }

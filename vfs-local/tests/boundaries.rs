@@ -9,7 +9,7 @@ use std::process::Command;
 use rig::calls::{alice, make, mode, page, root};
 use rig::{Mounted, storage, with};
 use rustix::fs::{XattrFlags, setxattr};
-use vfs::{Access, Authority, Error, FileKind, Identity, NewObject, OpenAccess, SetAttributes, Vfs};
+use vfs::{Access, Authority, Error, FileKind, Identity, NewObject, OpenAccess, Removed, SetAttributes, Vfs};
 use vfs_local::{LocalStorage, Options};
 
 #[test]
@@ -98,7 +98,7 @@ fn file_systems_below_are_entered_only_when_asked() {
         assert_eq!(local.handle(&up), local.handle(&top));
         let across = local.rename(&point, b"shown", &top, b"moved", &root()).await;
         assert_eq!(across.err(), Some(Error::CrossDevice));
-        assert_eq!(local.remove(&top, &root(), b"point").await, Err(Error::Busy));
+        assert_eq!(local.remove(&top, &root(), b"point", Removed::Anything).await, Err(Error::Busy));
         local.handle(&shown)
     });
     // By its handle alone, after a restart.
@@ -117,7 +117,10 @@ fn users_get_no_further_than_the_kernel_lets_them() {
         let made = local.create(&top, &root(), b"closed", NewObject::Directory, &closed).await.unwrap();
         make(&local, &made.node, &root(), "file").await.expect("a file");
         assert_eq!(local.lookup(&made.node, &alice(), b"file").await.err(), Some(Error::AccessDenied));
-        assert_eq!(local.remove(&made.node, &alice(), b"file").await.err(), Some(Error::AccessDenied));
+        assert_eq!(
+            local.remove(&made.node, &alice(), b"file", Removed::Anything).await.err(),
+            Some(Error::AccessDenied)
+        );
         let device = local.create(&top, &alice(), b"null", NewObject::CharacterDevice(1, 3), &closed).await;
         assert_eq!(device.err(), Some(Error::NotPermitted));
     });

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use rig::calls::{alice, make, mode, page, root, write};
 use rig::{Mounted, storage, with};
-use vfs::{Authority, CreateHow, Error, OpenAccess, Vfs};
+use vfs::{Authority, CreateHow, Error, OpenAccess, Removed, Vfs};
 use vfs_local::{LocalStorage, Options};
 
 #[test]
@@ -27,7 +27,7 @@ fn handles_and_fsids_survive_a_restart() {
     with(after, move |local, _| async move {
         let node = local.node(&handle).await.expect("the same file");
         assert_eq!(local.handle(&local.lookup(&local.root(), &root(), b"file").await.unwrap()), handle);
-        local.remove(&local.root(), &root(), b"file").await.expect("removal");
+        local.remove(&local.root(), &root(), b"file", Removed::Anything).await.expect("removal");
         drop(node);
         assert_eq!(local.node(&handle).await.err(), Some(Error::Stale));
     });
@@ -97,7 +97,7 @@ fn space_comes_back_with_the_last_name_unless_somebody_has_it_open() {
             let file = held.then(|| opened.file.clone());
             drop(opened.file);
             let before = local.space(&directory, &root()).await.unwrap().free_bytes;
-            local.remove(&directory, &root(), b"large").await.expect("removal");
+            local.remove(&directory, &root(), b"large", Removed::Anything).await.expect("removal");
             let after = local.space(&directory, &root()).await.unwrap().free_bytes;
             assert_eq!(after >= before + BYTES / 2, !held, "{before} {after}");
             // A look at it while it is open must not keep it beyond that.

@@ -1,16 +1,41 @@
 //! Directories: pages of entries, new objects, and how a directory changed.
 
-use crate::{Attributes, NodeHandle};
+use crate::{Attributes, FileKind, NodeHandle};
 
-/// How an operation changed a directory's change attribute (RFC 8881 §3.3.3 change_info4).
+/// How an operation changed a directory, or another object (RFC 8881 §3.3.3 change_info4, RFC 1813 §2.6 wcc_data).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectoryChange {
     /// Whether before, operation and after were one step for everybody else. True only where it is.
     pub atomic: bool,
-    /// Change attribute before.
-    pub before: u64,
-    /// Change attribute after.
-    pub after: u64,
+    /// The object's attributes before.
+    pub before: Attributes,
+    /// Its attributes after.
+    pub after: Attributes,
+}
+
+/// What kind of object a name may stand for that is to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// Any (NFSv4's REMOVE).
+    Anything,
+    /// A directory (RMDIR).
+    Directory,
+    /// Anything but a directory (NFSv3's REMOVE).
+    NoDirectory,
+}
+
+impl Removed {
+    /// Refuses what is not to be removed.
+    ///
+    /// # Errors
+    /// [`Error::IsDirectory`](crate::Error::IsDirectory), [`Error::NotDirectory`](crate::Error::NotDirectory).
+    pub fn check(self, kind: FileKind) -> crate::Result<()> {
+        match (self, kind) {
+            (Self::NoDirectory, FileKind::Directory) => Err(crate::Error::IsDirectory),
+            (Self::Directory, kind) if kind != FileKind::Directory => Err(crate::Error::NotDirectory),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A new object, its attributes and what making it did to the directory.

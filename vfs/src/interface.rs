@@ -4,7 +4,7 @@ use buf::{Chain, Piped};
 
 use crate::{
     Access, Advice, Attributes, Authority, Copied, CreateHow, Created, DirectoryChange, DirectoryPage,
-    DirectoryRequest, Fsid, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone, Result,
+    DirectoryRequest, Fsid, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone, Removed, Result,
     SeekTarget, SetAttributes, Space, Stability, Written, XattrSet,
 };
 
@@ -130,13 +130,14 @@ pub trait Vfs: Clone + 'static {
         identity: &Identity,
     ) -> Result<(DirectoryChange, DirectoryChange)>;
 
-    /// Removes a name, of a directory too. The object's space is free before the call returns, unless a
+    /// Removes a name, if it stands for what may be `removed`. The object's space is free before the call returns, unless a
     /// [`Vfs::File`] or another name keeps it.
     async fn remove(
         &self,
         directory: &Self::Node,
         identity: &Identity,
         name: &[u8],
+        removed: Removed,
     ) -> Result<DirectoryChange>;
 
     /// Changes attributes; with `file` (open for writing) a change of size needs no permission of its own.
@@ -225,7 +226,7 @@ pub trait Vfs: Clone + 'static {
     /// The value of a user extended attribute (`name` without the "user." prefix).
     async fn get_xattr(&self, node: &Self::Node, identity: &Identity, name: &[u8]) -> Result<Vec<u8>>;
 
-    /// Sets one; answers the object's change attribute before and after.
+    /// Sets one; answers what that did to the object.
     async fn set_xattr(
         &self,
         node: &Self::Node,
@@ -238,7 +239,7 @@ pub trait Vfs: Clone + 'static {
     /// The names of the user extended attributes, without prefix, in a stable order.
     async fn list_xattrs(&self, node: &Self::Node, identity: &Identity) -> Result<Vec<Vec<u8>>>;
 
-    /// Removes one; answers the object's change attribute before and after.
+    /// Removes one; answers what that did to the object.
     async fn remove_xattr(
         &self,
         node: &Self::Node,

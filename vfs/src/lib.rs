@@ -22,7 +22,9 @@ pub mod mem;
 pub mod trace;
 
 pub use attribute::{Access, Attributes, FileKind, Fsid, SetAttributes, SetTime, Space, Time};
-pub use directory::{Created, DirectoryChange, DirectoryEntry, DirectoryPage, DirectoryRequest, NewObject};
+pub use directory::{
+    Created, DirectoryChange, DirectoryEntry, DirectoryPage, DirectoryRequest, NewObject, Removed,
+};
 pub use error::{Error, Result};
 pub use handle::{NODE_HANDLE_BYTES_MAX, NodeHandle};
 pub use identity::Identity;

@@ -5,9 +5,10 @@ use vfs::Vfs;
 use wire::nfs4::{Bitmap, GetAttrArgs, RawAttributes, SetAttrArgs, Status, WRITE_ONLY, attribute};
 use wire::xdr::Encoder;
 
-use super::namespace::changeable;
-use super::open_file::{self, OpenFile};
+use super::open_file;
 use crate::attributes::{self, Facts};
+use crate::common::names::changeable;
+use crate::common::open_file::OpenFile;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -45,7 +46,7 @@ async fn apply<V: Vfs, E: Env + Backchannel>(
     compound: &mut Compound<V, E>,
     arguments: &SetAttrArgs<'_>,
 ) -> Result<Bitmap, Failure> {
-    let server = compound.server.clone();
+    let server = compound.request.server.clone();
     let wanted =
         Wanted::read(&server.env, &server.shared.settings, compound.minor, &arguments.attributes).await?;
     changeable(compound.place(Status::Rofs)?)?;

@@ -38,13 +38,13 @@ pub fn exchange_id<V: Vfs, E: Env + Backchannel>(
         StateProtectArgs::MachineCredential(_) => return Err(Status::Inval.into()),
         StateProtectArgs::Ssv(_) => return Err(Status::EncrAlgUnsupp.into()),
     }
-    let server = compound.server.clone();
+    let server = compound.request.server.clone();
     let asked = state::ExchangeId {
         owner: &arguments.client_owner.owner_id,
         verifier: arguments.client_owner.verifier,
-        principal: &compound.caller.principal(),
+        principal: &compound.request.caller.principal(),
         update: arguments.flags & exchange_flags::UPD_CONFIRMED_REC_A != 0,
-        address: compound.peer.address.ip(),
+        address: compound.request.peer.address.ip(),
     };
     let exchanged = server.shared.state.exchange_id(&asked, server.env.now_ns())?;
     let confirmed = if exchanged.confirmed { exchange_flags::CONFIRMED_R } else { 0 };
@@ -70,7 +70,7 @@ pub async fn reclaim_complete<V: Vfs, E: Env + Backchannel>(
     compound: &mut Compound<V, E>,
     arguments: ReclaimCompleteArgs,
 ) -> Result<(), Failure> {
-    let server = compound.server.clone();
+    let server = compound.request.server.clone();
     if arguments.one_fs {
         compound.object()?;
     }

@@ -5,7 +5,7 @@ use vfs::Vfs;
 use wire::nfs4::{CloseArgs, OpenDowngradeArgs, OpenDowngradeResult, Status, share_access};
 use wire::xdr::Encoder;
 
-use super::open_file;
+use crate::common::open_file;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -19,9 +19,9 @@ pub fn run<V: Vfs, E: Env + Backchannel>(
     let stateid = compound.stateid(arguments.stateid)?;
     let file = open_file::key(compound.place(Status::BadStateid)?);
     let client = compound.session()?.session.client();
-    let (state, now_ns) = (&compound.server.shared.state, compound.server.env.now_ns());
+    let (state, now_ns) = (&compound.request.server.shared.state, compound.request.server.env.now_ns());
     let closed = state.close_file(client, &file, &stateid, now_ns)?;
-    compound.server.grants.prune_file(client.id(), &file);
+    compound.request.server.grants.prune_file(client.id(), &file);
     reply.put(&closed.stateid)?;
     compound.current_stateid = Some(closed.stateid);
     Ok(())
@@ -40,9 +40,9 @@ pub fn downgrade<V: Vfs, E: Env + Backchannel>(
     let deny = Deny::from_u32(arguments.share_deny).ok_or(Status::Inval)?;
     let file = open_file::key(compound.place(Status::BadStateid)?);
     let client = compound.session()?.session.client();
-    let state = &compound.server.shared.state;
+    let state = &compound.request.server.shared.state;
     let stateid = state.open_downgrade(client, &file, &stateid, access, deny)?;
-    compound.server.grants.prune_file(client.id(), &file);
+    compound.request.server.grants.prune_file(client.id(), &file);
     reply.put(&OpenDowngradeResult { stateid })?;
     compound.current_stateid = Some(stateid);
     Ok(())

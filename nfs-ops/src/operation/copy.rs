@@ -11,10 +11,11 @@ use wire::nfs4::{
 };
 use wire::xdr::Encoder;
 
-use super::data::stable_how;
-use super::namespace::changeable;
-use super::open_file::{self, OpenFile, Want};
+use super::open_file;
 use crate::callback;
+use crate::common::data::stable_how;
+use crate::common::names::changeable;
+use crate::common::open_file::{OpenFile, Want, key};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::{Failure, status_of};
@@ -52,7 +53,7 @@ pub async fn copy<V: Vfs, E: Env + Backchannel>(
     }
     let job = prepare(compound, &arguments).await?;
     let client = compound.session()?.session.client().clone();
-    let server = compound.server.clone();
+    let server = compound.request.server.clone();
     // As it is before the copy: what a sync that fails meanwhile loses must not pass for copied after it.
     let verifier = Verifier(job.storage.write_verifier());
     // Whoever cannot be called would wait for the end for ever.
@@ -94,7 +95,7 @@ async fn prepare<V: Vfs, E: Env + Backchannel>(
         .ok_or(Status::Fbig)?;
     // A storage that copies in steps would not notice that a later step reads what an earlier one has written.
     let apart = arguments.source_offset.abs_diff(arguments.destination_offset) >= bytes;
-    if !apart && open_file::key(from) == open_file::key(to) {
+    if !apart && key(from) == key(to) {
         return Err(Status::Inval.into());
     }
     Ok(Job {
@@ -105,7 +106,7 @@ async fn prepare<V: Vfs, E: Env + Backchannel>(
         target,
         target_offset: arguments.destination_offset,
         bytes,
-        handle: compound.server.shared.handle_key.seal(&to.content()),
+        handle: compound.request.server.shared.handle_key.seal(&to.content()),
     })
 }
 
@@ -215,7 +216,7 @@ pub fn status<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let client = compound.session()?.session.client().id();
-    let found = compound.server.shared.offloads.find(client, &arguments.stateid);
+    let found = compound.request.server.shared.offloads.find(client, &arguments.stateid);
     let offload = found.ok_or(Status::BadStateid)?;
     reply.put(&OffloadStatusResult { count: offload.copied_bytes(), complete: offload.end() })?;
     Ok(())
@@ -227,7 +228,7 @@ pub fn cancel<V: Vfs, E: Env + Backchannel>(
     arguments: OffloadCancelArgs,
 ) -> Result<(), Failure> {
     let client = compound.session()?.session.client().id();
-    let known = compound.server.shared.offloads.cancel(client, &arguments.stateid);
+    let known = compound.request.server.shared.offloads.cancel(client, &arguments.stateid);
     if known { Ok(()) } else { Err(Status::BadStateid.into()) }
 }
 

@@ -19,8 +19,8 @@ pub fn session<V: Vfs, E: Env + Backchannel>(
     if is_own && !compound.is_last {
         return Err(Status::NotOnlyOp.into());
     }
-    let connection = ConnectionId(compound.peer.connection.to_u64());
-    compound.server.shared.state.destroy_session(&arguments.session_id, connection, own)?;
+    let connection = ConnectionId(compound.request.peer.connection.to_u64());
+    compound.request.server.shared.state.destroy_session(&arguments.session_id, connection, own)?;
     Ok(())
 }
 
@@ -29,7 +29,7 @@ pub async fn client<V: Vfs, E: Env + Backchannel>(
     compound: &mut Compound<V, E>,
     arguments: DestroyClientIdArgs,
 ) -> Result<(), Failure> {
-    let server = compound.server.clone();
+    let server = compound.request.server.clone();
     let ticket = server.shared.state.destroy_client(arguments.client_id, server.env.now_ns())?;
     if let Some(ticket) = ticket
         && let Err(error) = ticket.await

@@ -15,18 +15,18 @@ pub async fn put<V: Vfs, E: Env + Backchannel>(
     compound: &mut Compound<V, E>,
     arguments: PutFhArgs,
 ) -> Result<(), Failure> {
-    let key = &compound.server.shared.handle_key;
+    let key = &compound.request.server.shared.handle_key;
     let content = key.open(&arguments.object).ok_or(Status::Badhandle)?;
-    let object = compound.resolve(&content).await?;
+    let object = compound.request.resolve(&content).await?;
     compound.set_current(object);
     Ok(())
 }
 
 /// PUTROOTFH, and PUTPUBFH, whose file handle is the root's here.
 pub async fn put_root<V: Vfs, E: Env + Backchannel>(compound: &mut Compound<V, E>) -> Result<(), Failure> {
-    let object = match compound.exports.pseudo.root() {
+    let object = match compound.request.exports.pseudo.root() {
         Junction::Directory(id) => Object::Pseudo(id),
-        Junction::Export(export) => compound.export_root(export).await?,
+        Junction::Export(export) => compound.request.export_root(export).await?,
     };
     compound.set_current(object);
     Ok(())
@@ -38,7 +38,7 @@ pub fn get<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let content = compound.object()?.content();
-    reply.put(&compound.server.shared.handle_key.seal(&content))?;
+    reply.put(&compound.request.server.shared.handle_key.seal(&content))?;
     Ok(())
 }
 

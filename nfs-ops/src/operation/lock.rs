@@ -5,7 +5,7 @@ use vfs::Vfs;
 use wire::nfs4::{self, LockArgs, LockResult, LockTestArgs, LockType, StateOwner, Status, UnlockArgs};
 use wire::xdr::{Encoder, Opaque};
 
-use super::open_file;
+use crate::common::open_file;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -36,7 +36,7 @@ pub async fn lock<V: Vfs, E: Env + Backchannel>(
         reclaim: arguments.reclaim,
     };
     let client = compound.session()?.session.client();
-    let (state, now_ns) = (&compound.server.shared.state, compound.server.env.now_ns());
+    let (state, now_ns) = (&compound.request.server.shared.state, compound.request.server.env.now_ns());
     match state.lock(client, &request, now_ns) {
         Ok(stateid) => {
             reply.put(&LockResult { stateid })?;
@@ -58,7 +58,7 @@ pub async fn test<V: Vfs, E: Env + Backchannel>(
     open_file::require_regular(place.storage().attributes(&place.node).await?.kind)?;
     let file = open_file::key(place);
     let client = compound.session()?.session.client();
-    let (state, now_ns) = (&compound.server.shared.state, compound.server.env.now_ns());
+    let (state, now_ns) = (&compound.request.server.shared.state, compound.request.server.env.now_ns());
     let owner = &arguments.owner.owner;
     match state.test_lock(client, &file, owner, kind(arguments.lock_type), range, now_ns) {
         Ok(()) => Ok(()),
@@ -76,7 +76,7 @@ pub fn unlock<V: Vfs, E: Env + Backchannel>(
     let stateid = compound.stateid(arguments.stateid)?;
     let file = open_file::key(compound.place(Status::Isdir)?);
     let client = compound.session()?.session.client();
-    let (state, now_ns) = (&compound.server.shared.state, compound.server.env.now_ns());
+    let (state, now_ns) = (&compound.request.server.shared.state, compound.request.server.env.now_ns());
     let stateid = state.unlock(client, &file, &stateid, range, now_ns)?;
     reply.put(&LockResult { stateid })?;
     compound.current_stateid = Some(stateid);

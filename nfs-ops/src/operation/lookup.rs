@@ -46,7 +46,7 @@ pub async fn child<V: Vfs, E: Env + Backchannel>(
         }
         Object::Pseudo(id) => match pseudo_child(compound, *id, name)? {
             Junction::Directory(id) => Ok(Object::Pseudo(id)),
-            Junction::Export(export) => compound.export_root(export).await,
+            Junction::Export(export) => compound.request.export_root(export).await,
         },
     }
 }
@@ -62,13 +62,13 @@ pub async fn parent<V: Vfs, E: Env + Backchannel>(compound: &Compound<V, E>) -> 
             match from_directory(place, found).await? {
                 Some(node) => Ok(Object::Node(place.with(node))),
                 None => {
-                    let above = compound.exports.pseudo.parent_of(place.export.settings.id);
+                    let above = compound.request.exports.pseudo.parent_of(place.export.settings.id);
                     above.map(Object::Pseudo).ok_or(Status::Noent.into())
                 }
             }
         }
         Object::Pseudo(id) => {
-            let directory = compound.exports.pseudo.directory(*id).ok_or(Status::Stale)?;
+            let directory = compound.request.exports.pseudo.directory(*id).ok_or(Status::Stale)?;
             directory.parent.map(Object::Pseudo).ok_or(Status::Noent.into())
         }
     }
@@ -96,7 +96,7 @@ pub fn pseudo_child<V: Vfs, E: Env + Backchannel>(
     id: PseudoId,
     name: &[u8],
 ) -> Result<Junction, Status> {
-    let directory = compound.exports.pseudo.directory(id).ok_or(Status::Stale)?;
+    let directory = compound.request.exports.pseudo.directory(id).ok_or(Status::Stale)?;
     let name = std::str::from_utf8(name).map_err(|_| Status::Noent)?;
     directory.entries.get(name).copied().ok_or(Status::Noent)
 }

@@ -82,7 +82,8 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
             attributes::verify(compound, decoder.get::<nfs4::VerifyArgs<'_>>()?.attributes, true).await
         }
         Operation::Write => {
-            let arguments = annotation::seen(compound, decoder)?;
+            let arguments: nfs4::WriteArgs = decoder.get()?;
+            annotation::seen(&mut compound.request, decoder, &arguments.data);
             data::write(compound, arguments, reply).await
         }
         Operation::BackchannelCtl => backchannel::control(compound, decoder.get()?),

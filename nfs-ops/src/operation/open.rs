@@ -4,15 +4,17 @@
 //! nothing is truncated for an open that is then denied.
 
 use state::{Access, Deny, OpenClaim as StateClaim, OpenFiles, OpenRequest};
-use vfs::{Authority, CreateHow as VfsCreateHow, DirectoryChange, OpenAccess, SetAttributes, Vfs};
+use vfs::{Authority, CreateHow as VfsCreateHow, OpenAccess, Opened, SetAttributes, Vfs};
 use wire::nfs4::{
-    Bitmap, CreateHow, NoDelegation, OpenArgs, OpenClaim, OpenDelegation, OpenHow, OpenResult, RawAttributes,
-    Status, attribute, open_result_flags, share_access,
+    Bitmap, ChangeInfo, CreateHow, NoDelegation, OpenArgs, OpenClaim, OpenDelegation, OpenHow, OpenResult,
+    RawAttributes, Status, attribute, open_result_flags, share_access,
 };
 use wire::xdr::Encoder;
 
-use super::namespace::{change_info, changeable};
-use super::{lookup, open_file};
+use super::lookup;
+use super::namespace::change_info;
+use crate::common::create::{self, File};
+use crate::common::open_file;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -26,9 +28,6 @@ const WANT_FLAGS: u32 = share_access::WANT_DELEG_MASK
     | share_access::WANT_PUSH_DELEG_WHEN_UNCONTENDED
     | share_access::WANT_DELEG_TIMESTAMPS
     | share_access::WANT_OPEN_XOR_DELEGATION;
-
-/// How often an open by name is tried again when the name changes under it; past it the client is asked to come again.
-const RACES_MAX: usize = 4;
 
 /// The attributes that hold the verifier of an exclusive create, as they are answered (RFC 8881 §18.16.3): the client
 /// sets them to what it wants afterwards.
@@ -47,7 +46,7 @@ struct Shares<'a> {
 struct Done<V: Vfs> {
     place: Place<V>,
     stateid: wire::nfs4::Stateid,
-    change: DirectoryChange,
+    change: ChangeInfo,
     attributes_set: Bitmap,
 }
 
@@ -67,13 +66,10 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     refuse_pseudo(compound, &arguments)?;
     let creation = creation(compound, &arguments).await?;
     let done = match arguments.claim {
-        OpenClaim::Null(name) => {
-            name::check(&name)?;
-            match creation {
-                Some(creation) => create_by_name(compound, &name, &shares, creation).await?,
-                None => open_by_name(compound, &name, &shares).await?,
-            }
-        }
+        OpenClaim::Null(name) => match creation {
+            Some(creation) => create_by_name(compound, &name, &shares, creation).await?,
+            None => open_by_name(compound, &name, &shares).await?,
+        },
         _ if creation.is_some() => return Err(Status::Inval.into()),
         OpenClaim::Handle | OpenClaim::Previous(_) => {
             let place = compound.place(Status::Isdir)?.clone();
@@ -89,7 +85,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     };
     reply.put(&OpenResult {
         stateid: done.stateid,
-        change_info: change_info(done.change),
+        change_info: done.change,
         flags: open_result_flags::LOCKTYPE_POSIX | open_result_flags::MAY_NOTIFY_LOCK,
         attributes_set: done.attributes_set,
         delegation: no_delegation(arguments.share_access),
@@ -136,7 +132,7 @@ async fn creation<V: Vfs, E: Env + Backchannel>(
     arguments: &OpenArgs<'_>,
 ) -> Result<Option<Creation>, Failure> {
     let read = async |raw: &RawAttributes<'_>| {
-        let server = &compound.server;
+        let server = &compound.request.server;
         Wanted::read(&server.env, &server.shared.settings, compound.minor, raw).await
     };
     let OpenHow::Create(how) = &arguments.how else { return Ok(None) };
@@ -158,6 +154,7 @@ async fn open_by_name<V: Vfs, E: Env + Backchannel>(
     name: &[u8],
     shares: &Shares<'_>,
 ) -> Result<Done<V>, Failure> {
+    name::check(name)?;
     let directory = compound.place(Status::Isdir)?;
     let node = directory.storage().lookup(&directory.node, &directory.identity, name).await?;
     let change = directory.storage().attributes(&directory.node).await?.change;
@@ -169,7 +166,7 @@ async fn open_node<V: Vfs, E: Env + Backchannel>(
     compound: &Compound<V, E>,
     place: Place<V>,
     shares: &Shares<'_>,
-    change: DirectoryChange,
+    change: ChangeInfo,
 ) -> Result<Done<V>, Failure> {
     if shares.access.writes() {
         place.writable()?;
@@ -189,32 +186,17 @@ async fn create_by_name<V: Vfs, E: Env + Backchannel>(
     creation: Creation,
 ) -> Result<Done<V>, Failure> {
     let client = compound.session()?.session.client().clone();
-    compound.server.shared.state.check_new_open(&client)?;
-    let directory = changeable(compound.place(Status::Isdir)?)?;
-    for _ in 0..RACES_MAX {
-        let there = match directory.storage().lookup(&directory.node, &directory.identity, name).await {
-            Ok(node) => Some(directory.with(node)),
-            Err(vfs::Error::NotFound) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let outcome = match (there, creation.how) {
-            (Some(_), VfsCreateHow::Guarded) => return Err(Status::Exist.into()),
-            (Some(place), VfsCreateHow::Unchecked) => {
-                open_existing(compound, place, name, shares, &creation).await?
+    compound.request.server.shared.state.check_new_open(&client)?;
+    let directory = compound.place(Status::Isdir)?;
+    let (access, attributes) = (open_access(shares.access), &creation.wanted.attributes);
+    for _ in 0..create::RACES_MAX {
+        match create::file(directory, name, creation.how, attributes, access).await? {
+            File::Made(place, opened) => return made(compound, place, opened, shares, &creation),
+            File::There(place) => {
+                if let Some(done) = open_existing(compound, place, name, shares, &creation).await? {
+                    return Ok(done);
+                }
             }
-            // The storage tells a repeated exclusive create from a name that is taken.
-            (Some(_), VfsCreateHow::Exclusive(_)) => {
-                create_new(compound, name, shares, &creation, creation.how).await?
-            }
-            // Guarded, so that a file that appears meanwhile is not truncated without its shares asked.
-            (None, VfsCreateHow::Unchecked) => {
-                create_new(compound, name, shares, &creation, VfsCreateHow::Guarded).await?
-            }
-            (None, how) => create_new(compound, name, shares, &creation, how).await?,
-        };
-        match outcome {
-            Some(done) => return Ok(done),
-            None => continue,
         }
     }
     Err(Status::Delay.into())
@@ -248,35 +230,23 @@ async fn open_existing<V: Vfs, E: Env + Backchannel>(
     }
     let stateid = reservation.commit(files(shares.access, opened.file))?;
     let attributes_set = Bitmap::of(&[attribute::SIZE]);
-    Ok(Some(Done { place, stateid, change: opened.change, attributes_set }))
+    Ok(Some(Done { place, stateid, change: change_info(&opened.change), attributes_set }))
 }
 
-/// A create of a name that was free. `None` when it is taken after all.
-async fn create_new<V: Vfs, E: Env + Backchannel>(
+/// The open of a file that was just made.
+fn made<V: Vfs, E: Env + Backchannel>(
     compound: &Compound<V, E>,
-    name: &[u8],
+    place: Place<V>,
+    opened: Opened<V::Node, V::File>,
     shares: &Shares<'_>,
     creation: &Creation,
-    how: VfsCreateHow,
-) -> Result<Option<Done<V>>, Failure> {
-    let directory = compound.place(Status::Isdir)?;
-    let storage = directory.storage();
-    let access = open_access(shares.access);
-    let attributes = &creation.wanted.attributes;
-    let opened = match storage
-        .open_create(&directory.node, &directory.identity, name, how, attributes, access)
-        .await
-    {
-        Ok(opened) => opened,
-        Err(vfs::Error::Exists) if creation.how == VfsCreateHow::Unchecked => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let place = directory.with(opened.node);
+) -> Result<Done<V>, Failure> {
     let reservation = reserve(compound, &place, shares)?;
     let stateid = reservation.commit(files(shares.access, opened.file))?;
-    let held = if matches!(how, VfsCreateHow::Exclusive(_)) { VERIFIER_HELD_IN } else { Bitmap::EMPTY };
+    let held =
+        if matches!(creation.how, VfsCreateHow::Exclusive(_)) { VERIFIER_HELD_IN } else { Bitmap::EMPTY };
     let attributes_set = creation.wanted.mask.union(&held);
-    Ok(Some(Done { place, stateid, change: opened.change, attributes_set }))
+    Ok(Done { place, stateid, change: change_info(&opened.change), attributes_set })
 }
 
 fn reserve<V: Vfs, E: Env + Backchannel>(
@@ -292,7 +262,7 @@ fn reserve<V: Vfs, E: Env + Backchannel>(
         deny: shares.deny,
         claim: shares.claim,
     };
-    compound.server.shared.state.open_reserve(client, &request, compound.server.env.now_ns())
+    compound.request.server.shared.state.open_reserve(client, &request, compound.request.server.env.now_ns())
 }
 
 /// Opens what the owner's earlier opens have not brought; permission is asked for all of it, as for every OPEN. A reclaim
@@ -336,8 +306,8 @@ fn open_access(access: Access) -> OpenAccess {
 }
 
 /// Nothing was made in the directory.
-fn unchanged(change: u64) -> DirectoryChange {
-    DirectoryChange { atomic: false, before: change, after: change }
+fn unchanged(change: u64) -> ChangeInfo {
+    ChangeInfo { atomic: false, before: change, after: change }
 }
 
 /// RFC 8881 §18.16.3: a client that says what it wants is told why it does not get it.

@@ -1,10 +1,11 @@
 //! READDIR (RFC 8881 §18.23).
 
-use vfs::{DirectoryEntry, DirectoryRequest, FileKind, Space, Vfs};
+use vfs::{DirectoryEntry, Space, Vfs};
 use wire::nfs4::{self, Bitmap, DirectoryWriter, ReadDirArgs, Status, Verifier, attribute};
-use wire::xdr::{Encoder, NoRoom};
+use wire::xdr::Encoder;
 
 use crate::attributes::{self, Facts};
+use crate::common::read_directory::{COOKIE_FIRST, Put, entries};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::export::Permission;
@@ -15,15 +16,6 @@ use crate::pseudo::{self, Junction};
 
 /// The cookie verifier: cookies stay good for the life of the directory, so it never changes.
 const COOKIE_VERIFIER: Verifier = Verifier([0; 8]);
-
-/// The first cookie that may be given out: 0 is the start, 1 and 2 are reserved (RFC 8881 §18.23.3).
-const COOKIE_FIRST: u64 = 3;
-
-/// Entries looked up at a time: about what fits a reply of 64 KiB.
-const PAGE_ENTRIES_MAX: usize = 256;
-
-/// Names looked up at a time together.
-const PAGE_NAME_BYTES_MAX: usize = 32 * 1024;
 
 /// The least a caller must give room for: verifier, no entries, end flag.
 const COUNT_MIN: u32 = 16;
@@ -58,9 +50,6 @@ async fn list<V: Vfs, E: Env + Backchannel>(
     arguments: &ReadDirArgs,
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
-    if place.storage().attributes(&place.node).await?.kind != FileKind::Directory {
-        return Err(Status::Notdir.into());
-    }
     let requested = arguments.attributes.intersection(&attributes::supported(compound.minor));
     let space = if attributes::wants_space(&requested) {
         place.storage().space(&place.node, &place.identity).await.unwrap_or_default()
@@ -68,44 +57,11 @@ async fn list<V: Vfs, E: Env + Backchannel>(
         Space::default()
     };
     let mut writer = DirectoryWriter::begin(reply, COOKIE_VERIFIER, arguments)?;
-    let mut cookie = arguments.cookie;
-    loop {
-        let request = DirectoryRequest {
-            cookie,
-            entries_max: PAGE_ENTRIES_MAX,
-            name_bytes_max: PAGE_NAME_BYTES_MAX.min(arguments.count_max as usize),
-            with_attributes: !requested.is_empty(),
-        };
-        let page = place.storage().read_directory(&place.node, &place.identity, request).await?;
-        // The next name alone is longer than what the caller has room for.
-        if page.entries.is_empty() && !page.end {
-            return finish(writer, reply, false);
-        }
-        for entry in &page.entries {
-            cookie = entry.cookie;
-            if put_entry(compound, place, &mut writer, entry, &requested, space, reply)? == Put::Full {
-                return finish(writer, reply, false);
-            }
-        }
-        if page.end {
-            return finish(writer, reply, true);
-        }
-    }
-}
-
-/// What became of an entry.
-#[derive(PartialEq, Eq)]
-enum Put {
-    /// It is in the reply, or need not be.
-    Done,
-    /// There was no room.
-    Full,
-}
-
-impl From<Result<(), NoRoom>> for Put {
-    fn from(written: Result<(), NoRoom>) -> Self {
-        if written.is_ok() { Put::Done } else { Put::Full }
-    }
+    let put =
+        |entry: &DirectoryEntry| put_entry(compound, place, &mut writer, entry, &requested, space, reply);
+    let with_attributes = !requested.is_empty();
+    let end = entries(place, arguments.cookie, arguments.count_max, with_attributes, put).await?;
+    finish(writer, reply, end)
 }
 
 fn put_entry<V: Vfs, E: Env + Backchannel>(
@@ -147,7 +103,7 @@ async fn list_pseudo<V: Vfs, E: Env + Backchannel>(
     arguments: &ReadDirArgs,
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
-    let directory = compound.exports.pseudo.directory(id).ok_or(Status::Stale)?;
+    let directory = compound.request.exports.pseudo.directory(id).ok_or(Status::Stale)?;
     let requested = arguments.attributes.intersection(&attributes::supported(compound.minor));
     let mut writer = DirectoryWriter::begin(reply, COOKIE_VERIFIER, arguments)?;
     for ((name, junction), cookie) in directory.entries.iter().zip(COOKIE_FIRST..) {
@@ -157,11 +113,11 @@ async fn list_pseudo<V: Vfs, E: Env + Backchannel>(
         let object = match junction {
             Junction::Directory(id) => Ok(Object::Pseudo(*id)),
             Junction::Export(export) => {
-                let settings = compound.exports.find(*export).map(|export| &export.settings);
-                if settings.is_none_or(|settings| compound.permission(settings) == Permission::None) {
+                let settings = compound.request.exports.find(*export).map(|export| &export.settings);
+                if settings.is_none_or(|settings| compound.request.permission(settings) == Permission::None) {
                     continue;
                 }
-                compound.export_root(*export).await
+                compound.request.export_root(*export).await
             }
         };
         let facts = match object {

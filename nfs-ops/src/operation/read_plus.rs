@@ -7,7 +7,8 @@ use vfs::{SeekTarget, Vfs};
 use wire::nfs4::{DataContent, ReadPlusArgs, Status};
 use wire::xdr::{Encoder, UNIT};
 
-use super::open_file::{self, OpenFile, Want};
+use super::open_file;
+use crate::common::open_file::{OpenFile, Want};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -95,8 +96,8 @@ async fn put_segment<V: Vfs, E: Env + Backchannel>(
     }
     let room = reply.room().saturating_sub(SEGMENT_FRAME_BYTES + UNIT);
     let wanted = usize::try_from(segment.length).unwrap_or(usize::MAX);
-    let wanted = wanted.min(room).min(compound.server.shared.settings.payload_bytes_max as usize);
-    let buffer = compound.server.env.payload(wanted, segment.offset).await;
+    let wanted = wanted.min(room).min(compound.request.server.shared.settings.payload_bytes_max as usize);
+    let buffer = compound.request.server.env.payload(wanted, segment.offset).await;
     let (mut buffer, done) = storage.read(opened.file(), segment.offset, buffer).await;
     let done = done?;
     buffer.truncate(done.bytes);
@@ -104,7 +105,7 @@ async fn put_segment<V: Vfs, E: Env + Backchannel>(
     reply.put_u64(segment.offset)?;
     reply.put_payload(done.bytes)?;
     if done.bytes > 0 {
-        compound.data.push(buffer.into());
+        compound.request.data.push(buffer.into());
     }
     Ok(done.bytes as u64)
 }

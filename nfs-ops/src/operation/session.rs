@@ -25,19 +25,19 @@ pub async fn create<V: Vfs, E: Env + Backchannel>(
     if arguments.flags & !KNOWN_FLAGS != 0 {
         return Err(Status::Inval.into());
     }
-    let server = compound.server.clone();
+    let server = compound.request.server.clone();
     let state = &server.shared.state;
     let asked = CreateSession {
         client: arguments.client_id,
         sequence: arguments.sequence,
         minor_version: compound.minor,
-        principal: &compound.caller.principal(),
+        principal: &compound.request.caller.principal(),
         back_channel: arguments.flags & create_session_flags::CONN_BACK_CHAN != 0,
         fore: channel(&arguments.fore_channel),
         back: channel(&arguments.back_channel),
         callback_program: arguments.callback_program,
         callback_credential: callback_credential(&arguments.callback_security)?,
-        connection: ConnectionId(compound.peer.connection.to_u64()),
+        connection: ConnectionId(compound.request.peer.connection.to_u64()),
     };
     let created = match state.create_session(&asked, server.env.now_ns())? {
         CreateOutcome::Done(created) => created,
@@ -72,8 +72,8 @@ pub fn bind_connection<V: Vfs, E: Env + Backchannel>(
         ChannelDirectionArgs::Back => Direction::Back,
         ChannelDirectionArgs::ForeOrBoth | ChannelDirectionArgs::BackOrBoth => Direction::Both,
     };
-    let state = &compound.server.shared.state;
-    let connection = ConnectionId(compound.peer.connection.to_u64());
+    let state = &compound.request.server.shared.state;
+    let connection = ConnectionId(compound.request.peer.connection.to_u64());
     let bound = state.bind_connection(&arguments.session_id, connection, asked)?;
     reply.put(&BindConnToSessionResult {
         session_id: arguments.session_id,

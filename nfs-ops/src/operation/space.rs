@@ -7,8 +7,9 @@ use wire::nfs4::{
 };
 use wire::xdr::Encoder;
 
-use super::namespace::changeable;
-use super::open_file::{self, Want};
+use super::open_file;
+use crate::common::names::changeable;
+use crate::common::open_file::Want;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;

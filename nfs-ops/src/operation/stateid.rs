@@ -15,7 +15,7 @@ pub fn test<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let client = compound.session()?.session.client().clone();
-    let state = &compound.server.shared.state;
+    let state = &compound.request.server.shared.state;
     let statuses = arguments.stateids.iter().map(|stateid| state.test_stateid(&client, stateid)).collect();
     reply.put(&TestStateidResult { statuses: List(statuses) })?;
     Ok(())
@@ -28,7 +28,7 @@ pub fn free<V: Vfs, E: Env + Backchannel>(
 ) -> Result<(), Failure> {
     let stateid = compound.stateid(arguments.stateid)?;
     let client = compound.session()?.session.client().clone();
-    let server = &compound.server;
+    let server = &compound.request.server;
     server.shared.state.free_stateid(&client, &stateid, server.env.now_ns())?;
     Ok(())
 }

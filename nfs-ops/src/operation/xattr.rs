@@ -7,7 +7,8 @@ use wire::nfs4::{
 };
 use wire::xdr::{Encoder, List, Opaque, UNIT, pad_len};
 
-use super::namespace::{change_info, changeable};
+use super::namespace::change_info;
+use crate::common::names::changeable;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -53,7 +54,7 @@ pub async fn set<V: Vfs, E: Env + Backchannel>(
     let storage = place.storage();
     let change =
         storage.set_xattr(&place.node, &place.identity, &arguments.name, &arguments.value, how).await?;
-    reply.put(&change_info(change))?;
+    reply.put(&change_info(&change))?;
     Ok(())
 }
 
@@ -87,7 +88,7 @@ pub async fn remove<V: Vfs, E: Env + Backchannel>(
     check_name(&arguments.name)?;
     let place = changeable(compound.place(Status::Rofs)?)?;
     let change = place.storage().remove_xattr(&place.node, &place.identity, &arguments.name).await?;
-    reply.put(&change_info(change))?;
+    reply.put(&change_info(&change))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Making objects.
 
 use super::{Fixture, alice, bob, mode, size};
-use crate::{Authority, CreateHow, Error, Identity, NewObject, OpenAccess, SetAttributes, Vfs};
+use crate::{Authority, CreateHow, Error, Identity, NewObject, OpenAccess, Removed, SetAttributes, Vfs};
 
 pub(super) async fn unchecked_finds_and_truncates<V: Vfs>(fixture: &Fixture<V>) {
     let (vfs, directory, alice) = (&fixture.vfs, &fixture.directory, alice());
@@ -10,7 +10,7 @@ pub(super) async fn unchecked_finds_and_truncates<V: Vfs>(fixture: &Fixture<V>) 
         vfs.open_create(directory, &alice, b"file", how, &set, OpenAccess::Both).await.unwrap()
     };
     let first = open(mode(0o640)).await;
-    assert!(first.created && first.change.after > first.change.before);
+    assert!(first.created && first.change.after.change > first.change.before.change);
     assert_eq!((first.attributes.mode, first.attributes.uid), (0o640, 70_001));
     fixture.write(&first.file, &alice, 0, b"hello").await;
 
@@ -126,6 +126,6 @@ pub(super) async fn only_regular_files_are_opened<V: Vfs>(fixture: &Fixture<V>) 
             _ => &[Error::NotDirectory],
         };
         assert!(inside.is_some_and(|error| expected.contains(&error)), "{object:?}: {inside:?}");
-        vfs.remove(directory, &alice, b"it").await.unwrap();
+        vfs.remove(directory, &alice, b"it", Removed::Anything).await.unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Fixture, alice, mode};
-use crate::{DirectoryPage, DirectoryRequest, Identity, NewObject, Vfs};
+use crate::{DirectoryPage, DirectoryRequest, Identity, NewObject, Removed, Vfs};
 
 const ENTRIES: usize = 100;
 
@@ -51,9 +51,9 @@ pub(super) async fn removals_between_pages_disturb_nobody<V: Vfs>(fixture: &Fixt
         let last = page.entries.last().expect("a page that is not the end has entries");
         cookie = last.cookie;
         // The very entry the reader stands on, and one that may lie before or behind it.
-        vfs.remove(directory, &root, &last.name).await.unwrap();
+        vfs.remove(directory, &root, &last.name, Removed::Anything).await.unwrap();
         let other = name(round * 11 % ENTRIES);
-        if vfs.remove(directory, &root, &other).await.is_ok() && !seen.contains(&other) {
+        if vfs.remove(directory, &root, &other, Removed::Anything).await.is_ok() && !seen.contains(&other) {
             removed_unseen.insert(other);
         }
     }

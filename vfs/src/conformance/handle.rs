@@ -1,7 +1,7 @@
 //! Persistent names of objects.
 
 use super::{Fixture, alice};
-use crate::{Error, NODE_HANDLE_BYTES_MAX, NodeHandle, Vfs};
+use crate::{Error, NODE_HANDLE_BYTES_MAX, NodeHandle, Removed, Vfs};
 
 pub(super) async fn handles_name_their_object_for_ever<V: Vfs>(fixture: &Fixture<V>) {
     let (vfs, directory, alice) = (&fixture.vfs, &fixture.directory, alice());
@@ -28,16 +28,16 @@ pub(super) async fn handles_of_removed_objects_are_stale<V: Vfs>(fixture: &Fixtu
         let below = fixture.subdirectory(&alice, b"directory", 0o700).await.node;
         let handles = [vfs.handle(&opened.node), vfs.handle(&below)];
         drop((opened, below));
-        vfs.remove(directory, &alice, b"file").await.unwrap();
-        vfs.remove(directory, &alice, b"directory").await.unwrap();
+        vfs.remove(directory, &alice, b"file", Removed::Anything).await.unwrap();
+        vfs.remove(directory, &alice, b"directory", Removed::Anything).await.unwrap();
         // Objects that may get the same numbers.
         let _file = fixture.file(&alice, b"file", 0o600).await;
         let _directory = fixture.subdirectory(&alice, b"directory", 0o700).await;
         for handle in handles {
             assert_eq!(vfs.node(&handle).await.err(), Some(Error::Stale));
         }
-        vfs.remove(directory, &alice, b"file").await.unwrap();
-        vfs.remove(directory, &alice, b"directory").await.unwrap();
+        vfs.remove(directory, &alice, b"file", Removed::Anything).await.unwrap();
+        vfs.remove(directory, &alice, b"directory", Removed::Anything).await.unwrap();
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn open_files_outlive_their_name<V: Vfs>(fixture: &Fixture<V>) 
     fixture.write(&opened.file, &alice, 0, b"kept").await;
     vfs.commit(&opened.file).await.unwrap();
     let handle = vfs.handle(&opened.node);
-    vfs.remove(directory, &alice, b"file").await.unwrap();
+    vfs.remove(directory, &alice, b"file", Removed::Anything).await.unwrap();
     assert_eq!(fixture.read(&opened.file, 0, 10).await, (b"kept".to_vec(), true));
     fixture.write(&opened.file, &alice, 4, b" on").await;
     assert_eq!(fixture.read(&opened.file, 0, 10).await, (b"kept on".to_vec(), true));

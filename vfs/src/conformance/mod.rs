@@ -39,6 +39,7 @@ pub async fn run<V: Vfs>(vfs: &V, pool: &Pool) {
         pool,
         [
             namespace::made_objects_are_found_and_removed,
+            namespace::only_what_is_asked_for_is_removed,
             namespace::names_are_single_components,
             namespace::hard_links_are_one_object,
             namespace::rename_replaces_what_may_be_replaced,

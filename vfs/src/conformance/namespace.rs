@@ -1,7 +1,7 @@
 //! Names.
 
 use super::{Fixture, alice, mode};
-use crate::{DirectoryChange, Error, FileKind, Identity, NewObject, SetAttributes, Vfs};
+use crate::{DirectoryChange, Error, FileKind, Identity, NewObject, Removed, SetAttributes, Vfs};
 
 pub(super) async fn made_objects_are_found_and_removed<V: Vfs>(fixture: &Fixture<V>) {
     let (vfs, directory, root) = (&fixture.vfs, &fixture.directory, Identity::root());
@@ -35,9 +35,22 @@ pub(super) async fn made_objects_are_found_and_removed<V: Vfs>(fixture: &Fixture
         }
         let again = vfs.create(directory, &root, b"it", NewObject::Fifo, &mode(0o600)).await;
         assert_eq!(again.err(), Some(Error::Exists));
-        vfs.remove(directory, &root, b"it").await.unwrap();
+        vfs.remove(directory, &root, b"it", Removed::Anything).await.unwrap();
         assert_eq!(vfs.lookup(directory, &root, b"it").await.err(), Some(Error::NotFound));
-        assert_eq!(vfs.remove(directory, &root, b"it").await, Err(Error::NotFound));
+        assert_eq!(vfs.remove(directory, &root, b"it", Removed::Anything).await, Err(Error::NotFound));
+    }
+}
+
+pub(super) async fn only_what_is_asked_for_is_removed<V: Vfs>(fixture: &Fixture<V>) {
+    let (vfs, directory, root) = (&fixture.vfs, &fixture.directory, Identity::root());
+    for (object, mistaken, error, right) in [
+        (NewObject::Directory, Removed::NoDirectory, Error::IsDirectory, Removed::Directory),
+        (NewObject::Regular, Removed::Directory, Error::NotDirectory, Removed::NoDirectory),
+        (NewObject::Symlink(b"."), Removed::Directory, Error::NotDirectory, Removed::NoDirectory),
+    ] {
+        vfs.create(directory, &root, b"it", object, &mode(0o600)).await.unwrap();
+        assert_eq!(vfs.remove(directory, &root, b"it", mistaken).await, Err(error), "{object:?}");
+        check_moved(vfs.remove(directory, &root, b"it", right).await.unwrap());
     }
 }
 
@@ -48,7 +61,11 @@ pub(super) async fn names_are_single_components<V: Vfs>(fixture: &Fixture<V>) {
         assert_eq!(looked_up.err(), Some(Error::BadName), "{name:?}");
         let made = vfs.create(directory, &root, name, NewObject::Directory, &mode(0o700)).await;
         assert_eq!(made.err(), Some(Error::BadName), "{name:?}");
-        assert_eq!(vfs.remove(directory, &root, name).await, Err(Error::BadName), "{name:?}");
+        assert_eq!(
+            vfs.remove(directory, &root, name, Removed::Anything).await,
+            Err(Error::BadName),
+            "{name:?}"
+        );
     }
     let longest = vec![b'n'; vfs.capabilities().name_bytes_max as usize];
     vfs.create(directory, &root, &longest, NewObject::Fifo, &mode(0o600)).await.unwrap();
@@ -70,7 +87,7 @@ pub(super) async fn hard_links_are_one_object<V: Vfs>(fixture: &Fixture<V>) {
     assert_eq!(vfs.handle(&found), vfs.handle(&opened.node));
 
     assert_eq!(vfs.link(&found, directory, &alice, b"one").await, Err(Error::Exists));
-    vfs.remove(directory, &alice, b"one").await.unwrap();
+    vfs.remove(directory, &alice, b"one", Removed::Anything).await.unwrap();
     assert_eq!(fixture.attributes(&found).await.links, 1);
 
     let subdirectory = fixture.subdirectory(&alice, b"directory", 0o700).await;
@@ -100,11 +117,11 @@ pub(super) async fn rename_replaces_what_may_be_replaced<V: Vfs>(fixture: &Fixtu
     vfs.rename(directory, b"full", directory, b"empty", &alice).await.unwrap();
     assert_eq!(vfs.attributes(&empty).await.err(), Some(Error::Stale));
     assert!(vfs.lookup(&full, &alice, b"below").await.is_ok());
-    assert_eq!(vfs.remove(directory, &alice, b"empty").await, Err(Error::NotEmpty));
+    assert_eq!(vfs.remove(directory, &alice, b"empty", Removed::Anything).await, Err(Error::NotEmpty));
     let (source, target) = vfs.rename(&full, b"below", directory, b"above", &alice).await.unwrap();
     check_moved(source);
     check_moved(target);
-    vfs.remove(directory, &alice, b"empty").await.unwrap();
+    vfs.remove(directory, &alice, b"empty", Removed::Anything).await.unwrap();
 }
 
 pub(super) async fn rename_refuses_cycles_and_unlike_objects<V: Vfs>(fixture: &Fixture<V>) {
@@ -173,16 +190,16 @@ pub(super) async fn every_change_moves_the_change_attribute<V: Vfs>(fixture: &Fi
     let mut last = fixture.attributes(directory).await.change;
     for _ in 0..20 {
         let made = vfs.create(directory, &alice, b"it", NewObject::Fifo, &mode(0o600)).await.unwrap();
-        let removed = vfs.remove(directory, &alice, b"it").await.unwrap();
+        let removed = vfs.remove(directory, &alice, b"it", Removed::Anything).await.unwrap();
         for change in [made.change, removed] {
             check_moved(change);
-            assert!(change.before >= last, "{change:?} after {last}");
-            last = change.after;
+            assert!(change.before.change >= last, "{change:?} after {last}");
+            last = change.after.change;
         }
         assert_eq!(fixture.attributes(directory).await.change, last);
     }
 }
 
 fn check_moved(change: DirectoryChange) {
-    assert!(change.after > change.before, "{change:?}");
+    assert!(change.after.change > change.before.change, "{change:?}");
 }

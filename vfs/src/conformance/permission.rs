@@ -2,7 +2,8 @@
 
 use super::{Fixture, alice, bob, mode, size};
 use crate::{
-    Access, Authority, CreateHow, Error, Identity, NewObject, OpenAccess, SetAttributes, SetTime, Time, Vfs,
+    Access, Authority, CreateHow, Error, Identity, NewObject, OpenAccess, Removed, SetAttributes, SetTime,
+    Time, Vfs,
 };
 
 const ALL: Access = Access { read: true, write: true, execute: true };
@@ -45,13 +46,13 @@ pub(super) async fn sticky_directories_protect_their_entries<V: Vfs>(fixture: &F
     let sticky = fixture.subdirectory(&Identity::root(), b"sticky", 0o1777).await.node;
     vfs.create(&sticky, &alice, b"hers", NewObject::Fifo, &mode(0o666)).await.unwrap();
     vfs.create(&sticky, &bob, b"his", NewObject::Fifo, &mode(0o666)).await.unwrap();
-    assert_eq!(vfs.remove(&sticky, &bob, b"hers").await, Err(Error::NotPermitted));
+    assert_eq!(vfs.remove(&sticky, &bob, b"hers", Removed::Anything).await, Err(Error::NotPermitted));
     let moved = vfs.rename(&sticky, b"hers", &sticky, b"other", &bob).await;
     assert_eq!(moved, Err(Error::NotPermitted));
     let replaced = vfs.rename(&sticky, b"his", &sticky, b"hers", &bob).await;
     assert_eq!(replaced, Err(Error::NotPermitted));
-    vfs.remove(&sticky, &alice, b"hers").await.unwrap();
-    vfs.remove(&sticky, &Identity::root(), b"his").await.unwrap();
+    vfs.remove(&sticky, &alice, b"hers", Removed::Anything).await.unwrap();
+    vfs.remove(&sticky, &Identity::root(), b"his", Removed::Anything).await.unwrap();
 }
 
 pub(super) async fn directories_need_search_and_write<V: Vfs>(fixture: &Fixture<V>) {
@@ -76,7 +77,7 @@ pub(super) async fn directories_need_search_and_write<V: Vfs>(fixture: &Fixture<
     assert!(vfs.lookup(&searched, &bob, b"it").await.is_ok());
     let made = vfs.create(&searched, &bob, b"new", NewObject::Fifo, &mode(0o600)).await;
     assert_eq!(made.err(), Some(Error::AccessDenied));
-    assert_eq!(vfs.remove(&searched, &bob, b"it").await, Err(Error::AccessDenied));
+    assert_eq!(vfs.remove(&searched, &bob, b"it", Removed::Anything).await, Err(Error::AccessDenied));
     let moved = vfs.rename(&searched, b"it", &fixture.directory, b"it", &bob).await;
     assert_eq!(moved.err(), Some(Error::AccessDenied));
 }

@@ -10,8 +10,8 @@ use super::permission::granted;
 use super::{Mem, MemFile, MemNode};
 use crate::{
     Access, Advice, Attributes, Authority, Capabilities, Copied, CreateHow, Created, DirectoryChange,
-    DirectoryPage, DirectoryRequest, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone, Result,
-    SeekTarget, SetAttributes, Space, Stability, Vfs, Written, XattrSet,
+    DirectoryPage, DirectoryRequest, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone, Removed,
+    Result, SeekTarget, SetAttributes, Space, Stability, Vfs, Written, XattrSet,
 };
 
 impl Vfs for Mem {
@@ -149,8 +149,14 @@ impl Vfs for Mem {
         self.storage.lock().rename((*source, source_name), (*target, target_name), identity)
     }
 
-    async fn remove(&self, directory: &MemNode, identity: &Identity, name: &[u8]) -> Result<DirectoryChange> {
-        self.storage.lock().remove(*directory, identity, name)
+    async fn remove(
+        &self,
+        directory: &MemNode,
+        identity: &Identity,
+        name: &[u8],
+        removed: Removed,
+    ) -> Result<DirectoryChange> {
+        self.storage.lock().remove(*directory, identity, name, removed)
     }
 
     async fn set_attributes(

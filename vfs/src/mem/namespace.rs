@@ -8,7 +8,7 @@ use super::permission::{READ, SEARCH, WRITE, check, check_sticky, is_root};
 use super::storage::Storage;
 use crate::{
     Created, DirectoryChange, DirectoryEntry, DirectoryPage, DirectoryRequest, Error, FileKind, Identity,
-    NewObject, Result, SetAttributes,
+    NewObject, Removed, Result, SetAttributes,
 };
 
 /// Longest name in bytes.
@@ -170,8 +170,10 @@ impl Storage {
         directory: MemNode,
         identity: &Identity,
         name: &[u8],
+        removed: Removed,
     ) -> Result<DirectoryChange> {
         let number = self.find(directory, identity, name)?.ok_or(Error::NotFound)?;
+        removed.check(self.inode(number).kind())?;
         let parent = self.get(directory)?;
         check(parent, identity, WRITE)?;
         check_sticky(parent, self.inode(number), identity)?;
@@ -208,15 +210,15 @@ impl Storage {
             self.directory_mut(moved).parent = target.number;
         }
         self.touch(moved);
-        source_change.after = self.inode(source.number).change;
-        target_change.after = self.inode(target.number).change;
+        source_change.after = self.attributes(source.number);
+        target_change.after = self.attributes(target.number);
         Ok((source_change, target_change))
     }
 
     /// A change that did not happen.
     pub(super) fn unchanged(&self, directory: MemNode) -> DirectoryChange {
-        let change = self.inode(directory.number).change;
-        DirectoryChange { atomic: true, before: change, after: change }
+        let attributes = self.attributes(directory.number);
+        DirectoryChange { atomic: true, before: attributes, after: attributes }
     }
 
     fn check_move(&self, source: MemNode, moved: Number, target: MemNode, identity: &Identity) -> Result<()> {
@@ -275,18 +277,20 @@ impl Storage {
 
     /// Adds a name; a directory counts as a link to the one above.
     fn add_entry(&mut self, directory: Number, name: &[u8], number: Number) -> DirectoryChange {
+        let before = self.attributes(directory);
         self.directory_mut(directory).add(name, number);
         let adds_link = u32::from(self.inode(number).is_directory());
         self.inode_mut(directory).links += adds_link;
-        self.touch_contents(directory)
+        DirectoryChange { before, ..self.touch_contents(directory) }
     }
 
     /// Takes a name away and leaves the object's own counts alone.
     fn remove_entry(&mut self, directory: Number, name: &[u8]) -> DirectoryChange {
+        let before = self.attributes(directory);
         let number = self.directory_mut(directory).remove(name);
         let drops_link = u32::from(self.inode(number).is_directory());
         self.inode_mut(directory).links -= drops_link;
-        self.touch_contents(directory)
+        DirectoryChange { before, ..self.touch_contents(directory) }
     }
 
     /// Takes note that one name of an object went.

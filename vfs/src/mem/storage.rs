@@ -130,12 +130,13 @@ impl Storage {
 
     /// Marks a change of an object's attributes.
     pub(super) fn touch(&mut self, number: Number) -> DirectoryChange {
+        let before = self.attributes(number);
         let now = self.tick();
-        let after = self.next_change();
+        let change = self.next_change();
         let inode = self.inode_mut(number);
-        let before = std::mem::replace(&mut inode.change, after);
+        inode.change = change;
         inode.changed = now;
-        DirectoryChange { atomic: true, before, after }
+        DirectoryChange { atomic: true, before, after: self.attributes(number) }
     }
 
     /// Marks a change of an object's contents (a directory's entries are its contents).
@@ -143,7 +144,7 @@ impl Storage {
         let change = self.touch(number);
         let inode = self.inode_mut(number);
         inode.modified = inode.changed;
-        change
+        DirectoryChange { after: self.attributes(number), ..change }
     }
 
     /// Changes a regular file's contents and keeps the counts of space right.

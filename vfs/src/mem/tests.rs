@@ -85,7 +85,7 @@ fn names_and_attributes_survive_a_crash_and_removed_open_files_do_not() {
     let (root, user) = (view.root(), user());
     let opened = file(&view, b"removed").unwrap();
     write(&view, &opened.file, 0, &[1; 4096], Stability::File).unwrap();
-    now(view.remove(&root, &user, b"removed")).unwrap();
+    now(view.remove(&root, &user, b"removed", crate::Removed::Anything)).unwrap();
     let made = now(view.create(&root, &user, b"fifo", NewObject::Fifo, &Default::default())).unwrap();
     let cut = file(&view, b"cut").unwrap();
     write(&view, &cut.file, 0, b"0123456789", Stability::Unstable).unwrap();
@@ -152,7 +152,7 @@ fn a_full_storage_says_so_and_gets_its_space_back() {
 
     now(view.deallocate(&opened.file, &user, 0, 2 * BLOCK_BYTES)).unwrap();
     assert_eq!(now(view.space(&root, &user)).unwrap().free_bytes, 3 * BLOCK_BYTES);
-    now(view.remove(&root, &user, b"file")).unwrap();
+    now(view.remove(&root, &user, b"file", crate::Removed::Anything)).unwrap();
     assert_eq!(now(view.space(&root, &user)).unwrap().free_bytes, 3 * BLOCK_BYTES, "still open");
     drop(opened);
     assert_eq!(now(view.space(&root, &user)).unwrap().free_bytes, 4 * BLOCK_BYTES);
@@ -182,7 +182,7 @@ fn objects_are_bounded_and_numbers_used_again() {
     let (root, user) = (view.root(), user());
     let first = file(&view, b"first").unwrap();
     assert_eq!(file(&view, b"second").err(), Some(Error::NoSpace));
-    now(view.remove(&root, &user, b"first")).unwrap();
+    now(view.remove(&root, &user, b"first", crate::Removed::Anything)).unwrap();
     let (old, fileid) = (view.handle(&first.node), first.attributes.fileid);
     drop(first);
     let second = file(&view, b"second").unwrap();

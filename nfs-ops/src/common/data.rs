@@ -1,0 +1,191 @@
+//! READ, WRITE and COMMIT.
+
+use buf::Chain;
+use qos::Kind;
+use rpc::{Bulk, Transport};
+use vfs::{CROSSOVER_BYTES, ReadDone, Stability, Vfs, Written};
+use wire::nfs4::{StableHow, Status, Verifier};
+use wire::xdr::Payload;
+
+use super::names::changeable;
+use super::open_file::{OpenFile, require_regular};
+use crate::copies;
+use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
+use crate::object::Place;
+use crate::request::Request;
+
+/// The largest offset a file can have on Linux.
+const OFFSET_MAX: u64 = i64::MAX as u64;
+
+/// A range to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// Offset in bytes.
+    pub offset: u64,
+    /// The most bytes the reply has room for.
+    pub bytes: usize,
+    /// Nothing that follows in the call could change the file or need the data again, so that it may leave as pages of
+    /// the file, which change with it until they are sent.
+    pub may_be_piped: bool,
+}
+
+/// Reads as much as is there: as pages of the file in a pipe or in one piece of aligned memory; no data where there is none.
+/// `open` gives the open file, perhaps twice, and is asked only behind admission.
+///
+/// # Errors
+/// `open`'s, the storage's, `NFS4ERR_DELAY`.
+pub async fn read<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    place: &Place<V>,
+    range: Range,
+    open: impl AsyncFn() -> Result<OpenFile<V::File>, Failure>,
+) -> Result<(ReadDone, Option<Bulk>), Failure> {
+    let bytes = range.bytes.min(request.server.shared.settings.payload_bytes_max as usize);
+    if bytes == 0 || range.offset >= OFFSET_MAX {
+        return Ok((read_nothing(place, range.offset, open).await?, None));
+    }
+    let export = Some(place.export.settings.id);
+    let pipe = if may_be_piped(request, &range, bytes) { request.server.env.pipe() } else { None };
+    // Bytes that go through the gate a second time are admitted already.
+    let mut admitted = bytes as u64;
+    if let Some(mut pipe) = pipe {
+        // Memory is waited for outside the gate, so this leaves it where the pages are not to be had so.
+        let _pass = request.enter(export, Kind::Read, admitted).await?;
+        let opened = open().await?;
+        if let Some(done) = place.storage().read_piped(opened.file(), range.offset, bytes, &mut pipe) {
+            return Ok(tell(done, pipe));
+        }
+        admitted = 0;
+    }
+    let buffer = request.server.env.payload(bytes, range.offset).await;
+    let _pass = request.enter(export, Kind::Read, admitted).await?;
+    let opened = open().await?;
+    let (mut buffer, done) = place.storage().read(opened.file(), range.offset, buffer).await;
+    let done = done?;
+    buffer.truncate(done.bytes);
+    Ok(tell(done, buffer))
+}
+
+fn may_be_piped<V: Vfs, E>(request: &Request<V, E>, range: &Range, bytes: usize) -> bool {
+    let sent_from_pipes = request.peer.transport == Transport::Tcp;
+    range.may_be_piped && bytes >= CROSSOVER_BYTES && sent_from_pipes
+}
+
+fn tell(done: ReadDone, data: impl Into<Bulk>) -> (ReadDone, Option<Bulk>) {
+    let data = data.into();
+    debug_assert_eq!(done.bytes, data.len(), "what is told is what is sent");
+    (done, (done.bytes > 0).then_some(data))
+}
+
+/// A READ of no bytes still checks access, and tells whether it stands at the end.
+async fn read_nothing<V: Vfs>(
+    place: &Place<V>,
+    offset: u64,
+    open: impl AsyncFn() -> Result<OpenFile<V::File>, Failure>,
+) -> Result<ReadDone, Failure> {
+    open().await?;
+    let size_bytes = place.storage().attributes(&place.node).await?.size_bytes;
+    Ok(ReadDone { bytes: 0, end_of_file: offset >= size_bytes })
+}
+
+/// Writes everything or fails, as durable as asked or more. Answers the verifier as it was before: what a sync that fails
+/// meanwhile loses must not pass for written after it.
+///
+/// # Errors
+/// `NFS4ERR_FBIG`, `NFS4ERR_ROFS`, `open`'s, the storage's, `NFS4ERR_DELAY`.
+pub async fn write<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    place: &Place<V>,
+    offset: u64,
+    payload: Option<Chain>,
+    asked: StableHow,
+    open: impl AsyncFn() -> Result<OpenFile<V::File>, Failure>,
+) -> Result<(Written, Verifier), Failure> {
+    let bytes = payload.as_ref().map_or(0, Chain::len);
+    check_range(offset, bytes as u64)?;
+    let _pass = request.enter(Some(place.export.settings.id), Kind::Write, bytes as u64).await?;
+    let opened = open().await?;
+    let storage = changeable(place)?.storage();
+    let verifier = Verifier(storage.write_verifier());
+    let asked = stability(asked);
+    let written = match payload {
+        None => Written { bytes: 0, stability: asked },
+        Some(payload) => {
+            let (_payload, done) =
+                storage.write(opened.file(), &place.identity, offset, payload, asked).await;
+            done?
+        }
+    };
+    Ok((written, verifier))
+}
+
+/// Refuses to write behind where a file can reach.
+///
+/// # Errors
+/// `NFS4ERR_FBIG`.
+pub fn check_range(offset: u64, bytes: u64) -> Result<(), Status> {
+    let end = offset.checked_add(bytes);
+    if end.is_some_and(|end| end <= OFFSET_MAX) { Ok(()) } else { Err(Status::Fbig) }
+}
+
+/// A WRITE's payload in aligned memory: where the transport put it, or copied from the head where it was small.
+///
+/// # Errors
+/// `NFS4ERR_SERVERFAULT` when the transport has not brought it.
+pub async fn take_payload<V: Vfs, E: Env + Backchannel>(
+    request: &mut Request<V, E>,
+    offset: u64,
+    data: &Payload,
+) -> Result<Option<Chain>, Failure> {
+    match data {
+        Payload::Cut { index, .. } => {
+            let payload = request.payloads.get_mut(*index).and_then(Option::take);
+            Ok(Some(payload.ok_or(Status::Serverfault)?.data))
+        }
+        Payload::Inline(range) if range.is_empty() => Ok(None),
+        Payload::Inline(range) => {
+            let mut chain = request.server.env.payload(range.len(), offset).await;
+            chain.copy_from(0, &request.head[range.clone()]);
+            copies::add(&request.server.copies.written_bytes, range.len());
+            Ok(Some(chain))
+        }
+    }
+}
+
+/// Brings the whole file to stable storage, which RFC 8881 §18.3.3 allows for any range.
+///
+/// # Errors
+/// `NFS4ERR_INVAL`, `NFS4ERR_ROFS`, the storage's, `NFS4ERR_DELAY`.
+pub async fn commit<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    place: &Place<V>,
+    offset: u64,
+    bytes: u32,
+) -> Result<Verifier, Failure> {
+    if offset.checked_add(bytes.into()).is_none() {
+        return Err(Status::Inval.into());
+    }
+    let storage = changeable(place)?.storage();
+    require_regular(storage.attributes(&place.node).await?.kind)?;
+    let _pass = request.enter(Some(place.export.settings.id), Kind::Write, 0).await?;
+    storage.commit_node(&place.node).await?;
+    Ok(Verifier(storage.write_verifier()))
+}
+
+fn stability(asked: StableHow) -> Stability {
+    match asked {
+        StableHow::Unstable => Stability::Unstable,
+        StableHow::DataSync => Stability::Data,
+        StableHow::FileSync => Stability::File,
+    }
+}
+
+/// How durable something is, on the wire.
+pub fn stable_how(done: Stability) -> StableHow {
+    match done {
+        Stability::Unstable => StableHow::Unstable,
+        Stability::Data => StableHow::DataSync,
+        Stability::File => StableHow::FileSync,
+    }
+}

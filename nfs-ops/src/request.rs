@@ -1,0 +1,110 @@
+//! What a request of any protocol has and may do: the protocols' skins stand on this and on [`crate::common`].
+
+use std::rc::Rc;
+
+use qos::{Kind, Pass};
+use rpc::{Bulks, Call, Payload, Peer};
+use smallvec::SmallVec;
+use vfs::Vfs;
+use wire::nfs4::Status;
+
+use crate::annotation::ClaimedAreas;
+use crate::env::{Backchannel, Env};
+use crate::export::{ExportSettings, ExportTable, Permission};
+use crate::failure::Failure;
+use crate::handle::{ExportId, HandleContent};
+use crate::identity::Caller;
+use crate::object::{Object, Place};
+use crate::server::Server;
+
+/// One call, whatever its protocol.
+pub struct Request<V: Vfs, E> {
+    /// The server.
+    pub server: Rc<Server<V, E>>,
+    /// The exports in force when the request began.
+    pub exports: Rc<ExportTable<V>>,
+    /// Where the call came from.
+    pub peer: Peer,
+    /// Who the call says it comes from.
+    pub caller: Rc<Caller>,
+    /// Whom admission charges: a client id, or what stands for an address that has none.
+    pub charged_to: u64,
+    /// Bytes of the whole call message.
+    pub call_bytes: usize,
+    /// Bulk data that came with the call and is not used yet.
+    pub payloads: SmallVec<[Option<Payload>; 1]>,
+    /// The call's head bytes, for payload that came inside them.
+    pub head: bytes::Bytes,
+    /// Bulk data of the reply, in the order the encoder noted the places.
+    pub data: Bulks,
+    /// Where the caller says that bulk data lies, to be held against where it does.
+    pub areas: Option<ClaimedAreas>,
+}
+
+impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
+    /// The request that `call` is. Nobody is charged for it yet.
+    pub fn new(server: &Rc<Server<V, E>>, caller: Rc<Caller>, call: Call) -> Self {
+        Self {
+            exports: server.exports(),
+            server: server.clone(),
+            peer: call.peer,
+            caller,
+            charged_to: 0,
+            call_bytes: call.head.len()
+                + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>(),
+            payloads: call.payloads.into_iter().map(Some).collect(),
+            head: call.head,
+            data: Bulks::new(),
+            areas: None,
+        }
+    }
+
+    /// What a file handle's content stands for now, for this caller.
+    ///
+    /// # Errors
+    /// `NFS4ERR_STALE` for what is no longer exported or gone, `NFS4ERR_ACCESS` for an export that is not for this client.
+    pub async fn resolve(&self, content: &HandleContent) -> Result<Object<V>, Failure> {
+        match content {
+            HandleContent::Pseudo(id) => {
+                self.exports.pseudo.directory(*id).ok_or(Status::Stale)?;
+                Ok(Object::Pseudo(*id))
+            }
+            HandleContent::Node(export, node) => {
+                let export = self.exports.find(*export).ok_or(Status::Stale)?;
+                let permission = self.permission(&export.settings);
+                if permission == Permission::None {
+                    return Err(Status::Access.into());
+                }
+                let identity = self.caller.identity(&self.server.env, &export.settings).await;
+                let node = export.storage.node(node).await?;
+                Ok(Object::Node(Place { export: export.clone(), node, identity, permission }))
+            }
+        }
+    }
+
+    /// The root of an export, for this caller.
+    ///
+    /// # Errors
+    /// As [`Request::resolve`].
+    pub async fn export_root(&self, export: ExportId) -> Result<Object<V>, Failure> {
+        let found = self.exports.find(export).ok_or(Status::Stale)?;
+        let root = found.storage.handle(&found.storage.root());
+        self.resolve(&HandleContent::Node(export, root)).await
+    }
+
+    /// What this caller's address may do on an export.
+    pub fn permission(&self, settings: &ExportSettings) -> Permission {
+        settings.permission(self.peer.address.ip(), self.peer.address.port())
+    }
+
+    /// Waits for admission to `export`; what is held until the end of the work counts it as in flight.
+    ///
+    /// # Errors
+    /// `NFS4ERR_DELAY` when too many requests wait already.
+    pub async fn enter(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+        let export = export.map_or(0, |export| export.0.into());
+        let request = qos::Request { client: self.charged_to, export, bytes, kind };
+        let admitted = self.server.admission.admit(request, self.server.env.now_ns()).await;
+        admitted.map_err(|qos::Busy| Status::Delay)
+    }
+}
