@@ -1,4 +1,4 @@
-//! Bytes to typed values and back: XDR, ONC RPC, record marking and NFSv4.
+//! Bytes to typed values and back: XDR, ONC RPC, record marking, NFSv4, NFSv3 and MOUNT.
 //!
 //! Nothing here does I/O, reads a clock or holds state between calls. Every variable-length item has a
 //! bound, a peer's length never sizes an allocation, and bulk data is a range of the stream, never a copy.
@@ -6,6 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod head;
+mod listing;
+pub mod mount3;
+pub mod nfs3;
 pub mod nfs4;
 pub mod record;
 pub mod rpc;

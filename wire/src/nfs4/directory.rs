@@ -1,7 +1,8 @@
 //! READDIR (RFC 8881 §18.23), entry by entry.
 
 use super::{Attributes, Bitmap, Component, RawAttributes, Verifier};
-use crate::xdr::{Decode, Decoder, Encoder, Error, NoRoom, UNIT, pad_len, xdr_struct};
+use crate::listing::{self, Listing};
+use crate::xdr::{Decoder, Encoder, Error, NoRoom, UNIT, pad_len, xdr_struct};
 
 xdr_struct! {
 /// Arguments of READDIR.
@@ -25,35 +26,22 @@ pub struct Entry<'a> = "entry4" {
 }
 }
 
-/// The word that ends the list and the end-of-directory flag.
-const TAIL_LEN: usize = 2 * UNIT;
+/// A step through a READDIR result.
+pub type Listed<'a> = listing::Listed<Entry<'a>>;
 
 /// Writes the body of a successful READDIR within the client's bounds.
 #[derive(Debug)]
-pub struct DirectoryWriter {
-    /// Where `READDIR4resok` began.
-    start: usize,
-    count_max: usize,
-    /// Bytes of cookies and names that may still come; `None` without hint.
-    directory_room: Option<usize>,
-    entries: usize,
-}
+pub struct DirectoryWriter(Listing);
 
 impl DirectoryWriter {
-    /// Writes the cookie verifier. `count_max` and `directory_count` are the client's.
+    /// Writes the cookie verifier. The bounds are those of `args`.
     ///
     /// # Errors
     /// [`NoRoom`] when not even an empty directory fits: NFS4ERR_TOOSMALL.
     pub fn begin(encoder: &mut Encoder, verifier: Verifier, args: &ReadDirArgs) -> Result<Self, NoRoom> {
-        let hint = args.directory_count as usize;
-        let writer = DirectoryWriter {
-            start: encoder.position(),
-            count_max: args.count_max as usize,
-            directory_room: (hint > 0).then_some(hint),
-            entries: 0,
-        };
+        let start = encoder.position();
         encoder.put(&verifier)?;
-        if writer.has_room_for_tail(encoder) { Ok(writer) } else { Err(NoRoom) }
+        Listing::begin(encoder, start, args.count_max, args.directory_count).map(DirectoryWriter)
     }
 
     /// Writes one entry with those of `requested` that `attributes` has.
@@ -69,25 +57,17 @@ impl DirectoryWriter {
         attributes: &Attributes<'_>,
         requested: &Bitmap,
     ) -> Result<(), NoRoom> {
-        let rollback = encoder.position();
         let directory_len = 3 * UNIT + name.len() + pad_len(name.len());
-        // The hint never keeps the first entry out: a reply must make progress.
-        if self.entries > 0 && self.directory_room.is_some_and(|room| directory_len > room) {
-            return Err(NoRoom);
-        }
-        let written = Self::write_entry(encoder, cookie, name, attributes, requested);
-        if written.is_err() || !self.has_room_for_tail(encoder) {
-            encoder.truncate(rollback);
-            return Err(NoRoom);
-        }
-        self.entries += 1;
-        self.directory_room = self.directory_room.map(|room| room.saturating_sub(directory_len));
-        Ok(())
+        self.0.entry(encoder, directory_len, |encoder| {
+            encoder.put_u64(cookie)?;
+            encoder.put_opaque(name)?;
+            attributes.encode(requested, encoder)
+        })
     }
 
     /// Entries written.
     pub fn entries(&self) -> usize {
-        self.entries
+        self.0.entries()
     }
 
     /// Ends the list.
@@ -95,25 +75,7 @@ impl DirectoryWriter {
     /// # Errors
     /// [`NoRoom`] only when the encoder's limit has been lowered meanwhile.
     pub fn finish(self, encoder: &mut Encoder, eof: bool) -> Result<(), NoRoom> {
-        encoder.put_bool(false)?;
-        encoder.put_bool(eof)
-    }
-
-    fn write_entry(
-        encoder: &mut Encoder,
-        cookie: u64,
-        name: &[u8],
-        attributes: &Attributes<'_>,
-        requested: &Bitmap,
-    ) -> Result<(), NoRoom> {
-        encoder.put_bool(true)?;
-        encoder.put_u64(cookie)?;
-        encoder.put_opaque(name)?;
-        attributes.encode(requested, encoder)
-    }
-
-    fn has_room_for_tail(&self, encoder: &Encoder) -> bool {
-        encoder.room() >= TAIL_LEN && encoder.position() - self.start + TAIL_LEN <= self.count_max
+        self.0.finish(encoder, eof)
     }
 }
 
@@ -138,21 +100,8 @@ impl DirectoryReader {
     /// # Errors
     /// [`Error`] when the bytes are no entry.
     pub fn next<'a>(&self, decoder: &mut Decoder<'a>) -> Result<Listed<'a>, Error> {
-        if decoder.bool()? {
-            Entry::decode(decoder).map(Listed::Entry)
-        } else {
-            decoder.bool().map(Listed::End)
-        }
+        decoder.get()
     }
-}
-
-/// A step through a READDIR result.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Listed<'a> {
-    /// An entry.
-    Entry(Entry<'a>),
-    /// The end of this reply, and whether the directory ends with it.
-    End(bool),
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! External Data Representation (RFC 4506): a bounded reader, a limited writer, and the tables that make
 //! type definitions here read like the published `.x` text.
 
+mod chain;
 mod decoder;
 mod encoder;
 mod list;
 mod opaque;
 mod table;
 
+pub use chain::{Chain, ChainWriter};
 pub use decoder::{Cut, Decoder, Payload};
 pub use encoder::{Encoded, Encoder, Insert, Inserts};
 pub use list::List;
