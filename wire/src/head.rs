@@ -1,7 +1,8 @@
 //! Where the payloads of WRITEs lie in a record of which only the first bytes are here, so that a transport
 //! can receive them straight into aligned memory.
 
-use crate::nfs4::{Arguments, CompoundArgs, Operation, PROCEDURE_COMPOUND, PROGRAM, VERSION, WriteHead};
+use crate::nfs3::{self, Procedure};
+use crate::nfs4::{self, Arguments, CompoundArgs, Operation, PROCEDURE_COMPOUND, PROGRAM};
 use crate::rpc::{CallError, CallHeader, Credential, RPCSEC_GSS};
 use crate::xdr::{Decoder, Error, pad_len};
 
@@ -12,6 +13,9 @@ pub const OPERATIONS_MAX: u32 = 32;
 /// tag and handle is below 3 KiB, and the rest leaves room for the operations before it.
 pub const PREFIX_MAX: usize = 16 * 1024;
 
+/// Number of NFSv3's WRITE.
+const WRITE: u32 = Procedure::Write.number();
+
 /// What [`Locator::find`] found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Located {
@@ -20,7 +24,7 @@ pub enum Located {
     /// There is no further payload to be received apart. The record may still be malformed; that is for its
     /// decoder.
     None,
-    /// The data of the compound's next WRITE.
+    /// The data of the record's next WRITE; NFSv3 has one in a record.
     At {
         /// Offset of the first byte in the record, without marks.
         offset: usize,
@@ -56,6 +60,8 @@ enum Stage {
     Header,
     /// So many operations come next.
     Operations(u32),
+    /// The arguments of NFSv3's WRITE come next, and nothing behind them.
+    Write,
     /// Nothing is looked for any more.
     Done,
 }
@@ -123,6 +129,10 @@ fn step(stage: Stage, decoder: &mut Decoder<'_>) -> Result<Step, Error> {
         Stage::Header => header(decoder).map(Step::Passed),
         Stage::Operations(0) | Stage::Done => Ok(Step::Passed(Stage::Done)),
         Stage::Operations(left) => operation(decoder, left - 1),
+        Stage::Write => {
+            let write: nfs3::WriteHead = decoder.get()?;
+            data(decoder, write.offset, 0)
+        }
     }
 }
 
@@ -134,23 +144,35 @@ fn header(decoder: &mut Decoder<'_>) -> Result<Stage, Error> {
     };
     // With RPCSEC_GSS the arguments may be wrapped, and only the context's owner knows how.
     let wrapped = matches!(call.credential, Credential::Other(auth) if auth.flavor == RPCSEC_GSS);
-    if (call.program, call.version, call.procedure) != (PROGRAM, VERSION, PROCEDURE_COMPOUND) || wrapped {
+    if call.program != PROGRAM || wrapped {
         return Ok(Stage::Done);
     }
-    let compound: CompoundArgs<'_> = decoder.get()?;
-    Ok(Stage::Operations(compound.operations.min(OPERATIONS_MAX)))
+    match (call.version, call.procedure) {
+        (nfs4::VERSION, PROCEDURE_COMPOUND) => {
+            let compound: CompoundArgs<'_> = decoder.get()?;
+            Ok(Stage::Operations(compound.operations.min(OPERATIONS_MAX)))
+        }
+        (nfs3::VERSION, WRITE) => Ok(Stage::Write),
+        _ => Ok(Stage::Done),
+    }
 }
 
 fn operation(decoder: &mut Decoder<'_>, left: u32) -> Result<Step, Error> {
     let Some(operation) = Operation::from_u32(decoder.u32()?) else { return Ok(Step::Passed(Stage::Done)) };
     if operation == Operation::Write {
-        let write: WriteHead = decoder.get()?;
-        let length = decoder.u32()? as usize;
-        if length > 0 {
-            return Ok(Step::Write { length, file_offset: write.offset, left });
-        }
-    } else if let Arguments::Unserved(_) = Arguments::decode(operation, decoder)? {
-        return Ok(Step::Passed(Stage::Done));
+        let write: nfs4::WriteHead = decoder.get()?;
+        return data(decoder, write.offset, left);
     }
-    Ok(Step::Passed(Stage::Operations(left)))
+    match Arguments::decode(operation, decoder)? {
+        Arguments::Unserved(_) => Ok(Step::Passed(Stage::Done)),
+        _ => Ok(Step::Passed(Stage::Operations(left))),
+    }
+}
+
+/// What a WRITE's data is that begins with its length; `left` operations follow it.
+fn data(decoder: &mut Decoder<'_>, file_offset: u64, left: u32) -> Result<Step, Error> {
+    match decoder.u32()? as usize {
+        0 => Ok(Step::Passed(Stage::Operations(left))),
+        length => Ok(Step::Write { length, file_offset, left }),
+    }
 }

@@ -1,7 +1,8 @@
 //! The search for the payloads of WRITEs in a record that arrives.
 
 use wire::head::{Located, Locator, OPERATIONS_MAX, PREFIX_MAX};
-use wire::nfs4::{Arguments, CompoundArgs, Operation, PROCEDURE_COMPOUND, PROGRAM, VERSION};
+use wire::nfs3::{self, Procedure};
+use wire::nfs4::{self, Arguments, CompoundArgs, Operation, PROCEDURE_COMPOUND, PROGRAM};
 use wire::rpc::{CallHeader, Credential, RPCSEC_GSS};
 use wire::xdr::{Cut, Decoder, Error, Payload, pad_len};
 
@@ -119,7 +120,15 @@ fn writes(decoder: &mut Decoder<'_>) -> (Vec<Located>, Result<(), Error>) {
 fn read_writes(decoder: &mut Decoder<'_>, found: &mut Vec<Located>) -> Result<(), Error> {
     let Ok(call) = CallHeader::decode(decoder) else { return Ok(()) };
     let wrapped = matches!(call.credential, Credential::Other(auth) if auth.flavor == RPCSEC_GSS);
-    if (call.program, call.version, call.procedure) != (PROGRAM, VERSION, PROCEDURE_COMPOUND) || wrapped {
+    if call.program != PROGRAM || wrapped {
+        return Ok(());
+    }
+    if (call.version, call.procedure) == (nfs3::VERSION, Procedure::Write.number()) {
+        let write: nfs3::WriteArgs = decoder.get()?;
+        found.extend(located(&write.data, write.offset, decoder));
+        return Ok(());
+    }
+    if (call.version, call.procedure) != (nfs4::VERSION, PROCEDURE_COMPOUND) {
         return Ok(());
     }
     let compound: CompoundArgs<'_> = decoder.get()?;
@@ -127,18 +136,19 @@ fn read_writes(decoder: &mut Decoder<'_>, found: &mut Vec<Located>) -> Result<()
         let operation = Operation::decode_or_illegal(decoder)?;
         match Arguments::decode(operation, decoder)? {
             Arguments::Unserved(_) => return Ok(()),
-            Arguments::Write(write) => {
-                let length = write.data.len();
-                let offset = match write.data {
-                    Payload::Inline(range) => range.start,
-                    Payload::Cut { .. } => decoder.position() - length - pad_len(length),
-                };
-                if length > 0 {
-                    found.push(Located::At { offset, length, file_offset: write.offset });
-                }
-            }
+            Arguments::Write(write) => found.extend(located(&write.data, write.offset, decoder)),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Where the data is that the decoder has just read, unless there is none.
+fn located(data: &Payload, file_offset: u64, decoder: &Decoder<'_>) -> Option<Located> {
+    let length = data.len();
+    let offset = match data {
+        Payload::Inline(range) => range.start,
+        Payload::Cut { .. } => decoder.position() - length - pad_len(length),
+    };
+    (length > 0).then_some(Located::At { offset, length, file_offset })
 }
