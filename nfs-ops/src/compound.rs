@@ -12,6 +12,7 @@ use wire::xdr::{self, Decoder, Encoder};
 
 use crate::annotation;
 use crate::env::{Backchannel, Env};
+use crate::export::Protocol;
 use crate::failure::Failure;
 use crate::identity::Caller;
 use crate::object::{Object, Place};
@@ -66,8 +67,15 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<Bulks, xdr::Error> {
     let header: CompoundArgs<'_> = decoder.get()?;
+    let body_at = reply.position();
+    let frame =
+        CompoundResultFrame::begin(reply, &header.tag).expect("an empty reply has room for its frame");
+    let Some(protocol) = Protocol::of_minor(header.minor_version) else {
+        frame.finish(reply, Status::MinorVersMismatch, 0);
+        return Ok(Bulks::new());
+    };
     let span = trace::of_call(&server.env, &call.peer, annotation::trace(server, items, &header.tag));
-    let mut request = Request::new(server, caller, call);
+    let mut request = Request::new(server, caller, call, protocol);
     request.areas = items.and_then(|items| annotation::areas(server, &items, request.call_bytes));
     let mut compound = Compound {
         request,
@@ -82,20 +90,10 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         saved_stateid: None,
         session: None,
     };
-    let body_at = reply.position();
-    let frame =
-        CompoundResultFrame::begin(reply, &header.tag).expect("an empty reply has room for its frame");
-    let (status, count) = match refuse_compound(&header) {
-        Some(status) => (status, 0),
-        None => compound.run_operations(decoder, reply).instrument(span).await,
-    };
+    let (status, count) = compound.run_operations(decoder, reply).instrument(span).await;
     annotation::finish(&mut compound.request);
     frame.finish(reply, status, count);
     Ok(sequence::finish(compound, body_at, reply))
-}
-
-fn refuse_compound(header: &CompoundArgs<'_>) -> Option<Status> {
-    (!(1..=2).contains(&header.minor_version)).then_some(Status::MinorVersMismatch)
 }
 
 impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {

@@ -18,6 +18,68 @@ pub enum Squash {
     All,
 }
 
+/// A version of NFS that an export can be used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// NFSv3 (RFC 1813), and the MOUNT protocol before it.
+    V3,
+    /// NFSv4.1 (RFC 8881).
+    V41,
+    /// NFSv4.2 (RFC 7862).
+    V42,
+}
+
+impl Protocol {
+    /// All that are served.
+    pub const ALL: [Protocol; 3] = [Protocol::V3, Protocol::V41, Protocol::V42];
+
+    /// The protocol of this minor version of NFSv4, if it is served.
+    pub fn of_minor(minor: u32) -> Option<Self> {
+        match minor {
+            1 => Some(Protocol::V41),
+            2 => Some(Protocol::V42),
+            _ => None,
+        }
+    }
+
+    /// As users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::V3 => "3",
+            Protocol::V41 => "4.1",
+            Protocol::V42 => "4.2",
+        }
+    }
+}
+
+/// A set of protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols(u8);
+
+impl Protocols {
+    /// None.
+    pub const NONE: Protocols = Protocols(0);
+
+    /// All that are served.
+    pub const ALL: Protocols = Protocols::NONE.with(Protocol::V3).with(Protocol::V41).with(Protocol::V42);
+
+    /// These and one more.
+    #[must_use]
+    pub const fn with(self, protocol: Protocol) -> Self {
+        Protocols(self.0 | 1 << protocol as u8)
+    }
+
+    /// Whether `protocol` is among them.
+    pub fn contains(self, protocol: Protocol) -> bool {
+        self == self.with(protocol)
+    }
+
+    /// Each of them, from the oldest on.
+    pub fn iter(self) -> impl Iterator<Item = Protocol> {
+        Protocol::ALL.into_iter().filter(move |protocol| self.contains(*protocol))
+    }
+}
+
 /// A network: all addresses that share the first `prefix_bits` with `address`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -78,9 +140,11 @@ pub struct ExportSettings {
     pub lookup_groups: bool,
     /// READ_PLUS is answered; otherwise NFS4ERR_NOTSUPP, so that clients use READ.
     pub read_plus: bool,
+    /// By which protocols it can be used.
+    pub protocols: Protocols,
 }
 
-/// What a client address may do on an export.
+/// What a caller may do on an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Nothing.
@@ -92,11 +156,12 @@ pub enum Permission {
 }
 
 impl ExportSettings {
-    /// What a caller at `address` and `port` may do.
-    pub fn permission(&self, address: IpAddr, port: u16) -> Permission {
+    /// What a caller at `address` and `port` may do by `protocol`.
+    pub fn permission(&self, protocol: Protocol, address: IpAddr, port: u16) -> Permission {
         let within = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
         let read_only = within(&self.read_only_clients);
-        if self.privileged_port && port >= 1024 || !(read_only || within(&self.clients)) {
+        let refused = !self.protocols.contains(protocol) || self.privileged_port && port >= 1024;
+        if refused || !(read_only || within(&self.clients)) {
             Permission::None
         } else if self.read_only || read_only {
             Permission::Read
@@ -183,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn permission_follows_lists_and_port() {
+    fn permission_follows_lists_port_and_protocol() {
         let settings = ExportSettings {
             id: ExportId(1),
             pseudo_path: vec![],
@@ -196,14 +261,26 @@ mod tests {
             privileged_port: true,
             lookup_groups: false,
             read_plus: false,
+            protocols: Protocols::NONE.with(Protocol::V3).with(Protocol::V42),
         };
-        for (address, port, expected) in [
-            ("10.1.1.1", 700, Permission::Write),
-            ("10.1.1.1", 1024, Permission::None),
-            ("10.9.1.1", 700, Permission::Read),
-            ("11.1.1.1", 700, Permission::None),
+        for (protocol, address, port, expected) in [
+            (Protocol::V42, "10.1.1.1", 700, Permission::Write),
+            (Protocol::V3, "10.1.1.1", 700, Permission::Write),
+            (Protocol::V41, "10.1.1.1", 700, Permission::None),
+            (Protocol::V42, "10.1.1.1", 1024, Permission::None),
+            (Protocol::V42, "10.9.1.1", 700, Permission::Read),
+            (Protocol::V42, "11.1.1.1", 700, Permission::None),
         ] {
-            assert_eq!(settings.permission(address.parse().unwrap(), port), expected, "{address}:{port}");
+            let permission = settings.permission(protocol, address.parse().unwrap(), port);
+            assert_eq!(permission, expected, "{protocol:?} {address}:{port}");
         }
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_in() {
+        assert!(Protocols::NONE.iter().next().is_none());
+        assert!(Protocols::ALL.iter().eq(Protocol::ALL));
+        let some = Protocols::NONE.with(Protocol::V42).with(Protocol::V3).with(Protocol::V3);
+        assert!(some.iter().eq([Protocol::V3, Protocol::V42]));
     }
 }

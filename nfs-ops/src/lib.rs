@@ -36,7 +36,9 @@ pub use callback::{recall_slots, send_pending, sweep};
 pub use copies::Copies;
 pub use dispatch::NfsService;
 pub use env::{Backchannel, BackchannelError, Env};
-pub use export::{Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Squash};
+pub use export::{
+    Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Protocol, Protocols, Squash,
+};
 pub use handle::{ExportId, FILE_HANDLE_BYTES, HandleContent, HandleKey, PseudoId};
 pub use offload::{OFFLOADS_MAX, OFFLOADS_PER_CLIENT_MAX, Offloads};
 pub use server::{Server, Settings, Shared};

@@ -10,7 +10,7 @@ use wire::nfs4::Status;
 
 use crate::annotation::ClaimedAreas;
 use crate::env::{Backchannel, Env};
-use crate::export::{ExportSettings, ExportTable, Permission};
+use crate::export::{ExportSettings, ExportTable, Permission, Protocol};
 use crate::failure::Failure;
 use crate::handle::{ExportId, HandleContent};
 use crate::identity::Caller;
@@ -25,6 +25,8 @@ pub struct Request<V: Vfs, E> {
     pub exports: Rc<ExportTable<V>>,
     /// Where the call came from.
     pub peer: Peer,
+    /// The version of NFS that it is a call of.
+    pub protocol: Protocol,
     /// Who the call says it comes from.
     pub caller: Rc<Caller>,
     /// Whom admission charges: a client id, or what stands for an address that has none.
@@ -43,11 +45,12 @@ pub struct Request<V: Vfs, E> {
 
 impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     /// The request that `call` is. Nobody is charged for it yet.
-    pub fn new(server: &Rc<Server<V, E>>, caller: Rc<Caller>, call: Call) -> Self {
+    pub fn new(server: &Rc<Server<V, E>>, caller: Rc<Caller>, call: Call, protocol: Protocol) -> Self {
         Self {
             exports: server.exports(),
             server: server.clone(),
             peer: call.peer,
+            protocol,
             caller,
             charged_to: 0,
             call_bytes: call.head.len()
@@ -62,7 +65,8 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     /// What a file handle's content stands for now, for this caller.
     ///
     /// # Errors
-    /// `NFS4ERR_STALE` for what is no longer exported or gone, `NFS4ERR_ACCESS` for an export that is not for this client.
+    /// `NFS4ERR_STALE` for what is no longer exported or gone, `NFS4ERR_ACCESS` for an export that is not for this client,
+    /// or not for the protocol it speaks.
     pub async fn resolve(&self, content: &HandleContent) -> Result<Object<V>, Failure> {
         match content {
             HandleContent::Pseudo(id) => {
@@ -92,9 +96,9 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         self.resolve(&HandleContent::Node(export, root)).await
     }
 
-    /// What this caller's address may do on an export.
+    /// What this caller may do on an export.
     pub fn permission(&self, settings: &ExportSettings) -> Permission {
-        settings.permission(self.peer.address.ip(), self.peer.address.port())
+        settings.permission(self.protocol, self.peer.address.ip(), self.peer.address.port())
     }
 
     /// Waits for admission to `export`; what is held until the end of the work counts it as in flight.

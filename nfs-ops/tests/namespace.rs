@@ -1,6 +1,6 @@
 //! Names: the pseudo file system, exports and their permissions, and the operations on directories.
 
-use nfs_ops::{ExportSettings, Network, Squash};
+use nfs_ops::{ExportSettings, Network, Protocol, Protocols, Squash};
 use wire::nfs4::*;
 use wire::xdr::List;
 
@@ -103,6 +103,21 @@ fn exports_are_for_their_clients() {
     stranger.run(&[putrootfh(), lookup("p")]).fails(Status::Access);
     assert_eq!(stranger.run(&[putrootfh(), readdir(0, 4096, &[])]).ok().names(), [""; 0]);
     inside.run(&[putrootfh(), lookup("p")]).ok();
+}
+
+#[test]
+fn exports_are_for_their_protocols() {
+    let newest = ExportSettings {
+        protocols: Protocols::NONE.with(Protocol::V3).with(Protocol::V42),
+        ..export_settings(2, "newest")
+    };
+    let client = World::with(vec![export_settings(1, "all"), newest]).client("one");
+    let handle = client.run(&[putrootfh(), lookup("newest"), getfh()]).ok().handle();
+    let older = client.minor(1);
+    older.run(&[putfh(handle)]).fails(Status::Access);
+    older.run(&[putrootfh(), lookup("newest")]).fails(Status::Access);
+    assert_eq!(older.run(&[putrootfh(), readdir(0, 4096, &[])]).ok().names(), ["all"]);
+    assert_eq!(client.run(&[putrootfh(), readdir(0, 4096, &[])]).ok().names(), ["all", "newest"]);
 }
 
 #[test]

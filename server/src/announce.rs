@@ -2,17 +2,25 @@
 
 use std::io::Write;
 
+use nfs_ops::Protocol;
 use sd_notify::NotifyState;
 
 use crate::config::{ClientPattern, ExportPlan, NFS_PORT};
 
-/// One mount command for each export.
+/// One mount command for each export, by the newest of its protocols.
 pub fn mount_commands(exports: &[ExportPlan], host: &str, port: u16) -> Vec<String> {
     let port = if port == NFS_PORT { String::new() } else { format!(",port={port}") };
     // Addresses of IPv6 have colons too.
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let command = |export: &ExportPlan| {
-        format!("mount -t nfs4 -o vers=4.2{port} {host}:{} /mnt", quoted(&export.pseudo_path()))
+        let newest = export.protocols.iter().last().expect("an export has a protocol");
+        let (kind, more) = match newest {
+            // The locks of NFSv3 are a protocol of their own, which is not served.
+            Protocol::V3 => ("nfs", ",nolock,proto=tcp"),
+            Protocol::V41 | Protocol::V42 => ("nfs4", ""),
+        };
+        let version = newest.name();
+        format!("mount -t {kind} -o vers={version}{more}{port} {host}:{} /mnt", quoted(&export.pseudo_path()))
     };
     exports.iter().map(command).collect()
 }
@@ -25,10 +33,11 @@ pub fn print(exports: &[ExportPlan], host: &str, port: u16) {
         let readers: Vec<_> =
             export.read_only_clients.iter().map(|client| format!("{client} (ro)")).collect();
         text += &format!(
-            "  {} as {}, {}, to {}\n    {command}\n",
+            "  {} as {}, {}, by NFS {}, to {}\n    {command}\n",
             export.path.display(),
             export.pseudo_path(),
             if export.read_only { "read-only" } else { "read-write" },
+            export.protocol_names().join(" "),
             [clients, readers].concat().join(" "),
         );
     }
@@ -59,15 +68,19 @@ fn quoted(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nfs_ops::Protocols;
+
     use super::*;
 
     #[test]
-    fn commands_have_the_port_only_where_it_is_needed() {
+    fn commands_fit_port_place_and_protocols() {
         let mut export = ExportPlan::simple("/srv".into());
         let command =
             |export: &ExportPlan, port| mount_commands(std::slice::from_ref(export), "filer", port).remove(0);
         assert_eq!(command(&export, 2049), "mount -t nfs4 -o vers=4.2 filer:/ /mnt");
         export.pseudo = vec!["a b".into()];
         assert_eq!(command(&export, 2050), "mount -t nfs4 -o vers=4.2,port=2050 filer:'/a b' /mnt");
+        export.protocols = Protocols::NONE.with(Protocol::V3).with(Protocol::V41);
+        assert_eq!(command(&export, 2049), "mount -t nfs4 -o vers=4.1 filer:'/a b' /mnt");
     }
 }

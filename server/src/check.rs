@@ -37,6 +37,7 @@ struct ExportReport {
     read_only_clients: Vec<String>,
     squash: String,
     io: &'static str,
+    protocols: Vec<&'static str>,
 }
 
 /// Checks and reports; whether the configuration is good.
@@ -75,13 +76,14 @@ fn print(arguments: &CheckArguments, settings: &Settings) {
     for export in &settings.exports {
         let report = export_report(export);
         println!(
-            "  {} as {} (id {}), {}, squash {}, io {}\n    clients: {}",
+            "  {} as {} (id {}), {}, squash {}, io {}\n    protocols: {}\n    clients: {}",
             report.path,
             report.pseudo,
             report.id,
             report.access,
             report.squash,
             report.io,
+            report.protocols.join(" "),
             if report.clients.is_empty() { "none".to_owned() } else { report.clients.join(" ") },
         );
         if !report.read_only_clients.is_empty() {
@@ -119,6 +121,7 @@ fn export_report(export: &ExportPlan) -> ExportReport {
             vfs_local::Io::Buffered => "buffered",
             vfs_local::Io::Direct => "direct",
         },
+        protocols: export.protocol_names(),
     }
 }
 

@@ -127,5 +127,6 @@ fn settings(plan: &ExportPlan, hosts: &Hosts) -> ExportSettings {
         privileged_port: plan.privileged_port,
         lookup_groups: plan.lookup_groups,
         read_plus: plan.read_plus,
+        protocols: plan.protocols,
     }
 }

@@ -29,6 +29,7 @@ fn a_good_configuration_is_described() {
         scratch.config(&format!("[[export]]\npath = {directory:?}\npseudo = \"/a\"\naccess = \"ro\"\n"));
     let (good, said, _) = run(penstock().arg("check").arg(&config));
     assert!(good && said.contains(" as /a (id ") && said.contains("ro, squash root"), "{said}");
+    assert!(said.contains("protocols: 3 4.1 4.2"), "{said}");
     assert!(said.contains("memory: at most ") && said.contains(" MiB payload"), "{said}");
     let (good, said, _) = run(penstock().args(["check", "--json"]).arg(&config));
     let report: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");

@@ -92,6 +92,28 @@ async fn status_of(session: &Session, handle: FileHandle) -> Status {
 }
 
 #[test]
+fn a_reload_takes_a_protocol_from_those_who_use_it() {
+    if !is_root() {
+        eprintln!("not root: nothing can be served");
+        return;
+    }
+    let scratch = Scratch::new("protocols");
+    let data = scratch.directory("data");
+    let config = scratch.config(&export(&data));
+    let server = Server::start(&scratch, ["--config".as_ref(), config.as_os_str()]);
+    let process = rustix::process::Pid::from_child(&server.child);
+    let log = server.log.clone();
+    with_session(&server, move |_, session| async move {
+        let root = session.lookup("/").await.expect("the root");
+        assert_eq!(status_of(&session, root).await, Status::Ok);
+        std::fs::write(&config, export(&data) + "protocols = [\"3\", \"4.1\"]\n").expect("a written file");
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).expect("it runs");
+        log.wait_for("the exports are reloaded");
+        assert_eq!(status_of(&session, root).await, Status::Access);
+    });
+}
+
+#[test]
 fn an_export_that_goes_lets_its_file_system_go_and_disturbs_no_other() {
     if !is_root() {
         eprintln!("not root: nothing can be served");

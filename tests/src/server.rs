@@ -39,7 +39,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(10);
 const PORTS: std::ops::Range<u32> = 10_000..32_000;
 
 /// Said when a server is ready.
-const READY_WORDS: &str = "mount -t nfs4";
+const READY_WORDS: &str = "mount -t nfs";
 
 /// Distinguishes what one process makes.
 static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nfs_ops::{
-    Export, ExportId, ExportSettings, ExportTable, HandleKey, Network, NfsService, Offloads, Server,
-    Settings, Shared, Squash,
+    Export, ExportId, ExportSettings, ExportTable, HandleKey, Network, NfsService, Offloads, Protocols,
+    Server, Settings, Shared, Squash,
 };
 use rpc::ConnectionId;
 use state::{Config, MemoryStore, State};
@@ -48,6 +48,7 @@ pub fn export_settings(id: u32, path: &str) -> ExportSettings {
         privileged_port: false,
         lookup_groups: false,
         read_plus: false,
+        protocols: Protocols::ALL,
     }
 }
 

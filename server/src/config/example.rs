@@ -74,6 +74,8 @@ path = "/srv/data"
 # How the bytes of files are read and written: through the page cache (buffered), past it (direct), or
 # as is best on the whole (auto).
 #io = "auto"
+# By which versions of NFS it can be used.
+#protocols = ["3", "4.1", "4.2"]
 # Number of the export in file handles. Default: made from `pseudo`. Set it to keep handles valid when
 # `pseudo` changes.
 #id = 7

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nfs_ops::{ExportId, Squash};
+use nfs_ops::{ExportId, Protocol, Protocols, Squash};
 use siphasher::sip::SipHasher24;
 use toml::Spanned;
 use vfs_local::Io;
@@ -55,6 +55,8 @@ pub struct ExportPlan {
     pub read_plus: bool,
     /// How the bytes of files are read and written.
     pub io: Io,
+    /// By which versions of NFS it can be used.
+    pub protocols: Protocols,
 }
 
 impl ExportPlan {
@@ -75,12 +77,18 @@ impl ExportPlan {
             lookup_groups: false,
             read_plus: false,
             io: Io::Auto,
+            protocols: Protocols::ALL,
         }
     }
 
     /// Its place in the name space as clients write it.
     pub fn pseudo_path(&self) -> String {
         show(&self.pseudo)
+    }
+
+    /// The protocols as they are written.
+    pub fn protocol_names(&self) -> Vec<&'static str> {
+        self.protocols.iter().map(Protocol::name).collect()
     }
 }
 
@@ -160,6 +168,7 @@ fn resolve(section: &ExportSection, alone: bool, source: &mut Source<'_>) -> Exp
             IoWord::Buffered => Io::Buffered,
             IoWord::Direct => Io::Direct,
         },
+        protocols: section.protocols.as_ref().map_or(Protocols::ALL, |list| protocols(list, source)),
     }
 }
 
@@ -228,6 +237,29 @@ fn patterns(list: &[Spanned<String>], source: &mut Source<'_>) -> Vec<ClientPatt
         }
     }
     patterns
+}
+
+fn protocols(list: &Spanned<Vec<Spanned<String>>>, source: &mut Source<'_>) -> Protocols {
+    const REMEDY: &str = "give one or more of \"3\", \"4.1\", \"4.2\", or leave it out for all";
+    if list.get_ref().is_empty() {
+        source.wrong(list.span(), "`protocols` is empty, so that nobody could use the export", REMEDY);
+    }
+    let mut protocols = Protocols::NONE;
+    for entry in list.get_ref() {
+        let text = entry.get_ref();
+        match Protocol::ALL.into_iter().find(|protocol| protocol.name() == text) {
+            Some(protocol) if protocols.contains(protocol) => {
+                source.wrong(entry.span(), format!("`protocols` has {text:?} twice"), "keep one of them");
+            }
+            Some(protocol) => protocols = protocols.with(protocol),
+            None => source.wrong(
+                entry.span(),
+                format!("`protocols` has {text:?}, which is no version of NFS that is served"),
+                REMEDY,
+            ),
+        }
+    }
+    protocols
 }
 
 fn user_number(name: &str, written: Option<&Spanned<i64>>, source: &mut Source<'_>) -> u32 {

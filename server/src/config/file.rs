@@ -81,6 +81,7 @@ pub struct ExportSection {
     pub read_plus: bool,
     #[serde(default)]
     pub io: IoWord,
+    pub protocols: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// `io`.

@@ -38,6 +38,12 @@ fn readers_alone_keep_others_out() {
 }
 
 #[test]
+fn an_export_has_the_protocols_that_are_listed() {
+    let settings = parsed("[[export]]\npath = \"/usr\"\nprotocols = [\"4.2\", \"3\"]\n").unwrap();
+    assert_eq!(settings.exports[0].protocol_names(), ["3", "4.2"]);
+}
+
+#[test]
 fn mistakes_are_named_with_place_and_remedy() {
     refused("[server]\nprot = 1\n", "2:1", "unknown field `prot`");
     refused("[server]\nport = 70000\n[[export]]\npath = \"/usr\"\n", "2:8", "`port` is 70000");
@@ -59,6 +65,10 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[[export]]\npath = \"/usr\"\nclients = [\"*\", \"10.0.0.0/99\"]\n", "3:17", "not a network");
     refused("[[export]]\npath = \"/usr\"\npseudo = \"a\"\n", "3:10", "not a place");
     refused("[[export]]\npath = \"/usr\"\nanonuid = -1\n", "3:11", "`anonuid`");
+    refused("[[export]]\npath = \"/usr\"\nprotocols = []\n", "3:13", "`protocols` is empty");
+    refused("[[export]]\npath = \"/usr\"\nprotocols = [\"3\", \"4.0\"]\n", "3:19", "no version of NFS");
+    refused("[[export]]\npath = \"/usr\"\nprotocols = [\"3\", \"3\"]\n", "3:19", "twice");
+    refused("[[export]]\npath = \"/usr\"\nprotocols = [4.2]\n", "3:14", "invalid type");
     refused("[[export]]\naccess = \"ro\"\n", "1:1", "missing field `path`");
     refused("[tracing]\notlp_endpoint = \"https://a\"\n", "2:17", "`otlp_endpoint`");
     refused("[tracing]\notlp_endpoint = \"http://\"\n", "2:17", "`otlp_endpoint`");

@@ -102,7 +102,7 @@ impl Server {
         });
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut said = Vec::new();
-        while !said.last().is_some_and(|line: &String| line.contains("mount -t nfs4")) {
+        while !said.last().is_some_and(|line: &String| line.contains("mount -t nfs")) {
             said.push(lines.next().expect("it says how to mount").expect("text"));
         }
         Self { child, port, said, log: Log(Arc::new(Mutex::new(log))) }

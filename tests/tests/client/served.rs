@@ -13,7 +13,7 @@ use client::{Client, ClientOptions};
 use engine::{EngineConfig, Shard, block_on};
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Network,
-    NfsService, Offloads, Server, Settings, Shared, Squash,
+    NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
 };
 use rpc::{Call, ConnectionId, Outcome, Reply, Service};
 use state::{Config, MemoryStore, State};
@@ -238,5 +238,6 @@ fn export() -> ExportSettings {
         privileged_port: false,
         lookup_groups: false,
         read_plus: false,
+        protocols: Protocols::ALL,
     }
 }

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use engine::{Engine, EngineConfig, Shard};
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Network,
-    NfsService, Offloads, Server, Settings, Shared, Squash,
+    NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
 };
 use rpc::ConnectionId;
 use state::{Config, MemoryStore, State};
@@ -196,5 +196,6 @@ fn everybody() -> ExportSettings {
         privileged_port: false,
         lookup_groups: false,
         read_plus: false,
+        protocols: Protocols::ALL,
     }
 }
