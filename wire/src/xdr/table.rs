@@ -151,6 +151,8 @@ macro_rules! xdr_union {
             pub const PUBLISHED: &'static str = $published;
             /// Number and published name of every case.
             pub const CASES: &'static [(u32, &'static str)] = &[$(($number, $wire),)*];
+            /// Our type of every case's arm, as it is written here; nothing when it is void.
+            pub const ARMS: &'static [&'static str] = &[$(concat!($(stringify!($type))?),)*];
 
             /// The union's discriminant on the wire.
             pub fn discriminant(&self) -> u32 {
