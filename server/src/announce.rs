@@ -5,30 +5,36 @@ use std::io::Write;
 use nfs_ops::Protocol;
 use sd_notify::NotifyState;
 
-use crate::config::{ClientPattern, ExportPlan, NFS_PORT};
+use crate::config::{ClientPattern, ExportPlan, NFS_PORT, ServerSettings};
 
 /// One mount command for each export, by the newest of its protocols.
-pub fn mount_commands(exports: &[ExportPlan], host: &str, port: u16) -> Vec<String> {
-    let port = if port == NFS_PORT { String::new() } else { format!(",port={port}") };
+pub fn mount_commands(exports: &[ExportPlan], host: &str, server: &ServerSettings) -> Vec<String> {
+    let port = server.port;
     // Addresses of IPv6 have colons too.
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let command = |export: &ExportPlan| {
         let newest = export.protocols.iter().last().expect("an export has a protocol");
         let (kind, more) = match newest {
-            // The locks of NFSv3 are a protocol of their own, which is not served.
-            Protocol::V3 => ("nfs", ",nolock,proto=tcp"),
-            Protocol::V41 | Protocol::V42 => ("nfs4", ""),
+            Protocol::V3 => {
+                let (port, mount_port) =
+                    (server.nfs3_port.unwrap_or(port), server.mount_port.unwrap_or(port));
+                // Locks of NFSv3 are a protocol of their own, which is not served; ports that are not said are asked
+                // of an rpcbind that need not be there.
+                ("nfs", format!(",nolock,proto=tcp,port={port},mountport={mount_port}"))
+            }
+            _ if port == NFS_PORT => ("nfs4", String::new()),
+            _ => ("nfs4", format!(",port={port}")),
         };
         let version = newest.name();
-        format!("mount -t {kind} -o vers={version}{more}{port} {host}:{} /mnt", quoted(&export.pseudo_path()))
+        format!("mount -t {kind} -o vers={version}{more} {host}:{} /mnt", quoted(&export.pseudo_path()))
     };
     exports.iter().map(command).collect()
 }
 
 /// Prints what is served and how to mount it.
-pub fn print(exports: &[ExportPlan], host: &str, port: u16) {
-    let mut text = format!("penstock serves on port {port}:\n");
-    for (export, command) in exports.iter().zip(mount_commands(exports, host, port)) {
+pub fn print(exports: &[ExportPlan], host: &str, server: &ServerSettings) {
+    let mut text = format!("penstock serves on {}:\n", server.show_ports());
+    for (export, command) in exports.iter().zip(mount_commands(exports, host, server)) {
         let clients: Vec<_> = export.clients.iter().map(ClientPattern::to_string).collect();
         let readers: Vec<_> =
             export.read_only_clients.iter().map(|client| format!("{client} (ro)")).collect();
@@ -75,12 +81,17 @@ mod tests {
     #[test]
     fn commands_fit_port_place_and_protocols() {
         let mut export = ExportPlan::simple("/srv".into());
-        let command =
-            |export: &ExportPlan, port| mount_commands(std::slice::from_ref(export), "filer", port).remove(0);
+        let command = |export: &ExportPlan, port| {
+            let server = ServerSettings { port, mount_port: Some(20048), ..ServerSettings::default() };
+            mount_commands(std::slice::from_ref(export), "filer", &server).remove(0)
+        };
         assert_eq!(command(&export, 2049), "mount -t nfs4 -o vers=4.2 filer:/ /mnt");
         export.pseudo = vec!["a b".into()];
         assert_eq!(command(&export, 2050), "mount -t nfs4 -o vers=4.2,port=2050 filer:'/a b' /mnt");
         export.protocols = Protocols::NONE.with(Protocol::V3).with(Protocol::V41);
         assert_eq!(command(&export, 2049), "mount -t nfs4 -o vers=4.1 filer:'/a b' /mnt");
+        export.protocols = Protocols::NONE.with(Protocol::V3);
+        let by_mount = "mount -t nfs -o vers=3,nolock,proto=tcp,port=2049,mountport=20048 filer:'/a b' /mnt";
+        assert_eq!(command(&export, 2049), by_mount);
     }
 }

@@ -14,6 +14,10 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    nfs3_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mount_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes_max: Option<u64>,
     exports: Vec<ExportReport>,
 }
@@ -50,6 +54,8 @@ pub fn run(arguments: &CheckArguments) -> bool {
                 valid,
                 problems: Vec::new(),
                 port: Some(settings.server.port),
+                nfs3_port: settings.server.nfs3_port,
+                mount_port: settings.server.mount_port,
                 memory_bytes_max: Some(memory(settings).total()),
                 exports: settings.exports.iter().map(export_report).collect(),
             },
@@ -57,6 +63,8 @@ pub fn run(arguments: &CheckArguments) -> bool {
                 valid,
                 problems: found.0.iter().map(problem_report).collect(),
                 port: None,
+                nfs3_port: None,
+                mount_port: None,
                 memory_bytes_max: None,
                 exports: Vec::new(),
             },
@@ -72,7 +80,7 @@ pub fn run(arguments: &CheckArguments) -> bool {
 }
 
 fn print(arguments: &CheckArguments, settings: &Settings) {
-    println!("{} is good; it exports on port {}:", arguments.config.display(), settings.server.port);
+    println!("{} is good; it exports on {}:", arguments.config.display(), settings.server.show_ports());
     for export in &settings.exports {
         let report = export_report(export);
         println!(

@@ -86,7 +86,7 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     process::drop_rights()?;
     let engine = start_engine(engine_config, &settings, &served, &shared, origin, listeners)?;
 
-    announce::print(&settings.exports, &host(&settings.server), settings.server.port);
+    announce::print(&settings.exports, &host(&settings.server), &settings.server);
     announce::notify(&[NotifyState::Ready]);
     let drain = Duration::from_secs(settings.server.drain_seconds.into()) + DRAIN_MARGIN;
     let reload = start_reloader(arguments, settings, served, &engine, &shared, origin)?;
@@ -153,16 +153,18 @@ fn state_config(settings: &Settings, limits: &Limits, identity: &Identity) -> st
 }
 
 fn listen(settings: &ServerSettings) -> Result<Vec<Listener>, Fatal> {
-    let port = settings.port;
-    if settings.addresses.is_empty() {
-        let all = once_free(|| Listener::bind_all(port));
-        return Ok(vec![all.map_err(|error| no_listener(None, port, &error))?]);
+    let mut listeners = Vec::new();
+    for port in settings.ports() {
+        if settings.addresses.is_empty() {
+            let all = once_free(|| Listener::bind_all(port.1));
+            listeners.push(all.map_err(|error| no_listener(None, port, &error))?);
+        }
+        for address in &settings.addresses {
+            let one = once_free(|| Listener::bind(SocketAddr::new(*address, port.1)));
+            listeners.push(one.map_err(|error| no_listener(Some(*address), port, &error))?);
+        }
     }
-    let bind = |address: &IpAddr| {
-        once_free(|| Listener::bind(SocketAddr::new(*address, port)))
-            .map_err(|error| no_listener(Some(*address), port, &error))
-    };
-    settings.addresses.iter().map(bind).collect()
+    Ok(listeners)
 }
 
 /// Tries again for a while when the port is taken: perhaps by a server that has just died.
@@ -178,17 +180,19 @@ fn once_free(bind: impl Fn() -> std::io::Result<Listener>) -> std::io::Result<Li
     }
 }
 
-fn no_listener(address: Option<IpAddr>, port: u16, error: &std::io::Error) -> Fatal {
-    let place = address.map_or_else(|| format!("port {port}"), |address| format!("{address} port {port}"));
+fn no_listener(address: Option<IpAddr>, (key, port): (&str, u16), error: &std::io::Error) -> Fatal {
+    let place = address.map_or_else(String::new, |address| format!("{address} "));
+    let place = format!("{place}port {port} (`{key}`)");
+    let option = if key == "port" { "--port or " } else { "" };
     let remedy = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "another server has it (the kernel's: systemctl stop nfs-server); stop that, or choose another with --port \
-             or `port` in [server]"
-        }
+        std::io::ErrorKind::AddrInUse => format!(
+            "another server has it (the kernel's: systemctl stop nfs-server); stop that, or choose another with \
+             {option}`{key}` in [server]"
+        ),
         std::io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: correct --address or `addresses` in [server]"
+            "this machine has no such address: correct --address or `addresses` in [server]".to_owned()
         }
-        _ => "choose another with --port, --address or in [server]",
+        _ => format!("choose another with {option}`{key}`, or another address, in [server]"),
     };
     Fatal::new(format!("cannot listen on {place}: {error}"), remedy)
 }

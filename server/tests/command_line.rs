@@ -5,7 +5,7 @@ mod support;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 
-use support::{Scratch, Server, is_root, penstock};
+use support::{Scratch, Server, free_port, is_root, penstock};
 
 fn run(command: &mut Command) -> (bool, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program runs");
@@ -118,6 +118,12 @@ fn what_keeps_it_from_starting_is_named() {
     let port = taken.local_addr().expect("it is bound").port().to_string();
     let path = data.to_str().expect("a plain name");
     refused(&mut serve(&[path, "--address", "127.0.0.1", "--port", &port]), &[&port, "in use", "--port"]);
+    let config = scratch.config(&format!("[server]\nmount_port = {port}\n[[export]]\npath = {data:?}\n"));
+    let config = config.to_str().expect("a plain name");
+    refused(
+        &mut serve(&["--config", config, "--address", "127.0.0.1", "--port", &free_port().to_string()]),
+        &[&port, "in use", "another with `mount_port`"],
+    );
     refused(
         &mut serve(&[path, "--address", "192.0.2.1", "--port", &port]),
         &["192.0.2.1", "no such address"],

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use client::{Client, ClientOptions, Compound, Error, OpenHow, Session};
 use engine::{EngineConfig, Shard, block_on};
-use support::{Scratch, Server, is_root};
+use support::{Scratch, Server, free_port, is_root};
 use transport_tcp::{Endpoint, Limits};
 use wire::nfs4::{FileHandle, FreeStateidArgs, StableHow, Status};
 
@@ -25,7 +25,17 @@ where
     F: Future + 'static,
     F::Output: Send + 'static,
 {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port));
+    with_session_at(server.port, ask)
+}
+
+/// Runs `ask` with a session at this port.
+fn with_session_at<A, F>(port: u16, ask: A) -> F::Output
+where
+    A: FnOnce(Shard, Session) -> F + Send + 'static,
+    F: Future + 'static,
+    F::Output: Send + 'static,
+{
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let asked = block_on(EngineConfig::small(), move |shard| async move {
         let endpoint = Endpoint::new(&shard, Limits::default());
         let client = Client::connect(&endpoint, address, ClientOptions::default()).await.expect("a client");
@@ -88,6 +98,23 @@ async fn status_of(session: &Session, handle: FileHandle) -> Status {
         Ok(_) => Status::Ok,
         Err(Error::Status { status, .. }) => status,
         Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn every_port_serves() {
+    if !is_root() {
+        eprintln!("not root: nothing can be served");
+        return;
+    }
+    let scratch = Scratch::new("ports");
+    let data = scratch.directory("data");
+    let ports = [free_port(), free_port()];
+    let keys = format!("[server]\nnfs3_port = {}\nmount_port = {}\n", ports[0], ports[1]);
+    let config = scratch.config(&(keys + &export(&data)));
+    let server = Server::start(&scratch, ["--config".as_ref(), config.as_os_str()]);
+    for port in ports.into_iter().chain([server.port]) {
+        with_session_at(port, |_, session| async move { session.lookup("/").await.expect("the root") });
     }
 }
 

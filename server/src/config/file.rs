@@ -27,6 +27,8 @@ pub struct File {
 pub struct ServerSection {
     pub addresses: Vec<Spanned<IpAddr>>,
     pub port: Option<Spanned<i64>>,
+    pub nfs3_port: Option<Spanned<i64>>,
+    pub mount_port: Option<Spanned<i64>>,
     pub shards: Option<Spanned<i64>>,
     pub state_directory: Option<Spanned<PathBuf>>,
     pub lease_seconds: Option<Spanned<i64>>,

@@ -14,6 +14,9 @@ use crate::cli::LogFormat;
 /// The port of NFS (RFC 8881 §2.9.3).
 pub const NFS_PORT: u16 = 2049;
 
+/// Ports that can be chosen.
+const PORTS: (u32, u32) = (1, u16::MAX as u32);
+
 /// Where the state is kept when nothing is said.
 const STATE_DIRECTORY: &str = "/var/lib/penstock";
 
@@ -41,8 +44,12 @@ pub const LOG_LEVEL_REMEDY: &str =
 pub struct ServerSettings {
     /// Where to listen; none means all addresses.
     pub addresses: Vec<IpAddr>,
-    /// The port.
+    /// The port, on which all is served.
     pub port: u16,
+    /// Another one, where NFSv3 is looked for.
+    pub nfs3_port: Option<u16>,
+    /// Another one, where MOUNT is looked for.
+    pub mount_port: Option<u16>,
     /// How many shards; `None` is one for each core this process may run on.
     pub shards: Option<usize>,
     /// Where what must survive a restart is kept.
@@ -68,6 +75,8 @@ impl Default for ServerSettings {
         Self {
             addresses: Vec::new(),
             port: NFS_PORT,
+            nfs3_port: None,
+            mount_port: None,
             shards: None,
             state_directory: PathBuf::from(STATE_DIRECTORY),
             lease_seconds: LEASE_SECONDS,
@@ -78,6 +87,27 @@ impl Default for ServerSettings {
             domain: None,
             annotations: true,
         }
+    }
+}
+
+impl ServerSettings {
+    /// The ports to listen on, each once, with the keys they are set by.
+    pub fn ports(&self) -> Vec<(&'static str, u16)> {
+        let mut ports = vec![("port", self.port)];
+        for (key, port) in [("nfs3_port", self.nfs3_port), ("mount_port", self.mount_port)] {
+            if let Some(port) = port
+                && ports.iter().all(|(_, known)| *known != port)
+            {
+                ports.push((key, port));
+            }
+        }
+        ports
+    }
+
+    /// The same for people.
+    pub fn show_ports(&self) -> String {
+        let ports: Vec<_> = self.ports().iter().map(|(key, port)| format!("{key} {port}")).collect();
+        ports.join(", ")
     }
 }
 
@@ -122,9 +152,18 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
             "give at least `lease_seconds`: clients notice a restart only when they renew",
         );
     }
+    let port = number("port", section.port.as_ref(), NFS_PORT.into(), PORTS, source);
+    let mut port_beside = |name, written: &Option<Spanned<i64>>| {
+        let written = written.as_ref()?;
+        Some(number(name, Some(written), port, PORTS, source) as u16)
+    };
+    let nfs3_port = port_beside("nfs3_port", &section.nfs3_port);
+    let mount_port = port_beside("mount_port", &section.mount_port);
     ServerSettings {
         addresses: section.addresses.iter().map(|address| *address.get_ref()).collect(),
-        port: number("port", section.port.as_ref(), NFS_PORT.into(), (1, 65535), source) as u16,
+        port: port as u16,
+        nfs3_port,
+        mount_port,
         shards: section.shards.as_ref().map(|written| shards(written, source)),
         state_directory: state_directory(section, source),
         lease_seconds,

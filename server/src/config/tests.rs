@@ -44,11 +44,24 @@ fn an_export_has_the_protocols_that_are_listed() {
 }
 
 #[test]
+fn a_port_is_listened_on_once() {
+    let ports = |lines: &str| {
+        parsed(&format!("[server]\n{lines}\n[[export]]\npath = \"/usr\"\n")).unwrap().server.ports()
+    };
+    assert_eq!(ports("port = 7"), [("port", 7)]);
+    assert_eq!(ports("mount_port = 2049"), [("port", 2049)]);
+    assert_eq!(ports("mount_port = 8\nnfs3_port = 8"), [("port", 2049), ("nfs3_port", 8)]);
+    assert_eq!(ports("nfs3_port = 9\nmount_port = 8").len(), 3);
+}
+
+#[test]
 fn mistakes_are_named_with_place_and_remedy() {
     refused("[server]\nprot = 1\n", "2:1", "unknown field `prot`");
     refused("[server]\nport = 70000\n[[export]]\npath = \"/usr\"\n", "2:8", "`port` is 70000");
     refused("[server]\nport = \"x\"\n", "2:8", "invalid type");
     refused("[server]\nlease_seconds = 60\ngrace_seconds = 20\n", "3:17", "less than the lease");
+    refused("[server]\nmount_port = 0\n", "2:14", "`mount_port` is 0");
+    refused("[server]\nnfs3_port = 65536\n", "2:13", "`nfs3_port` is 65536");
     refused("[limits]\nclients = 0\n", "2:11", "`clients` is 0");
     refused("[log]\nlevel = \"a=b=c\"\n", "2:9", "`level`");
     for level in ["loud", "info,warning", "", "info,"] {
@@ -146,6 +159,8 @@ fn the_example_says_the_defaults() {
     assert_eq!(settings.tracing, TracingSettings::default());
     assert_eq!(settings.server.domain.take().as_deref(), Some("example.org"));
     assert_eq!(settings.server.shards.take(), Some(4));
+    assert_eq!(settings.server.nfs3_port.take(), Some(2050));
+    assert_eq!(settings.server.mount_port.take(), Some(20048));
     assert_eq!(settings.server, ServerSettings::default());
     assert_eq!(settings.log, LogSettings::default());
     assert_eq!(settings.limits, Limits::default());
