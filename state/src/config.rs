@@ -1,5 +1,7 @@
 //! What the server is told at start, and the bound on every table.
 
+use crate::duplicate_table::CALL_BYTES;
+
 /// Nanoseconds in a second.
 pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 
@@ -88,6 +90,13 @@ pub struct Limits {
     pub renewal_interval_ns: u64,
     /// For how long a notified waiter goes before later waiters; covers a callback and the retry.
     pub waiter_turn_ns: u64,
+    /// NFSv3 calls remembered for the sake of retransmissions, a bound on memory. One source address has at most a 128th.
+    /// Beyond: the oldest of who has most is forgotten; if all are in progress, calls are executed without being remembered.
+    pub duplicates_max: u64,
+    /// Bytes of one such reply. The longest, of a CREATE with a handle of 64 bytes and a verifier of RPCSEC_GSS, has 344.
+    pub duplicate_reply_bytes_max: u32,
+    /// For how long such a reply is kept: clients send again after at most a minute, unless they were cut off meanwhile.
+    pub duplicate_kept_ns: u64,
     /// Notices kept for collection. Beyond: the oldest are dropped; they are hints and clients poll.
     pub notices_max: usize,
 }
@@ -116,6 +125,9 @@ impl Default for Limits {
             waiters_max: 1 << 16,
             renewal_interval_ns: SECOND_NS,
             waiter_turn_ns: SECOND_NS,
+            duplicates_max: 1 << 16,
+            duplicate_reply_bytes_max: 384,
+            duplicate_kept_ns: 600 * SECOND_NS,
             notices_max: 4096,
         }
     }
@@ -136,5 +148,6 @@ impl Limits {
             + self.opens_max * OPEN_BYTES
             + self.locks_max * LOCK_BYTES
             + self.waiters_max * WAITER_BYTES
+            + self.duplicates_max * (CALL_BYTES + u64::from(self.duplicate_reply_bytes_max))
     }
 }

@@ -39,10 +39,7 @@ impl Hosts {
 
     /// The host of a source address.
     pub(crate) fn find(&self, address: IpAddr) -> Arc<Host> {
-        let origin = match address.to_canonical() {
-            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(address) => address.to_bits() >> NETWORK_BITS << NETWORK_BITS,
-        };
+        let origin = origin(address);
         let mut table = lock(&self.table);
         if let Some(host) = table.get(&origin).and_then(Weak::upgrade) {
             return host;
@@ -53,6 +50,14 @@ impl Hosts {
         let host = Arc::<Host>::default();
         table.insert(origin, Arc::downgrade(&host));
         host
+    }
+}
+
+/// What all addresses of one host have in common.
+pub(crate) fn origin(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits() >> NETWORK_BITS << NETWORK_BITS,
     }
 }
 

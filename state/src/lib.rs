@@ -1,5 +1,5 @@
 //! Who may do what, and for how long: clients, sessions and slots, opens, byte-range locks, leases, grace and
-//! the reply cache (RFC 8881 §2.4, §2.10, §8 and §9).
+//! the reply cache (RFC 8881 §2.4, §2.10, §8 and §9); and the duplicate request cache of NFSv3 (RFC 1813 §4.5).
 //!
 //! [`State`] is shared by all cores. Its tables are striped: clients and sessions by client, opens and locks
 //! by file; whoever needs both takes the client's stripe first and never holds a file's while taking a
@@ -13,12 +13,15 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod answer;
 mod backchannel;
 mod client;
 mod config;
 mod connection;
 mod create_session;
 mod destroy;
+mod duplicate;
+mod duplicate_table;
 mod effects;
 mod exchange_id;
 mod file_key;
@@ -57,6 +60,7 @@ pub use client::Client;
 pub use config::{Config, Limits};
 pub use connection::{ConnectionId, Direction};
 pub use create_session::{CreateOutcome, CreateSession, PendingSession, SessionCreated};
+pub use duplicate::{CallBegin, CallClaim, CallKey, DuplicateCounts, DuplicateRequests, FirstReply};
 pub use effects::{Effects, LockNotice};
 pub use exchange_id::{ExchangeId, ExchangedId};
 pub use file_key::{FILE_KEY_BYTES_MAX, FileKey};

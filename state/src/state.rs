@@ -8,6 +8,7 @@ use wire::nfs4::{ClientId, SessionId, Status};
 use crate::client::{Client, ClientTable};
 use crate::config::Config;
 use crate::connection::ConnectionTable;
+use crate::duplicate::DuplicateRequests;
 use crate::effects::{EffectPile, Effects};
 use crate::file_table::FileTable;
 use crate::grace::Grace;
@@ -31,6 +32,7 @@ pub(crate) struct Inner<F> {
     pub(crate) clients: Stripes<ClientTable>,
     pub(crate) connections: Stripes<ConnectionTable>,
     pub(crate) files: Stripes<FileTable<F>>,
+    pub(crate) duplicates: DuplicateRequests,
     pub(crate) effects: EffectPile<F>,
     pub(crate) hosts: Hosts,
     /// Clients that are gone but whose state still stands in others' way until their record is removed.
@@ -97,6 +99,7 @@ impl<F: Clone + Send + Sync> State<F> {
             clients: Stripes::new(|_| ClientTable::new(hash)),
             connections: Stripes::new(|_| ConnectionTable::new(hash)),
             files,
+            duplicates: DuplicateRequests::new(hash, &config.limits),
             effects,
             hosts: Hosts::new(hash, config.limits.clients_max),
             departing: Mutex::new(Vec::new()),
@@ -141,6 +144,11 @@ impl<F: Clone + Send + Sync> State<F> {
         entry.sessions.iter().find(|session| session.has_backchannel()).cloned()
     }
 
+    /// The duplicate request cache of NFSv3.
+    pub fn duplicates(&self) -> &DuplicateRequests {
+        &self.inner.duplicates
+    }
+
     /// What is to be done since the last call: callbacks to send, files to drop. One load when there is
     /// nothing; to be called after every compound and every [`sweep`](State::sweep).
     pub fn take_effects(&self) -> Effects<F> {
@@ -150,8 +158,8 @@ impl<F: Clone + Send + Sync> State<F> {
     /// How often a lock was taken that cores share: one of a table's stripes, or of the effects that piled up. READ, WRITE
     /// and GETATTR in steady state take none.
     pub fn locks_taken(&self) -> u64 {
-        let Inner { clients, connections, files, effects, .. } = &*self.inner;
-        clients.taken() + connections.taken() + files.taken() + effects.taken()
+        let Inner { clients, connections, files, duplicates, effects, .. } = &*self.inner;
+        clients.taken() + connections.taken() + files.taken() + duplicates.taken() + effects.taken()
     }
 
     /// The server stops: claims may be dropped without completion from now on.

@@ -23,6 +23,7 @@ impl<F: Clone + Send + Sync> State<F> {
         for stripe in 0..STRIPES {
             self.sweep_files(stripe, now);
         }
+        self.inner.duplicates.sweep(now);
         let recalls = self.share_slots();
         Effects { recalls, ..self.take_effects() }
     }

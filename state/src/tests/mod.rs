@@ -2,6 +2,7 @@
 
 mod clients;
 mod courtesy;
+mod duplicates;
 mod fixture;
 mod grace;
 mod in_flight;
