@@ -12,6 +12,7 @@ pub fn of_state(limits: &Limits) -> state::Limits {
         fore_slots_max: limits.slots_per_session as u32,
         operations_max: limits.operations_per_compound as u32,
         reply_cache_bytes_max: limits.reply_cache_mib << 20,
+        duplicates_max: limits.duplicate_requests,
         opens_max: limits.opens,
         opens_per_client_max: limits.opens_per_client as u32,
         locks_max: limits.locks,
