@@ -7,8 +7,9 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, getxattr, makedev, mkdirat, mknodat, openat2, symlinkat,
     unlinkat,
 };
-use vfs::{Created, DirectoryChange, Error, Identity, NewObject, Result, SetAttributes};
+use vfs::{Created, Error, Identity, NewObject, Result, SetAttributes};
 
+use crate::changing::Changing;
 use crate::identity::as_identity;
 use crate::local::{Local, Node};
 use crate::lookup::open_entry;
@@ -80,7 +81,7 @@ fn make(
     kind: &Kind,
     attributes: &SetAttributes,
 ) -> Result<Created<Object>> {
-    let before = attribute::read(directory)?;
+    let changing = Changing::begin(directory)?;
     let default = if matches!(kind, Kind::Directory) { DIRECTORY_MODE_DEFAULT } else { FILE_MODE_DEFAULT };
     let mode = creation_mode(directory, attributes, default);
     as_identity(identity, || make_name(storage, directory, name, kind, mode))?;
@@ -93,9 +94,7 @@ fn make(
             return Err(failure);
         }
     };
-    durable::sync_directory(directory)?;
-    attribute::note_change(directory)?;
-    let change = DirectoryChange { atomic: false, before, after: attribute::read(directory)? };
+    let change = changing.end_durably()?;
     Ok(Created { attributes: attribute::read(&object)?, node: object, change })
 }
 

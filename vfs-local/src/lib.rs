@@ -23,6 +23,7 @@ mod access;
 mod attribute;
 mod cache;
 mod change;
+mod changing;
 mod close;
 mod commit;
 mod copy;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, ResolveFlags, linkat, renameat, unlinkat};
 use rustix::io::Errno;
-use vfs::{Attributes, DirectoryChange, Error, FileKind, Identity, Removed, Result};
+use vfs::{DirectoryChange, Error, FileKind, Identity, Removed, Result};
 
+use crate::changing::Changing;
 use crate::identity::as_identity;
 use crate::local::{Local, Node};
 use crate::lookup::open_entry;
@@ -34,7 +35,7 @@ impl Local {
         let (object, directory) = (Arc::clone(&node.0), Arc::clone(&directory.0));
         let identity = identity.clone();
         self.on_helper(move |_| {
-            let before = attribute::read(&directory)?;
+            let changing = Changing::begin(&directory)?;
             as_identity(&identity, || {
                 // Past /proc, because linking a descriptor itself is the superuser's right only.
                 linkat(CWD, &*procfs::path(&*object), &*directory, &*name, AtFlags::SYMLINK_FOLLOW)
@@ -46,7 +47,7 @@ impl Local {
                 other => other,
             })?;
             attribute::note_change(&object)?;
-            changed_durably(&directory, before)
+            changing.end_durably()
         })
         .await
     }
@@ -92,7 +93,8 @@ fn rename(
     (target, target_name): (&Object, &CStr),
     identity: &Identity,
 ) -> Result<(DirectoryChange, DirectoryChange)> {
-    let before = (attribute::read(source)?, attribute::read(target)?);
+    let entered = Changing::begin(target)?;
+    let left = if source.key() == target.key() { None } else { Some(Changing::begin(source)?) };
     let moved = as_identity(identity, || look(storage, source, source_name))?;
     let victim = match as_identity(identity, || look(storage, target, target_name)) {
         Ok(victim) => Some(victim),
@@ -105,12 +107,14 @@ fn rename(
         note_if_coarse(kept)?;
     }
     note_if_coarse(Some(storage.object(moved)?))?;
+    let entered = entered.end()?;
+    let left = left.map(Changing::end).transpose()?;
     // The new name first: whatever happens in between, the object has one.
-    let target_change = changed_durably(target, before.1)?;
-    if source.key() == target.key() {
-        return Ok((target_change, target_change));
+    durable::sync_directory(target)?;
+    if left.is_some() {
+        durable::sync_directory(source)?;
     }
-    Ok((changed_durably(source, before.0)?, target_change))
+    Ok((left.unwrap_or(entered), entered))
 }
 
 fn remove(
@@ -120,7 +124,7 @@ fn remove(
     name: &CStr,
     removed: Removed,
 ) -> Result<DirectoryChange> {
-    let before = attribute::read(directory)?;
+    let changing = Changing::begin(directory)?;
     let victim = as_identity(identity, || look(storage, directory, name))?;
     let kind = object::kind(&object::identifying(&victim)?)?;
     removed.check(kind)?;
@@ -131,7 +135,7 @@ fn remove(
     as_identity(identity, || unlinkat(directory, name, flags).map_err(not_empty))?;
     let kept = forget_if_gone(storage, victim)?;
     note_if_coarse(kept)?;
-    changed_durably(directory, before)
+    changing.end_durably()
 }
 
 /// Some file systems say that a directory exists where they mean that it has entries; POSIX lets them.
@@ -162,10 +166,4 @@ fn forget_if_gone(storage: &LocalStorage, victim: OwnedFd) -> Result<Option<Obje
 
 fn note_if_coarse(object: Option<Object>) -> Result<()> {
     object.map_or(Ok(()), |object| attribute::note_change(&object))
-}
-
-fn changed_durably(directory: &Object, before: Attributes) -> Result<DirectoryChange> {
-    durable::sync_directory(directory)?;
-    attribute::note_change(directory)?;
-    Ok(DirectoryChange { atomic: false, before, after: attribute::read(directory)? })
 }

@@ -10,6 +10,7 @@ use vfs::{
     SetTime, Time,
 };
 
+use crate::changing::Changing;
 use crate::create::{FILE_MODE_DEFAULT, creation_mode, undo};
 use crate::identity::as_identity;
 use crate::local::{File, Local, Node};
@@ -74,17 +75,11 @@ impl Local {
 }
 
 fn open_durably(storage: &LocalStorage, request: &Request) -> Result<(Outcome, Attributes, DirectoryChange)> {
-    let before = attribute::read(&request.directory)?;
+    let changing = Changing::begin(&request.directory)?;
     let outcome = open(storage, request)?;
-    let after = if outcome.created {
-        durable::sync_directory(&request.directory)?;
-        attribute::note_change(&request.directory)?;
-        attribute::read(&request.directory)?
-    } else {
-        before
-    };
+    let change = if outcome.created { changing.end_durably()? } else { changing.unchanged() };
     let attributes = attribute::read(&outcome.object)?;
-    Ok((outcome, attributes, DirectoryChange { atomic: false, before, after }))
+    Ok((outcome, attributes, change))
 }
 
 fn open(storage: &LocalStorage, request: &Request) -> Result<Outcome> {

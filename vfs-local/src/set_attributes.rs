@@ -10,6 +10,7 @@ use rustix::fs::{
 };
 use vfs::{Error, FileKind, Identity, Result, SetAttributes, SetTime};
 
+use crate::changing::Turn;
 use crate::identity::as_identity;
 use crate::local::{File, Local, Node};
 use crate::object::Object;
@@ -38,9 +39,11 @@ impl Local {
         let (identity, attributes) = (identity.clone(), *attributes);
         self.on_helper(move |_| {
             let writable = file.as_ref().filter(|file| file.access().writes()).map(File::as_fd);
+            let turn = Turn::begin(object.key());
             let outcome = as_identity(&identity, || apply(&object, writable, &attributes));
             // Part of it may have been done before something failed, so it counts in any case.
             attribute::note_change(&object)?;
+            drop(turn);
             outcome?;
             durable::sync_object(&object)
         })

@@ -7,6 +7,7 @@ use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use vfs::{DirectoryChange, Error, Identity, Result, XattrSet};
 
+use crate::changing::Turn;
 use crate::identity::as_identity;
 use crate::local::{Local, Node};
 use crate::object::Object;
@@ -102,6 +103,7 @@ impl Local {
     ) -> Result<DirectoryChange> {
         let (object, identity) = (Arc::clone(&node.0), identity.clone());
         self.on_helper(move |_| {
+            let _turn = Turn::begin(object.key());
             let before = attribute::read(&object)?;
             as_identity(&identity, || work(&object).map_err(error))?;
             attribute::note_change(&object)?;

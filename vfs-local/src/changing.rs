@@ -1,0 +1,119 @@
+//! Changes of directories, and whether each was alone with its directory.
+//!
+//! Clients keep what they know of a directory over their own changes if nobody else's can hide between the attributes before
+//! and after. So every change that goes through this process takes note of its beginning, without a lock: in a word for
+//! each directory, which some share. What programs on this machine change past the server is not seen; the time in which
+//! they could hide is that of the one system call.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vfs::{Attributes, DirectoryChange, Result};
+
+use crate::change::FileKey;
+use crate::object::Object;
+use crate::{attribute, durable};
+
+/// Words: many more than there are threads that change names at one time.
+const WORDS: usize = 1024;
+
+/// A change that has begun, in the upper bits of a word, and one that is in progress, in the lower 16.
+const ONE: u64 = (1 << 16) | 1;
+const IN_PROGRESS: u64 = (1 << 16) - 1;
+
+static BEGUN: LazyLock<Box<[AtomicU64]>> = LazyLock::new(|| (0..WORDS).map(|_| AtomicU64::new(0)).collect());
+
+/// A change in progress.
+pub struct Turn {
+    word: &'static AtomicU64,
+    /// What stood there when it had begun.
+    begun: u64,
+}
+
+impl Turn {
+    /// Begins a change of the object, to be dropped when it is done.
+    pub fn begin(key: FileKey) -> Self {
+        let word = &BEGUN[(key.inode ^ key.device.rotate_left(32)) as usize % WORDS];
+        Self { word, begun: word.fetch_add(ONE, Ordering::SeqCst).wrapping_add(ONE) }
+    }
+
+    /// Whether nothing else has begun since, or had and was not done.
+    fn is_alone(&self) -> bool {
+        self.begun & IN_PROGRESS == 1 && self.word.load(Ordering::SeqCst) == self.begun
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.word.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A directory that is about to be changed.
+pub struct Changing<'a> {
+    directory: &'a Object,
+    turn: Turn,
+    before: Attributes,
+}
+
+impl<'a> Changing<'a> {
+    /// Notes how the directory is before.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn begin(directory: &'a Object) -> Result<Self> {
+        let turn = Turn::begin(directory.key());
+        Ok(Self { directory, turn, before: attribute::read(directory)? })
+    }
+
+    /// The change was made: tells what became of the directory. It has still to be brought to stable storage, for which the
+    /// next change need not wait.
+    ///
+    /// # Errors
+    /// When the directory is gone.
+    pub fn end(self) -> Result<DirectoryChange> {
+        attribute::note_change(self.directory)?;
+        let after = attribute::read(self.directory)?;
+        Ok(DirectoryChange { atomic: self.turn.is_alone(), before: self.before, after })
+    }
+
+    /// The same, and brings it to stable storage.
+    ///
+    /// # Errors
+    /// Of the sync, or when the directory is gone.
+    pub fn end_durably(self) -> Result<DirectoryChange> {
+        let directory = self.directory;
+        let change = self.end()?;
+        durable::sync_directory(directory)?;
+        Ok(change)
+    }
+
+    /// Nothing needed to be changed.
+    pub fn unchanged(self) -> DirectoryChange {
+        DirectoryChange { atomic: self.turn.is_alone(), before: self.before, after: self.before }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(inode: u64) -> FileKey {
+        FileKey { device: 1, inode }
+    }
+
+    #[test]
+    fn who_overlaps_another_is_not_alone() {
+        let alone = Turn::begin(key(7));
+        assert!(alone.is_alone());
+        let second = Turn::begin(key(7));
+        assert!(!alone.is_alone() && !second.is_alone());
+        drop(alone);
+        assert!(!second.is_alone(), "the first one was there when it began");
+        drop(second);
+        let third = Turn::begin(key(7));
+        assert!(third.is_alone());
+        drop(Turn::begin(key(7)));
+        assert!(!third.is_alone(), "another came and went");
+    }
+}
