@@ -63,11 +63,11 @@ impl ClaimedAreas {
     }
 }
 
-/// The trace context of a call: of its annotations, else of its tag. Nobody looks for one where traces are not recorded.
+/// The trace context of a call: of its annotations, else of its tag if its protocol has such. Nobody looks for one where traces are not recorded.
 pub fn trace<'a, V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
     items: Option<Items<'a>>,
-    tag: &wire::nfs4::Tag<'a>,
+    tag: Option<&wire::nfs4::Tag<'a>>,
 ) -> Option<TraceContext<'a>> {
     if !vfs::trace::is_recorded() {
         return None;
@@ -79,7 +79,7 @@ pub fn trace<'a, V: Vfs, E: Env + Backchannel>(
             None
         }
     });
-    annotated.or_else(|| TraceContext::from_tag(tag.bytes()))
+    annotated.or_else(|| TraceContext::from_tag(tag?.bytes()))
 }
 
 /// The bulk areas of an annotated call of `call_bytes`, if they can be at all.

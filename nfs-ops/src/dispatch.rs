@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
+use rpc::{Bulks, Call, ConnectionId, Insert, Outcome, Reply, Service};
 use smallvec::SmallVec;
 use vfs::Vfs;
 use wire::nfs4;
@@ -12,9 +12,11 @@ use wire::rpc::{
 };
 use wire::xdr::{Cut, Decoder, Encoder};
 
-use crate::compound;
 use crate::env::{Backchannel, Env};
+use crate::procedure::{self, Answer};
+use crate::program::{self, Target};
 use crate::server::Server;
+use crate::{compound, mount};
 
 /// Room for a reply before SEQUENCE has told what the session allows: an error, EXCHANGE_ID, CREATE_SESSION.
 const REPLY_BYTES_BEFORE_SESSION: usize = 64 * 1024;
@@ -51,23 +53,37 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
         let Some(caller) = self.0.callers.of(&header.credential) else {
             return denied(header.xid, AuthStatus::BadCred);
         };
-        if let Some(refusal) = refuse_program(&header) {
-            return answer(&ReplyHeader::accepted(header.xid, refusal));
-        }
+        let target = match program::target(&header) {
+            Ok(target) => target,
+            Err(refusal) => return answer(&ReplyHeader::accepted(header.xid, refusal)),
+        };
         let mut reply = Encoder::new(rpc::take_head(REPLY_BYTES_FIRST), REPLY_BYTES_BEFORE_SESSION);
         reply
             .put(&ReplyHeader::accepted(header.xid, Accepted::Success))
             .expect("an empty reply has room for its header");
-        if header.procedure == nfs4::PROCEDURE_NULL {
-            return Outcome::Reply(Reply::new(reply.finish().head));
-        }
-        let outcome = match compound::run(&self.0, caller, call, items, &mut decoder, &mut reply).await {
-            Ok(data) => {
+        let (server, decoder) = (&self.0, &mut decoder);
+        let answered = match target {
+            Target::Null => Ok(Answer::Written(Bulks::new())),
+            Target::Compound => {
+                compound::run(server, caller, call, items, decoder, &mut reply).await.map(Answer::Written)
+            }
+            Target::Nfs3(procedure) => {
+                let call_of = (header.xid, procedure);
+                procedure::run(server, caller, call, call_of, items, decoder, &mut reply).await
+            }
+            Target::Mount(procedure) => mount::run(server, caller, call, procedure, decoder, &mut reply)
+                .await
+                .map(|()| Answer::Written(Bulks::new())),
+        };
+        let outcome = match answered {
+            Ok(Answer::Written(data)) => {
                 let encoded = reply.finish();
                 let positions = encoded.inserts.iter().map(|insert| insert.position);
                 let inserts = positions.zip(data).map(|(position, data)| Insert { position, data }).collect();
                 Outcome::Reply(Reply { head: encoded.head, inserts })
             }
+            Ok(Answer::Again(first)) => Outcome::Reply(Reply::new(first.as_slice().into())),
+            Ok(Answer::Nothing) => Outcome::Discard,
             Err(_) => answer(&ReplyHeader::accepted(header.xid, Accepted::GarbageArgs)),
         };
         rpc::keep_frozen_head(head);
@@ -82,21 +98,8 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
 /// Says that annotations are understood (docs/ANNOTATIONS.md §3.2).
 fn answer_probe(header: &CallHeader<'_>) -> Outcome {
     let verifier = OpaqueAuth { flavor: AUTH_NONE, body: PROBE_ANSWER.into() };
-    let status = refuse_program(header).unwrap_or(Accepted::Success);
+    let status = program::target(header).err().unwrap_or(Accepted::Success);
     answer(&ReplyHeader { xid: header.xid, body: ReplyBody::Accepted { verifier, status } })
-}
-
-/// Why a well-formed call is for none of our procedures.
-fn refuse_program(header: &CallHeader<'_>) -> Option<Accepted> {
-    if header.program != nfs4::PROGRAM {
-        Some(Accepted::ProgUnavail)
-    } else if header.version != nfs4::VERSION {
-        Some(Accepted::ProgMismatch((nfs4::VERSION, nfs4::VERSION)))
-    } else if header.procedure > nfs4::PROCEDURE_COMPOUND {
-        Some(Accepted::ProcUnavail)
-    } else {
-        None
-    }
 }
 
 fn denied(xid: u32, status: AuthStatus) -> Outcome {

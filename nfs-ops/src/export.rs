@@ -110,6 +110,15 @@ impl Network {
     }
 }
 
+/// As `exports` files have it: `10.0.0.0/8`, and a host by its address alone.
+impl std::fmt::Display for Network {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = if self.address.is_ipv4() { 32 } else { 128 };
+        self.address.fmt(formatter)?;
+        if self.prefix_bits == width { Ok(()) } else { write!(formatter, "/{}", self.prefix_bits) }
+    }
+}
+
 fn same_prefix(one: u128, other: u128, bits: u32, prefix_bits: u8) -> bool {
     let ignored = bits.saturating_sub(prefix_bits.into());
     ignored >= bits || (one ^ other) >> ignored == 0

@@ -39,6 +39,13 @@ pub struct Caller {
     identities: RefCell<Vec<(ExportId, Identity)>>,
 }
 
+/// Callers are told apart by who they are.
+impl Hash for Caller {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.who.hash(state);
+    }
+}
+
 impl Caller {
     /// Who it is, as bytes that are equal exactly when flavor and user are: owns client ids (RFC 8881 §2.4).
     pub fn principal(&self) -> Vec<u8> {

@@ -19,10 +19,13 @@ mod grants;
 mod handle;
 mod identity;
 mod maintain;
+mod mount;
 mod name;
 mod object;
 mod offload;
 mod operation;
+mod procedure;
+mod program;
 mod pseudo;
 mod request;
 mod sequence;
@@ -40,5 +43,6 @@ pub use export::{
     Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Protocol, Protocols, Squash,
 };
 pub use handle::{ExportId, FILE_HANDLE_BYTES, HandleContent, HandleKey, PseudoId};
+pub use mount::Mounts;
 pub use offload::{OFFLOADS_MAX, OFFLOADS_PER_CLIENT_MAX, Offloads};
 pub use server::{Server, Settings, Shared};

@@ -18,7 +18,9 @@ use crate::export::ExportTable;
 use crate::grants::Grants;
 use crate::handle::HandleKey;
 use crate::identity::Callers;
+use crate::mount::Mounts;
 use crate::offload::Offloads;
+use crate::procedure::anonymous::AnonymousFiles;
 
 /// What is the same on all cores and does not change while the server runs.
 pub struct Shared<F> {
@@ -30,6 +32,8 @@ pub struct Shared<F> {
     pub settings: Settings,
     /// Copies that go on after their COPY was answered.
     pub offloads: Offloads,
+    /// Who has mounted what by the MOUNT protocol.
+    pub mounts: Mounts,
 }
 
 /// Who the server says it is, and what it grants.
@@ -65,6 +69,8 @@ pub struct Server<V: Vfs, E> {
     pub annotations: AnnotationCounters,
     /// Which I/O was granted on this core.
     pub(crate) grants: Grants<V::File>,
+    /// Files that are open on this core for calls that have no open of their own.
+    pub(crate) anonymous_files: AnonymousFiles<V::File>,
     exports: RefCell<Rc<ExportTable<V>>>,
     /// Sessions by the connections of this core that carry them, so that their requests need no table that cores share.
     sessions: RefCell<HashMap<(ConnectionId, SessionId), Arc<Session>>>,
@@ -81,6 +87,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             copies: Copies::default(),
             annotations: AnnotationCounters::default(),
             grants: Grants::default(),
+            anonymous_files: AnonymousFiles::default(),
             exports: RefCell::new(Rc::new(exports)),
             sessions: RefCell::default(),
         })
@@ -119,9 +126,10 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
         self.sessions.borrow_mut().retain(|_, session| session.is_alive());
     }
 
-    /// Drops the grants that have ended, and with them the open files they hold.
+    /// Drops the grants that have ended, and with them the open files they hold, and closes files that were open long enough.
     pub fn prune_grants(&self) {
         self.grants.prune();
+        self.anonymous_files.prune(self.env.now_ns());
     }
 
     /// Grants kept on this core.

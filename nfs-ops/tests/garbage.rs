@@ -115,7 +115,9 @@ fn change(call: &Call, random: &Cell<u64>) -> Vec<u8> {
 /// Whether a compound was answered; panics when that answer is malformed.
 fn check(outcome: Outcome, call: &[u8]) -> bool {
     let is_null_reply = matches!(&outcome, Outcome::Reply(reply) if reply.length() == NULL_REPLY_BYTES);
-    if is_null_reply || matches!(outcome, Outcome::Disconnect) {
+    // Behind transaction id, kind, RPC version and program. A call of another version is no compound.
+    let is_compound = call.get(16..20) == Some(&VERSION.to_be_bytes()[..]);
+    if is_null_reply || !is_compound || matches!(outcome, Outcome::Disconnect) {
         return false;
     }
     match received(outcome) {

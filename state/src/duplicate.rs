@@ -6,6 +6,7 @@
 //! it gives.
 
 use std::future::Future;
+use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
@@ -101,6 +102,11 @@ impl DuplicateRequests {
     pub(crate) fn new(hash: KeyedHash, limits: &Limits) -> Self {
         let stripes = Stripes::new(|_| CallTable::new(hash, limits));
         Self { calls: Arc::new(Calls { hash, stripes }) }
+    }
+
+    /// The fingerprint of a call: of who calls and of the arguments.
+    pub fn fingerprint(&self, call: &impl Hash) -> u64 {
+        self.calls.hash.hash_one(call)
     }
 
     /// Says what is to be done with a call.

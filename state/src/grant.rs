@@ -123,6 +123,24 @@ impl<F: Clone + Send + Sync> State<F> {
         }))
     }
 
+    /// Whether I/O of a protocol without opens may begin: not against the deny modes of opens (RFC 8881 §9.1.2), nor while they
+    /// may be reclaimed.
+    ///
+    /// # Errors
+    /// `NFS4ERR_LOCKED`, `NFS4ERR_GRACE`.
+    pub fn check_anonymous_io(&self, file: &FileKey, want: IoWant, _now: u64) -> Result<(), Status> {
+        if self.is_in_grace() {
+            return Err(Status::Grace);
+        }
+        let deny = match want {
+            IoWant::Read => Deny::Read,
+            IoWant::Write => Deny::Write,
+        } as u8;
+        let table = self.inner.files.lock(self.inner.hash.stripe(file));
+        let denied = table.files.get(file).is_some_and(|entry| entry.shares.union().1 & deny != 0);
+        if denied { Err(Status::Locked) } else { Ok(()) }
+    }
+
     fn check_special(
         &self,
         client: &Client,

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nfs_ops::{
-    Export, ExportId, ExportSettings, ExportTable, HandleKey, Network, NfsService, Offloads, Protocols,
-    Server, Settings, Shared, Squash,
+    Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts, Network, NfsService, Offloads,
+    Protocols, Server, Settings, Shared, Squash,
 };
 use rpc::ConnectionId;
 use state::{Config, MemoryStore, State};
@@ -220,6 +220,7 @@ fn shared(epoch: u32, store: Arc<MemoryStore>, now_ns: u64) -> Shared<MemFile> {
             annotations: true,
         },
         offloads: Offloads::default(),
+        mounts: Mounts::default(),
     }
 }
 

@@ -53,10 +53,7 @@ impl std::fmt::Display for ClientPattern {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Everybody => formatter.write_str("*"),
-            Self::Network(network) if network.prefix_bits == width(network.address) => {
-                write!(formatter, "{}", network.address)
-            }
-            Self::Network(network) => write!(formatter, "{}/{}", network.address, network.prefix_bits),
+            Self::Network(network) => network.fmt(formatter),
             Self::Host(name) => formatter.write_str(name),
         }
     }

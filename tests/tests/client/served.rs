@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use client::{Client, ClientOptions};
 use engine::{EngineConfig, Shard, block_on};
 use nfs_ops::{
-    Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Network,
-    NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
+    Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
+    Network, NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
 };
 use rpc::{Call, ConnectionId, Outcome, Reply, Service};
 use state::{Config, MemoryStore, State};
@@ -210,6 +210,7 @@ fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
             annotations: true,
         },
         offloads: Offloads::default(),
+        mounts: Mounts::default(),
     };
     let export = Export { settings: Arc::new(export()), storage: MemStorage::default().view() };
     let exports = ExportTable::new(vec![export]).expect("one export");

@@ -14,8 +14,8 @@ use buf::{Chain, PAGE_BYTES, PipePool, Piped};
 use bytes::{Bytes, BytesMut};
 use engine::{Engine, EngineConfig, Shard};
 use nfs_ops::{
-    Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Network,
-    NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
+    Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
+    Network, NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
 };
 use rpc::ConnectionId;
 use state::{Config, MemoryStore, State};
@@ -130,7 +130,13 @@ impl Serving {
             annotations: true,
         };
         let handle_key = HandleKey::new([7; 16]);
-        let shared = Arc::new(Shared { state, handle_key, settings, offloads: Offloads::default() });
+        let shared = Arc::new(Shared {
+            state,
+            handle_key,
+            settings,
+            offloads: Offloads::default(),
+            mounts: Mounts::default(),
+        });
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = listener.address();
         let plan = Arc::new(Plan {

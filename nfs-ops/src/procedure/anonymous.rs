@@ -1,0 +1,122 @@
+//! Open files of requests that have no open: NFSv3 knows none.
+//!
+//! Opening a file for each READ and WRITE would cost more than the I/O, so each core keeps those it opened lately. Permission is
+//! asked when a file is opened, so a file is kept for a moment only ([`KEPT_NS`]), and never longer than until its attributes
+//! are set through this core. Deny modes of NFSv4's opens are asked for every request.
+
+use std::cell::RefCell;
+
+use foldhash::HashMap;
+use state::{FileKey, IoWant};
+use vfs::{Authority, Identity, OpenAccess, Vfs};
+
+use crate::common::names::changeable;
+use crate::common::open_file::{self, OpenFile, Want, require_regular};
+use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
+use crate::object::Place;
+use crate::request::Request;
+
+/// How long a file is kept open, in nanoseconds: clients of NFSv3 trust what they know of an object for 3 s at least.
+const KEPT_NS: u64 = 1_000_000_000;
+
+/// Files kept on one core: what busy clients work with at one time. Past it all are closed; those in use are opened again.
+const FILES_MAX: usize = 1024;
+
+/// The files that one core keeps open.
+pub struct AnonymousFiles<F> {
+    files: RefCell<Files<F>>,
+}
+
+/// By file and purpose; of hardly any file by more than one user at a time.
+type Files<F> = HashMap<(FileKey, IoWant), Vec<Kept<F>>>;
+
+struct Kept<F> {
+    identity: Identity,
+    file: F,
+    until_ns: u64,
+}
+
+impl<F> Default for AnonymousFiles<F> {
+    fn default() -> Self {
+        Self { files: RefCell::default() }
+    }
+}
+
+impl<F: Clone> AnonymousFiles<F> {
+    fn find(&self, file: &FileKey, want: IoWant, identity: &Identity, now: u64) -> Option<F> {
+        let files = self.files.borrow();
+        let kept = files.get(&(*file, want))?;
+        let kept = kept.iter().find(|kept| kept.identity == *identity && now < kept.until_ns)?;
+        Some(kept.file.clone())
+    }
+
+    fn keep(&self, file: FileKey, want: IoWant, kept: Kept<F>) {
+        // Closing a file may take long and come back here, so what goes is dropped when nothing is borrowed.
+        let mut files = self.files.borrow_mut();
+        let dropped = if files.len() >= FILES_MAX { std::mem::take(&mut *files) } else { Files::default() };
+        let same = files.entry((file, want)).or_default();
+        let old: Vec<_> = same.extract_if(.., |old| old.identity == kept.identity).collect();
+        same.push(kept);
+        drop(files);
+        drop((dropped, old));
+    }
+
+    /// Closes the files of an object: somebody else may be allowed to use it now.
+    pub fn forget<V: Vfs<File = F>>(&self, place: &Place<V>) {
+        let file = open_file::key(place);
+        let mut files = self.files.borrow_mut();
+        let dropped = [IoWant::Read, IoWant::Write].map(|want| files.remove(&(file, want)));
+        drop(files);
+        drop(dropped);
+    }
+
+    /// Closes what was kept long enough.
+    pub fn prune(&self, now: u64) {
+        let mut dropped = Vec::new();
+        self.files.borrow_mut().retain(|_, kept| {
+            dropped.extend(kept.extract_if(.., |kept| kept.until_ns <= now));
+            !kept.is_empty()
+        });
+    }
+}
+
+/// The open file of `place` for this request.
+///
+/// # Errors
+/// What opening it meets; `NFS4ERR_LOCKED` and `NFS4ERR_GRACE` where an NFSv4 open denies it, or might.
+pub async fn open<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    place: &Place<V>,
+    want: Want,
+) -> Result<OpenFile<V::File>, Failure> {
+    let (file, io) = (open_file::key(place), if want == Want::Write { IoWant::Write } else { IoWant::Read });
+    if want == Want::Write {
+        changeable(place)?;
+    }
+    let server = &request.server;
+    let now = server.env.now_ns();
+    if let Some(kept) = server.anonymous_files.find(&file, io, &place.identity, now) {
+        server.shared.state.check_anonymous_io(&file, io, now)?;
+        return Ok(OpenFile::Once(kept));
+    }
+    let opened = open_anew(place, io).await?;
+    server.shared.state.check_anonymous_io(&file, io, now)?;
+    let kept = Kept { identity: place.identity.clone(), file: opened.clone(), until_ns: now + KEPT_NS };
+    server.anonymous_files.keep(file, io, kept);
+    Ok(OpenFile::Once(opened))
+}
+
+/// Opens the file as its caller. Its owner may always read and write it, whatever the mode says: it may have it open since
+/// before the mode was set, which only the client knows (RFC 1813 §4.4).
+async fn open_anew<V: Vfs>(place: &Place<V>, want: IoWant) -> Result<V::File, Failure> {
+    let attributes = place.storage().attributes(&place.node).await?;
+    require_regular(attributes.kind)?;
+    let access = if want == IoWant::Write { OpenAccess::Write } else { OpenAccess::Read };
+    match open_file::open(place, access, Authority::Caller).await {
+        Err(vfs::Error::AccessDenied) if attributes.uid == place.identity.uid() => {
+            Ok(open_file::open(place, access, Authority::Reclaim).await?)
+        }
+        opened => Ok(opened?),
+    }
+}

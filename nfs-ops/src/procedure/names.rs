@@ -1,0 +1,114 @@
+//! LOOKUP, READLINK, REMOVE, RMDIR, RENAME, LINK (RFC 1813 §3.3.3, §3.3.5, §3.3.12 to §3.3.15).
+
+use vfs::{Removed, Vfs};
+use wire::nfs3::{
+    DirOpArgs, LinkArgs, LinkResult, LookupArgs, LookupResult, Outcome, PostOpAttributes, ReadLinkArgs,
+    RenameArgs, RenameResult, WccData,
+};
+
+use super::place::{after, bare, changed, handle_of, place, place_to_change, wcc, with};
+use crate::common::names;
+use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
+use crate::name;
+use crate::object::Place;
+use crate::request::Request;
+
+/// LOOKUP. '.' and '..' are names here; above an export's root there is only itself.
+pub async fn lookup<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    arguments: LookupArgs<'_>,
+) -> Outcome<LookupResult, PostOpAttributes> {
+    let directory = place(request, &arguments.what.directory).await.map_err(bare)?;
+    let found = find(&directory, &arguments.what.name).await;
+    let directory_attributes = after(&directory).await;
+    match found {
+        Ok(found) => Ok(LookupResult {
+            object: handle_of(request, &found.content()),
+            attributes: after(&found).await,
+            directory_attributes,
+        }),
+        Err(failure) => Err(with(failure, directory_attributes)),
+    }
+}
+
+async fn find<V: Vfs>(directory: &Place<V>, name: &[u8]) -> Result<Place<V>, Failure> {
+    let (storage, identity) = (directory.storage(), &directory.identity);
+    let node = match name {
+        b"." => Some(directory.node.clone()),
+        b".." => storage.parent(&directory.node, identity).await?,
+        name => {
+            name::check(name)?;
+            Some(storage.lookup(&directory.node, identity, name).await?)
+        }
+    };
+    Ok(node.map_or_else(|| directory.clone(), |node| directory.with(node)))
+}
+
+/// What READLINK tells, in memory of its own.
+pub struct LinkText {
+    /// The link's attributes.
+    pub attributes: PostOpAttributes,
+    /// Its text.
+    pub text: Vec<u8>,
+}
+
+/// READLINK.
+pub async fn read_link<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    arguments: ReadLinkArgs,
+) -> Outcome<LinkText, PostOpAttributes> {
+    let place = place(request, &arguments.link).await.map_err(bare)?;
+    let text = place.storage().read_link(&place.node, &place.identity).await;
+    let attributes = after(&place).await;
+    text.map(|text| LinkText { attributes, text }).map_err(|error| with(error.into(), attributes))
+}
+
+/// REMOVE and RMDIR: of what may be `removed`.
+pub async fn remove<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    target: DirOpArgs<'_>,
+    removed: Removed,
+) -> Outcome<WccData, WccData> {
+    let (directory, _pass) = place_to_change(request, &target.directory).await.map_err(bare)?;
+    match names::remove(&directory, &target.name, removed).await {
+        Ok(change) => Ok(wcc(&change)),
+        Err(failure) => Err(with(failure, changed(&directory).await)),
+    }
+}
+
+/// RENAME.
+pub async fn rename<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    arguments: RenameArgs<'_>,
+) -> Outcome<RenameResult, RenameResult> {
+    let (source, _pass) = place_to_change(request, &arguments.from.directory).await.map_err(bare)?;
+    let target = place(request, &arguments.to.directory).await.map_err(bare)?;
+    match names::rename(&source, &arguments.from.name, &target, &arguments.to.name).await {
+        Ok((left, entered)) => {
+            Ok(RenameResult { from_directory_wcc: wcc(&left), to_directory_wcc: wcc(&entered) })
+        }
+        Err(failure) => {
+            let (from_directory_wcc, to_directory_wcc) = (changed(&source).await, changed(&target).await);
+            Err(with(failure, RenameResult { from_directory_wcc, to_directory_wcc }))
+        }
+    }
+}
+
+/// LINK.
+pub async fn link<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    arguments: LinkArgs<'_>,
+) -> Outcome<LinkResult, LinkResult> {
+    let (directory, _pass) = place_to_change(request, &arguments.link.directory).await.map_err(bare)?;
+    let source = place(request, &arguments.file).await.map_err(bare)?;
+    let linked = names::link(&source, &directory, &arguments.link.name).await;
+    let attributes = after(&source).await;
+    match linked {
+        Ok(change) => Ok(LinkResult { attributes, directory_wcc: wcc(&change) }),
+        Err(failure) => {
+            let directory_wcc = changed(&directory).await;
+            Err(with(failure, LinkResult { attributes, directory_wcc }))
+        }
+    }
+}
