@@ -1,4 +1,4 @@
-//! Bytes to typed values and back: XDR, ONC RPC, record marking, NFSv4, NFSv3 and MOUNT.
+//! Bytes to typed values and back: XDR, ONC RPC, record marking, NFSv4, NFSv3, MOUNT and rpcbind.
 //!
 //! Nothing here does I/O, reads a clock or holds state between calls. Every variable-length item has a
 //! bound, a peer's length never sizes an allocation, and bulk data is a range of the stream, never a copy.
@@ -12,4 +12,5 @@ pub mod nfs3;
 pub mod nfs4;
 pub mod record;
 pub mod rpc;
+pub mod rpcbind;
 pub mod xdr;

@@ -3,4 +3,5 @@
 mod mount3;
 mod nfs3;
 mod nfs4;
+mod rpcbind;
 mod text;
