@@ -93,7 +93,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     let (status, count) = compound.run_operations(decoder, reply).instrument(span).await;
     annotation::finish(&mut compound.request);
     frame.finish(reply, status, count);
-    Ok(sequence::finish(compound, body_at, reply))
+    Ok(sequence::finish(&mut compound, body_at, reply))
 }
 
 impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {

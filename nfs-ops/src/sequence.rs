@@ -118,19 +118,19 @@ pub fn begin<V: Vfs, E: Env + Backchannel>(
 /// Ends the compound: the slot keeps its reply, or a retry's reply takes the place of what was written behind
 /// `body_at`. Answers the bulk data to be sent.
 pub fn finish<V: Vfs, E: Env + Backchannel>(
-    mut compound: Compound<V, E>,
+    compound: &mut Compound<V, E>,
     body_at: usize,
     reply: &mut Encoder,
 ) -> Bulks {
     callback::send_pending(&compound.request.server);
-    let Some(session) = compound.session.take() else { return compound.request.data };
+    let Some(session) = compound.session.take() else { return std::mem::take(&mut compound.request.data) };
     if let Some(replay) = session.replay {
         reply.truncate(body_at);
         reply.set_limit(compound.reply_bytes_max);
         reply.put_fixed(&replay).expect("what a slot keeps fits its session's replies");
         return Bulks::new();
     }
-    let Some(claim) = session.claim else { return compound.request.data };
+    let Some(claim) = session.claim else { return std::mem::take(&mut compound.request.data) };
     if session.cache_this {
         let bytes = flatten(body_at, reply, &compound.request.data);
         let copied = compound.request.data.iter().map(Bulk::len).sum();
@@ -139,7 +139,7 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     } else {
         claim.complete(SlotReply::Uncached);
     }
-    compound.request.data
+    std::mem::take(&mut compound.request.data)
 }
 
 /// The reply's bytes behind `body_at` with its bulk data in place, as a slot keeps them.
