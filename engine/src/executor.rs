@@ -28,12 +28,20 @@ thread_local! {
 struct Ready {
     port: Arc<Port>,
     queue: VecDeque<Arc<TaskHeader>>,
+    /// Those that run when the others have.
+    late: VecDeque<Arc<TaskHeader>>,
+}
+
+/// What is found among the ready tasks of this thread's shard.
+fn ready<T>(find: impl FnOnce(&mut Ready) -> Option<T>) -> Option<T> {
+    READY.with(|ready| ready.borrow_mut().as_mut().and_then(find))
 }
 
 /// What a waker holds of its task.
 pub(crate) struct TaskHeader {
     port: Arc<Port>,
     key: Key,
+    late: bool,
     /// Whether it is in a queue already.
     queued: AtomicBool,
 }
@@ -63,15 +71,25 @@ impl Wake for TaskHeader {
 }
 
 impl Ready {
+    fn new(port: Arc<Port>) -> Self {
+        Self { port, queue: VecDeque::new(), late: VecDeque::new() }
+    }
+
     /// Queues a task of this shard; hands back another shard's.
     fn push(&mut self, header: Arc<TaskHeader>) -> Option<Arc<TaskHeader>> {
-        if Arc::ptr_eq(&self.port, &header.port) {
-            self.queue.push_back(header);
-            None
-        } else {
-            Some(header)
+        if !Arc::ptr_eq(&self.port, &header.port) {
+            return Some(header);
         }
+        let queue = if header.late { &mut self.late } else { &mut self.queue };
+        queue.push_back(header);
+        None
     }
+}
+
+/// A task and what wakes it.
+struct Task {
+    future: TaskFuture,
+    waker: Waker,
 }
 
 /// An empty place for a task to come, and what wakes that task.
@@ -92,7 +110,7 @@ impl Seat {
 pub(crate) struct Executor {
     port: Arc<Port>,
     /// A task is absent from its place while it runs.
-    tasks: RefCell<Table<Option<TaskFuture>>>,
+    tasks: RefCell<Table<Option<Task>>>,
     /// The place that the last started task has left as it found it.
     seat: RefCell<Option<Seat>>,
     /// Tasks started at once since the last task of the queue began to run.
@@ -106,7 +124,7 @@ impl Executor {
     /// Makes the calling thread the one that runs these tasks.
     pub(crate) fn enter(port: Arc<Port>) -> Rc<Self> {
         READY.with(|ready| {
-            let before = ready.replace(Some(Ready { port: port.clone(), queue: VecDeque::new() }));
+            let before = ready.replace(Some(Ready::new(port.clone())));
             assert!(before.is_none(), "a thread runs one shard");
         });
         let tasks = RefCell::new(Table::new(TASKS_MAX));
@@ -117,32 +135,35 @@ impl Executor {
     /// Adds a task and makes it ready.
     pub(crate) fn spawn<F: Future + 'static>(self: &Rc<Self>, future: F) -> JoinHandle<F::Output> {
         let (sender, result) = oneshot::channel();
-        let key = self.add(async move {
+        let run = async move {
             // Nobody may be waiting for it.
             let _ = sender.send(future.await);
-        });
+        };
+        let key = self.add(run, false);
         JoinHandle { result, key: key.unwrap_or(Key::from_bits(u64::MAX)), executor: self.clone() }
     }
 
     /// Adds a task that nobody waits for and makes it ready. In steady state it costs no allocation.
     pub(crate) fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
-        self.add(future);
+        self.add(future, false);
+    }
+
+    /// Adds a task that nobody waits for, that is ready, and that always runs when the others of a turn have.
+    pub(crate) fn spawn_late(&self, future: impl Future<Output = ()> + 'static) {
+        self.add(future, true);
     }
 
     /// Adds a task that nobody waits for and runs it at once, up to where it first waits. Those that never do run one
     /// after the other in the same memory, which the core's cache keeps, and touch no queue.
-    pub(crate) fn start_detached(&self, future: impl Future<Output = ()> + 'static) {
+    pub(crate) fn start_detached<F: Future<Output = ()> + 'static>(&self, make: impl FnOnce() -> F) {
         if self.closed.get() {
             return;
         }
         self.started.update(|count| count + 1);
-        let mut future = task(future);
-        let seat = self.seat.take().unwrap_or_else(|| {
-            let header = self.header(self.insert(None));
-            Seat { waker: Waker::from(header.clone()), header }
-        });
+        let mut future = task(make);
+        let seat = self.seat.take().unwrap_or_else(|| self.empty_seat(false));
         if future.as_mut().poll(&mut Context::from_waker(&seat.waker)).is_pending() {
-            drop(self.put_back(seat.header.key, future));
+            drop(self.put_back(seat.header.key, Task { future, waker: seat.waker }));
             return;
         }
         drop(future);
@@ -156,32 +177,36 @@ impl Executor {
     }
 
     /// None when the shard is ending: the task never runs, and who waits for it learns that.
-    fn add(&self, future: impl Future<Output = ()> + 'static) -> Option<Key> {
+    fn add(&self, future: impl Future<Output = ()> + 'static, late: bool) -> Option<Key> {
         if self.closed.get() {
             drop(future);
             return None;
         }
-        let key = self.insert(Some(task(future)));
-        self.header(key).wake();
+        let Seat { header, waker } = self.empty_seat(late);
+        let key = header.key;
+        drop(self.put_back(key, Task { future: task(|| future), waker }));
+        header.wake();
         Some(key)
     }
 
-    fn insert(&self, future: Option<TaskFuture>) -> Key {
-        let inserted = self.tasks.borrow_mut().insert(future);
-        inserted.unwrap_or_else(|_| panic!("more than {TASKS_MAX} tasks on one shard"))
+    fn empty_seat(&self, late: bool) -> Seat {
+        let key = self.tasks.borrow_mut().insert(None);
+        let key = key.unwrap_or_else(|_| panic!("more than {TASKS_MAX} tasks on one shard"));
+        let header = self.header(key, late);
+        Seat { waker: Waker::from(header.clone()), header }
     }
 
     /// A header for the task with this key.
-    fn header(&self, key: Key) -> Arc<TaskHeader> {
+    fn header(&self, key: Key, late: bool) -> Arc<TaskHeader> {
         let spare = self.spare.borrow_mut().pop();
         if let Some(mut header) = spare
             && let Some(place) = Arc::get_mut(&mut header)
         {
-            place.key = key;
+            (place.key, place.late) = (key, late);
             *place.queued.get_mut() = false;
             return header;
         }
-        Arc::new(TaskHeader { port: self.port.clone(), key, queued: AtomicBool::new(false) })
+        Arc::new(TaskHeader { port: self.port.clone(), key, late, queued: AtomicBool::new(false) })
     }
 
     /// Keeps the header of a task that has ended, unless somebody may still wake it.
@@ -193,30 +218,30 @@ impl Executor {
     }
 
     /// Runs ready tasks until tasks have run `polls_max` times, those included that ran at once because another started
-    /// them, of which the last may bring a few too many; returns how many times.
+    /// them, of which the last may bring a few too many; then as many of those that run late; returns how many times.
     pub(crate) fn run(&self, polls_max: usize) -> usize {
         let mut polls = 0;
-        while polls < polls_max {
-            let next =
-                READY.with(|ready| ready.borrow_mut().as_mut().and_then(|ready| ready.queue.pop_front()));
-            let Some(header) = next else { return polls };
-            header.queued.store(false, Ordering::Release);
-            self.poll(header);
-            polls += 1 + self.started.take();
+        while polls < polls_max
+            && let Some(header) = ready(|ready| ready.queue.pop_front())
+        {
+            polls += self.poll(header);
+        }
+        // One that wakes itself has its next turn in the next.
+        for _ in 0..ready(|ready| Some(ready.late.len().min(polls_max))).unwrap_or(0) {
+            let Some(header) = ready(|ready| ready.late.pop_front()) else { break };
+            polls += self.poll(header);
         }
         polls
     }
 
     /// Whether a task is ready.
     pub(crate) fn has_ready(&self) -> bool {
-        READY.with(|ready| ready.borrow().as_ref().is_some_and(|ready| !ready.queue.is_empty()))
+        ready(|ready| ready.queue.front().or(ready.late.front()).map(drop)).is_some()
     }
 
     /// Queues a task that another thread woke.
     pub(crate) fn admit(&self, header: Arc<TaskHeader>) {
-        READY.with(|ready| {
-            ready.borrow_mut().as_mut().and_then(|ready| ready.push(header));
-        });
+        ready(|ready| ready.push(header));
     }
 
     pub(crate) fn tasks(&self) -> usize {
@@ -237,36 +262,38 @@ impl Executor {
         drop(before);
     }
 
-    fn poll(&self, header: Arc<TaskHeader>) {
+    /// Runs a task; returns how many ran with those that it started.
+    fn poll(&self, header: Arc<TaskHeader>) -> usize {
+        header.queued.store(false, Ordering::Release);
         let key = header.key;
         let taken = self.tasks.borrow_mut().get_mut(key).and_then(Option::take);
-        let Some(mut future) = taken else {
+        let Some(mut task) = taken else {
             // A wake-up for a task that has ended.
             self.keep(header);
-            return;
+            return 1;
         };
-        let waker = Waker::from(header.clone());
-        let ended = if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+        let ended = if task.future.as_mut().poll(&mut Context::from_waker(&task.waker)).is_ready() {
             self.tasks.borrow_mut().remove(key);
-            Some(future)
+            Some(task)
         } else {
-            self.put_back(key, future)
+            self.put_back(key, task)
         };
         if ended.is_some() {
-            drop((ended, waker));
+            drop(ended);
             self.keep(header);
         }
+        1 + self.started.take()
     }
 
     /// Puts a task that waits in its place; hands it back when that is gone, because the task was aborted or the shard has
     /// ended while it ran.
-    fn put_back(&self, key: Key, future: TaskFuture) -> Option<TaskFuture> {
+    fn put_back(&self, key: Key, task: Task) -> Option<Task> {
         match self.tasks.borrow_mut().get_mut(key) {
             Some(place) => {
-                *place = Some(future);
+                *place = Some(task);
                 None
             }
-            None => Some(future),
+            None => Some(task),
         }
     }
 

@@ -110,11 +110,13 @@ pub(crate) struct Recycled<T: ?Sized> {
 }
 
 impl<T> Recycled<T> {
-    /// Puts a value in its place.
-    pub(crate) fn new(value: T) -> Self {
+    /// Makes a value in its place: as the place is known before the value is, the compiler need not make it elsewhere
+    /// and copy all of it.
+    #[inline(always)]
+    pub(crate) fn new(make: impl FnOnce() -> T) -> Self {
         let place = take(Layout::new::<T>()).cast::<T>();
         // SAFETY: the block is ours alone, and long enough and aligned for the value.
-        unsafe { place.write(value) };
+        unsafe { place.write(make()) };
         Self { value: place, owned: PhantomData }
     }
 
@@ -159,10 +161,11 @@ impl<T: ?Sized> Drop for Recycled<T> {
 /// A task's future.
 pub(crate) type TaskFuture = Pin<Recycled<dyn Future<Output = ()>>>;
 
-/// Puts a task's future in its place.
-pub(crate) fn task(future: impl Future<Output = ()> + 'static) -> TaskFuture {
+/// Makes a task's future in its place.
+#[inline(always)]
+pub(crate) fn task<F: Future<Output = ()> + 'static>(make: impl FnOnce() -> F) -> TaskFuture {
     // SAFETY: the closure does nothing but coerce.
-    let future = unsafe { Recycled::new(future).unsize(|future| future as *mut dyn Future<Output = ()>) };
+    let future = unsafe { Recycled::new(make).unsize(|future| future as *mut dyn Future<Output = ()>) };
     // SAFETY: the value stays in place until it is dropped, as in a box, and is reached through the pin alone.
     unsafe { Pin::new_unchecked(future) }
 }
@@ -190,12 +193,12 @@ mod tests {
     #[test]
     fn memory_is_used_again_and_values_are_dropped_once() {
         let gone = Rc::new(RefCell::new(Vec::new()));
-        let first = Recycled::new(Told::<10>(gone.clone(), [10; 10]));
-        let second = Recycled::new(Told::<100>(gone.clone(), [100; 100]));
+        let first = Recycled::new(|| Told::<10>(gone.clone(), [10; 10]));
+        let second = Recycled::new(|| Told::<100>(gone.clone(), [100; 100]));
         let (at_first, at_second) = (address(&first), address(&second));
         assert!(at_first != at_second && at_first % BLOCK_ALIGN == 0);
         drop(first);
-        let third = Recycled::new(Told::<60>(gone.clone(), [60; 60]));
+        let third = Recycled::new(|| Told::<60>(gone.clone(), [60; 60]));
         assert_eq!(address(&third), at_first);
         drop((second, third));
         assert_eq!(*gone.borrow(), [10, 100, 60]);
@@ -205,11 +208,11 @@ mod tests {
     fn what_fits_no_class_comes_from_the_allocator() {
         #[repr(align(256))]
         struct Aligned(u8);
-        let aligned = Recycled::new(Aligned(1));
+        let aligned = Recycled::new(|| Aligned(1));
         assert_eq!((address(&aligned) % 256, aligned.0), (0, 1));
-        let long = Recycled::new([7_u8; 100_000]);
+        let long = Recycled::new(|| [7_u8; 100_000]);
         assert_eq!((long[0], long[99_999]), (7, 7));
-        let nothing = Recycled::new(());
+        let nothing = Recycled::new(|| ());
         assert_eq!(*nothing, ());
         let largest = SMALLEST_BYTES << (CLASSES - 1);
         let class = |bytes| layout_of(Layout::from_size_align(bytes, 8).unwrap()).1;
@@ -225,16 +228,16 @@ mod tests {
                 panic!("as asked");
             }
         }
-        let value = Recycled::new(Panics);
+        let value = Recycled::new(|| Panics);
         let at = address(&value);
         let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(value)));
         assert!(dropped.is_err());
-        assert_eq!(address(&Recycled::new(1_u8)), at);
+        assert_eq!(address(&Recycled::new(|| 1_u8)), at);
     }
 
     #[test]
     fn tasks_run_where_they_are() {
-        let mut future = task(async {});
+        let mut future = task(|| async {});
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(future.as_mut().poll(&mut context).is_ready());
     }

@@ -76,10 +76,17 @@ impl Shard {
         self.0.executor.spawn_detached(future);
     }
 
+    /// As [`spawn_detached`](Self::spawn_detached), but whenever the task is woken it runs at the end of the turn, when
+    /// all others have: for what takes up what they leave.
+    pub fn spawn_late(&self, future: impl Future<Output = ()> + 'static) {
+        self.0.executor.spawn_late(future);
+    }
+
     /// As [`spawn_detached`](Self::spawn_detached), but runs the task at once, up to where it first waits: for what
-    /// seldom waits at all. It must not need what the caller has borrowed.
-    pub fn start_detached(&self, future: impl Future<Output = ()> + 'static) {
-        self.0.executor.start_detached(future);
+    /// seldom waits at all. It must not need what the caller has borrowed. The future is made where it stays: one of
+    /// kilobytes is written no further than it has begun.
+    pub fn start_detached<F: Future<Output = ()> + 'static>(&self, make: impl FnOnce() -> F) {
+        self.0.executor.start_detached(make);
     }
 
     /// The monotonic time, read once per turn of the loop.

@@ -56,7 +56,7 @@ fn started_tasks_run_at_once_and_wake_nobody_else() {
         // One that keeps its waker beyond its end, so that it is woken when another may sit in its place.
         let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
         let (keeper, first) = (kept.clone(), tell("first"));
-        shard.start_detached(async move {
+        shard.start_detached(|| async move {
             let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
             keeper.replace(Some(waker));
             first();
@@ -64,18 +64,18 @@ fn started_tasks_run_at_once_and_wake_nobody_else() {
         // One that waits, one that is started by another, and one that just ends.
         let notify = Rc::new(Notify::new());
         let (waits, begun, ended) = (notify.clone(), tell("begun"), tell("ended"));
-        shard.start_detached(async move {
+        shard.start_detached(|| async move {
             begun();
             waits.notified().await;
             ended();
         });
         let (inside, outer, inner) = (shard.clone(), tell("outer"), tell("inner"));
-        shard.start_detached(async move {
-            inside.start_detached(async move { inner() });
+        shard.start_detached(|| async move {
+            inside.start_detached(|| async move { inner() });
             outer();
         });
         let last = tell("last");
-        shard.start_detached(async move { last() });
+        shard.start_detached(|| async move { last() });
         told.borrow_mut().push("here");
         kept.take().expect("it was kept").wake();
         assert_eq!(tasks_after_a_turn(&shard).await, before + 1, "one waits");
@@ -96,12 +96,29 @@ async fn tasks_after_a_turn(shard: &Shard) -> u64 {
 }
 
 #[test]
+fn late_tasks_run_once_a_turn_when_the_others_have() {
+    let told = block_on(EngineConfig::small(), |shard| async move {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let (late, early, inside) = (told.clone(), told.clone(), shard.clone());
+        shard.spawn_late(async move {
+            late.borrow_mut().push("late");
+            inside.yield_now().await;
+            late.borrow_mut().push("late again");
+        });
+        shard.spawn_detached(async move { early.borrow_mut().push("woken later") });
+        tasks_after_a_turn(&shard).await;
+        told.take()
+    });
+    assert_eq!(told.unwrap(), ["woken later", "late", "late again"]);
+}
+
+#[test]
 fn started_tasks_count_in_the_turn() {
     let turns = block_on(EngineConfig::small(), |shard| async move {
         let before = shard.stats().turns;
         for _ in 0..10 {
             // More than a turn's worth, as of connections that all had full bursts of calls.
-            (0..1_000).for_each(|_| shard.start_detached(async {}));
+            (0..1_000).for_each(|_| shard.start_detached(|| async {}));
             shard.yield_now().await;
         }
         shard.stats().turns - before

@@ -98,7 +98,7 @@ impl Connection {
         connection.fragment_bulk(shared.limits.fragment_bulk);
         shared.register(&connection);
         shared.shard.spawn_detached(receive_all(Rc::clone(&connection), service));
-        shared.shard.spawn_detached(crate::send::send_all(Rc::clone(&connection)));
+        shared.shard.spawn_late(crate::send::send_all(Rc::clone(&connection)));
         connection
     }
 
@@ -280,7 +280,7 @@ fn start_call<S: Service>(connection: &Rc<Connection>, service: &Rc<S>, received
     let call = Call { head, payloads, peer: connection.peer };
     let (connection, service) = (Rc::clone(connection), Rc::clone(service));
     let shared = Rc::clone(&connection.shared);
-    shared.shard.start_detached(async move {
+    shared.shard.start_detached(move || async move {
         let outcome = service.call(call).await;
         drop(holds);
         less_by(&connection.heads_held, head_bytes);

@@ -13,13 +13,12 @@ use crate::{
     stats::add,
 };
 
-/// Sends what is queued until the connection has nothing more to say.
+/// Sends what is queued until the connection has nothing more to say. As a task that runs late: replies to calls that
+/// finish in one turn of the loop leave with one system call.
 pub(crate) async fn send_all(connection: Rc<Connection>) {
     let mut spliced = 0;
     while wait_for_messages(&connection).await {
-        // Calls that finish in this turn of the loop are to leave with the same system call. A message that is begun is
-        // not held up for that, but neither is everybody else for many of them.
-        if !connection.outbox.is_begun() || spliced >= SPLICE_STEP {
+        if spliced >= SPLICE_STEP {
             connection.shared.shard.yield_now().await;
             spliced = 0;
         }

@@ -114,7 +114,7 @@ impl Driver {
 
     /// Queues an operation; the table owns it until its last completion.
     pub(crate) fn submit<O: Operation>(self: &Rc<Self>, operation: O) -> Submitted<O> {
-        let mut seat = Recycled::new(Seat(Some(operation)));
+        let mut seat = Recycled::new(|| Seat(Some(operation)));
         let entry = seat.0.as_mut().expect("it was just put there").entry(self.registered);
         // SAFETY: the closure does nothing but coerce.
         let operation = unsafe { seat.unsize(|seat| seat as *mut dyn Flying) };
