@@ -11,7 +11,7 @@ from condition import peak_bytes, process_seconds
 
 START_SECONDS_MAX = 30
 GANESHA = """
-NFS_CORE_PARAM {{ Protocols = 4; NFS_Port = {port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false; mount_path_pseudo = true; }}
+NFS_CORE_PARAM {{ Protocols = 3, 4; NFS_Port = {port}; MNT_Port = {mount_port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false; mount_path_pseudo = true; }}
 NFSV4 {{ Graceless = true; Minor_Versions = 1,2; Only_Numeric_Owners = true; RecoveryRoot = {state}; }}
 LOG {{ Default_Log_Level = WARN; }}
 EXPORT {{ Export_Id = 1; Path = {export}; Pseudo = /data; Access_Type = RW; Squash = No_Root_Squash; SecType = sys;

@@ -1,16 +1,16 @@
-//! Measured calls, recognized by the places of their words in the record (RFC 8881 §18.46, §18.22, §18.32; one credential, one
-//! handle length and one tag length per place).
+//! Measured calls, recognized by the places of their words in the record (RFC 8881 §18.46, §18.22, §18.32, RFC 1813 §3.3.1,
+//! §3.3.6, §3.3.7; one credential, one handle length and one tag length per place).
 
-/// What a measured call asks for.
+/// What a measured call asks for: of NFSv4 behind SEQUENCE and PUTFH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The NULL procedure.
     Null,
-    /// SEQUENCE PUTFH GETATTR.
+    /// GETATTR.
     Attributes,
-    /// SEQUENCE PUTFH READ.
+    /// READ.
     Read,
-    /// SEQUENCE PUTFH WRITE.
+    /// WRITE.
     Write,
 }
 
@@ -19,8 +19,8 @@ pub(super) enum Kind {
 pub(super) struct Call {
     pub(super) kind: Kind,
     pub(super) xid: [u8; 4],
-    /// Sequence id and slot, as they come back in the reply.
-    pub(super) sequence_and_slot: [u8; 8],
+    /// Sequence id and slot, as they come back in the reply; NFSv3 has none.
+    pub(super) sequence_and_slot: Option<[u8; 8]>,
     /// Offset in the file.
     pub(super) offset: u64,
     /// Bytes read or written.
@@ -35,6 +35,10 @@ const GETATTR: u32 = 9;
 const READ: u32 = 25;
 const WRITE: u32 = 38;
 
+const NFS3_GETATTR: u32 = 1;
+const NFS3_READ: u32 = 6;
+const NFS3_WRITE: u32 = 7;
+
 /// Bytes of the SEQUENCE operation with its code.
 const SEQUENCE_BYTES: usize = 36;
 
@@ -48,11 +52,21 @@ fn padded(length: u32) -> usize {
     (length as usize).next_multiple_of(4)
 }
 
+/// Two words as one number.
+fn double_word(record: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from(word(record, at)?) << 32 | u64::from(word(record, at + 4)?))
+}
+
+/// Where the arguments of a call begin.
+fn arguments_at(record: &[u8]) -> Option<usize> {
+    let verifier_at = 32 + padded(word(record, 28)?);
+    Some(verifier_at + 8 + padded(word(record, verifier_at + 4)?))
+}
+
 /// Where the compound's first operation stands, if the record is a COMPOUND call.
 pub(super) fn operations_at(record: &[u8]) -> Option<usize> {
-    let verifier_at = 32 + padded(word(record, 28)?);
-    let arguments_at = verifier_at + 8 + padded(word(record, verifier_at + 4)?);
-    let is_compound = word(record, 4)? == 0 && word(record, 20)? == 1;
+    let arguments_at = arguments_at(record)?;
+    let is_compound = word(record, 4)? == 0 && word(record, 16)? == 4 && word(record, 20)? == 1;
     let tag = word(record, arguments_at)?;
     is_compound.then_some(arguments_at + 4 + padded(tag) + 8)
 }
@@ -67,10 +81,12 @@ impl Call {
     /// The measured call at the front of the record, of which at least the head is here.
     pub(super) fn recognize(record: &[u8]) -> Option<Self> {
         let xid = record.get(..4)?.try_into().ok()?;
-        let none = [0; 8];
         if word(record, 4)? == 0 && word(record, 20)? == 0 {
             let kind = Kind::Null;
-            return Some(Self { kind, xid, sequence_and_slot: none, offset: 0, length: 0, data_at: 0 });
+            return Some(Self { kind, xid, sequence_and_slot: None, offset: 0, length: 0, data_at: 0 });
+        }
+        if word(record, 4)? == 0 && word(record, 16)? == 3 {
+            return Self::recognize_nfs3(xid, record);
         }
         let session_at = session_at(record)?;
         let sequence_and_slot = record.get(session_at + 16..session_at + 24)?.try_into().ok()?;
@@ -81,14 +97,28 @@ impl Call {
         }
         let at = handle_at + 8 + padded(word(record, handle_at + 4)?);
         let offset_at = at + 20;
-        let offset =
-            || Some(u64::from(word(record, offset_at)?) << 32 | u64::from(word(record, offset_at + 4)?));
+        let offset = || double_word(record, offset_at);
         let (kind, offset, length, data_at) = match word(record, at)? {
             GETATTR => (Kind::Attributes, 0, 0, 0),
             READ => (Kind::Read, offset()?, word(record, offset_at + 8)? as usize, 0),
             WRITE => (Kind::Write, offset()?, word(record, offset_at + 12)? as usize, offset_at + 16),
             _ => return None,
         };
-        Some(Self { kind, xid, sequence_and_slot, offset, length, data_at })
+        Some(Self { kind, xid, sequence_and_slot: Some(sequence_and_slot), offset, length, data_at })
+    }
+
+    fn recognize_nfs3(xid: [u8; 4], record: &[u8]) -> Option<Self> {
+        let handle_at = arguments_at(record)?;
+        let offset_at = handle_at + 4 + padded(word(record, handle_at)?);
+        let offset = || double_word(record, offset_at);
+        let length = || word(record, offset_at + 8).map(|length| length as usize);
+        let (kind, offset, length, data_at) = match word(record, 20)? {
+            NFS3_GETATTR => (Kind::Attributes, 0, 0, 0),
+            NFS3_READ => (Kind::Read, offset()?, length()?, 0),
+            // Behind the count come how stable it is to be, and the count again.
+            NFS3_WRITE => (Kind::Write, offset()?, length()?, offset_at + 20),
+            _ => return None,
+        };
+        Some(Self { kind, xid, sequence_and_slot: None, offset, length, data_at })
     }
 }

@@ -63,7 +63,7 @@ impl Connection {
         while let Some(mark) = self.inbox[start..self.filled].first_chunk::<MARK>() {
             let length = (u32::from_be_bytes(*mark) & !(1 << 31)) as usize;
             let here = &self.inbox[start + MARK..self.filled.min(start + MARK + length)];
-            let call = Call::recognize(here).filter(|call| patterns.knows(call.kind));
+            let call = Call::recognize(here).filter(|call| patterns.knows(call));
             if here.len() == length {
                 start += MARK + length;
                 let record = start - length..start;
