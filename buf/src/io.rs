@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -144,6 +145,17 @@ unsafe impl IoBuffer for Piece {
 
 // SAFETY: the boxed value keeps its promise.
 unsafe impl IoBuffer for Box<dyn IoBuffer> {
+    fn length(&self) -> usize {
+        (**self).length()
+    }
+
+    fn pieces(&self, visit: &mut dyn FnMut(&[u8])) {
+        (**self).pieces(visit);
+    }
+}
+
+// SAFETY: the value keeps its promise, and nothing is done to it through a `&mut` while there is another owner.
+unsafe impl<B: IoBuffer> IoBuffer for Rc<B> {
     fn length(&self) -> usize {
         (**self).length()
     }

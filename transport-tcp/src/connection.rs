@@ -20,6 +20,7 @@ use crate::{
     socket::Socket,
     stats::add,
     timeout::within,
+    zero_copy::ZeroCopy,
 };
 
 /// How far a connection's life has come; it only goes down this list.
@@ -51,6 +52,7 @@ pub struct Connection {
     pub(crate) payload_held: Cell<usize>,
     heads_held: Cell<usize>,
     pub(crate) outbox: Outbox,
+    pub(crate) zero_copy: ZeroCopy,
     pending: Rc<Pending>,
     /// Told when calls end or replies leave: the receiving task may go on.
     pub(crate) room: Signal,
@@ -77,6 +79,9 @@ impl Connection {
         load: Option<Load>,
     ) -> Rc<Self> {
         let peer = Peer { connection: shared.next_id(), address, transport: Transport::Tcp };
+        let on_local_routes = shared.limits.zero_copy_on_local_routes;
+        let zero_copy =
+            ZeroCopy::new(address, socket.local_address(), on_local_routes, &shared.held_by_kernel);
         let connection = Rc::new(Self {
             peer,
             socket,
@@ -90,6 +95,7 @@ impl Connection {
             payload_held: Cell::new(0),
             heads_held: Cell::new(0),
             outbox: Outbox::default(),
+            zero_copy,
             pending: Rc::default(),
             room: Signal::default(),
             to_send: Signal::default(),

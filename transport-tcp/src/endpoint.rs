@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pool: Pool,
     /// Payload memory that receiving may hold.
     pub(crate) payload_share: Rc<Share>,
+    /// Payload memory that the kernel holds for what was sent without a copy.
+    pub(crate) held_by_kernel: Rc<Cell<usize>>,
     /// Heap memory that collected records may hold.
     pub(crate) collect_share: Rc<Share>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
@@ -72,6 +74,7 @@ impl Endpoint {
             stats: Stats::default(),
             pool,
             payload_share: share(receive),
+            held_by_kernel: Rc::default(),
             collect_share: share(limits.collect_max),
             limits,
             connections: RefCell::default(),

@@ -46,12 +46,13 @@ mod stats;
 mod timeout;
 mod watch;
 mod window;
+mod zero_copy;
 
 pub use backchannel::Backchannels;
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::CallError;
-pub use limits::{BULK_MAX, BULK_MIN, BURST_BYTES, Limits, RECORD_OVERHEAD};
+pub use limits::{BULK_MAX, BULK_MIN, BURST_BYTES, Limits, RECORD_OVERHEAD, ZERO_COPY_TRIES};
 pub use listener::{Intake, Listener};
 pub use message::{Message, Received};
 pub use stats::{Stats, StatsSnapshot};

@@ -94,6 +94,16 @@ pub const BATCH_PIECES_MAX: usize = 512;
 /// Bytes sent with one system call.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Payload from which on it may pay to spare the kernel's copy: pinning the pages costs as much as copying less.
+pub const ZERO_COPY_MIN: usize = 64 * 1024;
+
+/// Sends after which a connection has found out that the kernel copies all the same.
+pub const ZERO_COPY_TRIES: u64 = 64;
+
+/// Of the payload memory, one such part may be held by the kernel for peers that have not acknowledged it. Past it payload is
+/// copied, so that peers that never acknowledge cannot take all of it.
+pub const ZERO_COPY_HELD_PART: usize = 4;
+
 /// Bytes after which a send that still goes on is noticed as progress.
 pub const SEND_STEP: usize = 512 * 1024;
 
@@ -150,6 +160,9 @@ pub struct Limits {
     /// Whether what is sent is cut at its bulk data, so that a receiver that knows the hint sees from the marks where
     /// it lies; see [`Connection::fragment_bulk`](crate::Connection::fragment_bulk).
     pub fragment_bulk: bool,
+    /// Whether the kernel is asked to spare its copy of payload also on routes within this machine, where it never can: for
+    /// tests of what happens then.
+    pub zero_copy_on_local_routes: bool,
 }
 
 impl Default for Limits {
@@ -166,6 +179,7 @@ impl Default for Limits {
             progress_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             fragment_bulk: false,
+            zero_copy_on_local_routes: false,
         }
     }
 }

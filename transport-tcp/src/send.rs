@@ -11,6 +11,7 @@ use crate::{
     limits::{SEND_STEP, SPLICE_STEP},
     outbox::Batch,
     stats::add,
+    zero_copy::Sent,
 };
 
 /// Sends what is queued until the connection has nothing more to say. As a task that runs late: replies to calls that
@@ -57,6 +58,15 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
     if memory == 0 && (goes_on || piped.is_some()) {
         sent = send_now(connection, &pieces, length, piped.is_some())?;
     }
+    if sent == 0 && connection.spares_copy(memory) {
+        match connection.send_sparing_copy(pieces, length, piped.is_some()).await? {
+            Sent::All => {
+                add(&stats.payload_from_memory, memory);
+                return send_rest(connection, piped, more).await;
+            }
+            Sent::Refused(again) => pieces = again,
+        }
+    }
     while sent < length {
         let end = length.min(sent + SEND_STEP);
         connection.sending.wait(memory > 0 || connection.outbox.holds_memory());
@@ -71,6 +81,11 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
     }
     add(&stats.payload_from_memory, memory);
     connection.outbox.keep(pieces);
+    send_rest(connection, piped, more).await
+}
+
+/// Sends what lies in a pipe behind the pieces of a batch.
+async fn send_rest(connection: &Connection, piped: Option<Piped>, more: bool) -> io::Result<()> {
     if let Some(piped) = piped {
         send_piped(connection, piped, more).await?;
     }

@@ -1,9 +1,9 @@
 //! A connected socket and what the transport asks of it.
 
-use std::{io, ops::Range, os::fd::OwnedFd, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, ops::Range, os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use buf::{IoBuffer, IoBufferMut, Piped};
-use engine::{Loan, Receives, Shard};
+use engine::{Loan, Receives, Shard, ZeroCopyReports};
 use rustix::{
     event::PollFlags,
     io::Errno,
@@ -70,6 +70,21 @@ impl Socket {
     /// Sends all of the buffer. `more`: other bytes follow at once.
     pub(crate) async fn send<B: IoBuffer>(&self, buffer: B, more: bool) -> (io::Result<()>, B) {
         self.shard.send(Rc::clone(&self.descriptor), buffer, more).await
+    }
+
+    /// As [`send`](Self::send) without the kernel's copy, see [`Shard::send_zero_copy`].
+    pub(crate) async fn send_zero_copy<B: IoBuffer>(
+        &self,
+        buffer: B,
+        more: bool,
+        reports: &Rc<ZeroCopyReports>,
+    ) -> (io::Result<()>, Option<B>) {
+        self.shard.send_zero_copy(Rc::clone(&self.descriptor), buffer, more, reports).await
+    }
+
+    /// Where the socket stands on this machine.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        rustix::net::getsockname(&self.descriptor).ok().and_then(|address| address.try_into().ok())
     }
 
     /// Sends what the socket takes now, on the spot; answers how much that was.

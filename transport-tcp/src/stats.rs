@@ -40,6 +40,8 @@ counters! {
     bytes_out,
     /// System calls that sent them.
     sends,
+    /// Those of them that asked the kernel not to copy what they send.
+    sends_sparing_copy,
     /// Payload bytes sent from payload memory.
     payload_from_memory,
     /// Payload bytes sent from pipes, which nobody copied.

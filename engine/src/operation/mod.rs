@@ -17,6 +17,7 @@ mod pieces;
 mod receive;
 pub(crate) mod receives;
 mod send;
+mod zero_copy;
 
 use io_uring::squeue;
 
@@ -26,6 +27,7 @@ pub use accept::Accepts;
 pub use descriptor::SyncMode;
 pub use file::IoOptions;
 pub use receives::Receives;
+pub use zero_copy::ZeroCopyReports;
 
 /// Result of an operation that was lent a buffer, and the buffer.
 pub type Done<T, B> = (std::io::Result<T>, B);

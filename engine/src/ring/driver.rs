@@ -249,8 +249,9 @@ impl Driver {
         flight.expect("who holds the key has not given it up").operation
     }
 
-    /// Leaves an operation to itself: its completions are discarded and its memory freed after the last.
-    fn orphan(&self, key: Key) {
+    /// Leaves an operation to itself: its completions are discarded and its memory freed after the last. The kernel is asked to
+    /// give it up, unless it has done its work.
+    fn orphan(&self, key: Key, done: bool) {
         let mut state = self.state();
         let flight = state.table.get_mut(key).expect("who holds the key has not given it up");
         flight.orphan = true;
@@ -262,7 +263,9 @@ impl Driver {
         let ended = if flight.landed {
             state.table.remove(key)
         } else {
-            cancel::one(&mut state.ring, key.to_bits());
+            if !done {
+                cancel::one(&mut state.ring, key.to_bits());
+            }
             None
         };
         drop(state);
@@ -314,6 +317,13 @@ impl<O: Operation> Submitted<O> {
         }
     }
 
+    /// Leaves an operation to itself whose work is done, though not its last completion there.
+    pub(crate) fn leave(mut self) {
+        if let Hold::Table(key) = std::mem::replace(&mut self.hold, Hold::Taken) {
+            self.driver.orphan(key, true);
+        }
+    }
+
     /// The next completion of an operation that completes several times; the operation itself comes with the
     /// last.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(Completion, Option<O>)> {
@@ -362,7 +372,7 @@ impl<O: Operation> Future for Submitted<O> {
 impl<O: Operation> Drop for Submitted<O> {
     fn drop(&mut self) {
         if let Hold::Table(key) = self.hold {
-            self.driver.orphan(key);
+            self.driver.orphan(key, false);
         }
     }
 }

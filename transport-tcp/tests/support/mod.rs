@@ -48,6 +48,8 @@ pub const REASSEMBLE: u32 = 1 << 31;
 /// Program whose calls are answered with bytes of a file in pipes: how many in how many pieces, and how many bytes of
 /// text behind each piece.
 pub const PIPED: u32 = 5;
+/// The same from payload memory.
+pub const FROM_MEMORY: u32 = 6;
 /// Bytes of that file, which hold [`pattern`].
 pub const FILE_BYTES: usize = 1 << 20;
 
@@ -87,7 +89,8 @@ impl EchoService {
         let mut head = Self::answer(call, &[]);
         let mut inserts = Vec::new();
         for _ in 0..count {
-            let data = match self.pipes.take() {
+            let pipe = if word(&call.head, 12) == PIPED { self.pipes.take() } else { None };
+            let data = match pipe {
                 Some(mut pipe) => {
                     assert_eq!(pipe.fill(&self.file, 0, bytes).expect("in memory"), bytes);
                     pipe.into()
@@ -126,7 +129,7 @@ impl Service for EchoService {
             }
             PROGRAM if word(&call.head, 0) & REASSEMBLE != 0 => return Outcome::Reply(reassemble(&call)),
             PROGRAM => return Outcome::Reply(describe(call)),
-            PIPED => return Outcome::Reply(self.piped(&call)),
+            PIPED | FROM_MEMORY => return Outcome::Reply(self.piped(&call)),
             _ => call.head.split_off(24).to_vec(),
         };
         Outcome::Reply(Reply::new(Self::answer(&call, &body)))
