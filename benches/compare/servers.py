@@ -22,6 +22,7 @@ PENSTOCK = """
 addresses = ["127.0.0.1"]
 state_directory = "{state}"
 shards = {shards}
+rpcbind = "off"
 
 [[export]]
 path = "{export}"

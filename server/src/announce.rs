@@ -16,8 +16,7 @@ pub fn mount_commands(exports: &[ExportPlan], host: &str, server: &ServerSetting
         let newest = export.protocols.iter().last().expect("an export has a protocol");
         let (kind, more) = match newest {
             Protocol::V3 => {
-                let (port, mount_port) =
-                    (server.nfs3_port.unwrap_or(port), server.mount_port.unwrap_or(port));
+                let (port, mount_port) = (server.port_of_nfs3(), server.port_of_mount());
                 // Locks of NFSv3 are a protocol of their own, which is not served; ports that are not said are asked
                 // of an rpcbind that need not be there.
                 ("nfs", format!(",nolock,proto=tcp,port={port},mountport={mount_port}"))

@@ -84,6 +84,9 @@ pub struct ServeArguments {
     /// How many cores to use. [default: all this process may run on]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(SHARDS_MAX)))]
     pub shards: Option<u16>,
+    /// Whether to register with rpcbind, of which clients of NFSv3 ask the ports. [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    pub rpcbind: Option<Rpcbind>,
     /// What to log: error, warn, info, debug, trace, or a filter such as `info,nfs_ops=debug`. [default: info]
     #[arg(long = "log-level", value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -100,6 +103,17 @@ pub struct CheckArguments {
     /// Say it in JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Whether what is served is registered with rpcbind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rpcbind {
+    /// Where rpcbind runs, and has no living server for any of it.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// The form of log lines.

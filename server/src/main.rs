@@ -17,6 +17,7 @@ mod memory;
 mod names;
 mod process;
 mod reload;
+mod rpcbind;
 mod serve;
 mod shard;
 mod signals;

@@ -20,6 +20,7 @@ use crate::environment::nanoseconds_since;
 use crate::exports::{self, OpenExport};
 use crate::fatal::Fatal;
 use crate::hosts::Hosts;
+use crate::rpcbind::Registration;
 use crate::shard;
 
 /// The exports in force and what is needed to change them.
@@ -40,6 +41,8 @@ pub struct Reloader {
     pub shared: Arc<Shared<File>>,
     /// Zero of the monotonic clock.
     pub origin: Instant,
+    /// What rpcbind is told.
+    pub registration: Registration,
 }
 
 impl Reloader {
@@ -79,6 +82,7 @@ impl Reloader {
         }
         let hosts = Hosts::resolve(&settings.exports, &self.hosts);
         self.put_in_force(&settings.exports, hosts)?;
+        self.registration.offer(&settings.exports);
         self.settings.exports = settings.exports;
         Ok(())
     }

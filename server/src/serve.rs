@@ -20,6 +20,7 @@ use crate::fatal::Fatal;
 use crate::hosts::Hosts;
 use crate::memory::Memory;
 use crate::reload::Reloader;
+use crate::rpcbind::Registration;
 use crate::signals::{self, Event};
 use crate::state_directory::{Identity, StateDirectory};
 use crate::store::RecordStore;
@@ -80,17 +81,20 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     }
 
     let listeners = listen(&settings.server)?;
+    let addresses = listeners.iter().map(|listener| listener.address().ip());
+    let registration = Registration::new(&settings.server, addresses);
     let hosts = Hosts::resolve(&settings.exports, &Hosts::default());
     let exports = exports::open(&settings.exports, &hosts, &[], &limits, shards)?;
     let served = Served { hosts, exports, limits };
     process::drop_rights()?;
     let engine = start_engine(engine_config, &settings, &served, &shared, origin, listeners)?;
 
+    registration.offer(&settings.exports);
     announce::print(&settings.exports, &host(&settings.server), &settings.server);
     announce::notify(&[NotifyState::Ready]);
     let drain = Duration::from_secs(settings.server.drain_seconds.into()) + DRAIN_MARGIN;
-    let reload = start_reloader(arguments, settings, served, &engine, &shared, origin)?;
-    let ended = until_stopped(engine, &events, events_sender, &reload, &shared, drain);
+    let reload = start_reloader(arguments, settings, served, &engine, &shared, origin, &registration)?;
+    let ended = until_stopped(engine, &events, events_sender, &reload, &shared, drain, &registration);
     tracing::info!("stopped");
     Ok(ended?)
 }
@@ -238,6 +242,7 @@ fn start_reloader(
     engine: &Engine,
     shared: &Arc<Shared<File>>,
     origin: Instant,
+    registration: &Registration,
 ) -> Result<Sender<()>, Fatal> {
     let (reload, requests) = channel();
     let reloader = Reloader {
@@ -249,6 +254,7 @@ fn start_reloader(
         remote: engine.remote().clone(),
         shared: Arc::clone(shared),
         origin,
+        registration: registration.clone(),
     };
     std::thread::Builder::new()
         .name("exports".into())
@@ -265,6 +271,7 @@ fn until_stopped(
     reload: &Sender<()>,
     shared: &Arc<Shared<File>>,
     drain: Duration,
+    registration: &Registration,
 ) -> Result<(), Fatal> {
     let remote = engine.remote().clone();
     let joined = std::thread::spawn(move || {
@@ -285,6 +292,7 @@ fn until_stopped(
                 announce::notify(&[NotifyState::Stopping]);
                 shared.state.close();
                 remote.shut_down(drain);
+                registration.withdraw();
             }
             Event::Ended => break,
         }

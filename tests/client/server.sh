@@ -40,6 +40,7 @@ server_config() {
 addresses = [${server_addresses:-}]
 state_directory = "$server_root/state"
 lease_seconds = $LEASE_SECONDS
+rpcbind = "${server_rpcbind:-off}"
 
 [[export]]
 path = "$server_root/export"

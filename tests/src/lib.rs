@@ -9,6 +9,7 @@
 pub mod asking;
 pub mod behaved;
 pub mod mounted;
+pub mod namespace;
 pub mod raw;
 pub mod server;
 

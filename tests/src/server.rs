@@ -12,7 +12,7 @@
 //! ```
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -154,6 +154,12 @@ pub struct ServerPlan {
     pub log_filter: String,
     /// Variables that the process gets besides those of the test.
     pub environment: Vec<(&'static str, PathBuf)>,
+    /// Where it listens.
+    pub addresses: Vec<IpAddr>,
+    /// Whether it registers with rpcbind. The machine's own is nothing for tests.
+    pub rpcbind: bool,
+    /// The words of a command that runs the program; none runs it as it is.
+    pub launcher: Vec<String>,
 }
 
 impl ServerPlan {
@@ -172,6 +178,9 @@ impl ServerPlan {
             exports,
             log_filter: "info".to_owned(),
             environment: Vec::new(),
+            addresses: vec![Ipv4Addr::LOCALHOST.into()],
+            rpcbind: false,
+            launcher: Vec::new(),
         }
     }
 
@@ -184,8 +193,9 @@ impl ServerPlan {
 
     fn text(&self) -> String {
         let Self { shards, settings, limits, exports, log_filter, .. } = self;
+        let rpcbind = if self.rpcbind { "auto" } else { "off" };
         format!(
-            "[server]\nshards = {shards}\n{settings}\n[log]\nlevel = {log_filter:?}\n[limits]\n{limits}\n{exports}"
+            "[server]\nshards = {shards}\nrpcbind = {rpcbind:?}\n{settings}\n[log]\nlevel = {log_filter:?}\n[limits]\n{limits}\n{exports}"
         )
     }
 }
@@ -218,6 +228,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its directory.
@@ -390,10 +405,18 @@ impl Log {
 /// Starts the process and waits until it is ready.
 fn launch(scratch: &Scratch, port: u16, plan: &ServerPlan, log: &Log) -> Child {
     let before = log.len();
-    let mut command = Command::new(program());
+    let mut command = match &plan.launcher[..] {
+        [] => Command::new(program()),
+        [first, more @ ..] => {
+            let mut command = Command::new(first);
+            command.args(more).arg(program());
+            command
+        }
+    };
     command.envs(plan.environment.iter().map(|(name, value)| (name, value)));
     command.arg("serve").arg("--config").arg(scratch.path.join("penstock.toml"));
-    command.args(["--address", "127.0.0.1", "--port", &port.to_string()]);
+    command.args(plan.addresses.iter().map(|address| format!("--address={address}")));
+    command.arg("--port").arg(port.to_string());
     command.arg("--state-dir").arg(scratch.path.join("state"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program runs");
@@ -410,8 +433,8 @@ fn launch(scratch: &Scratch, port: u16, plan: &ServerPlan, log: &Log) -> Child {
     child
 }
 
-/// A port that nobody has, and that no other test is likely to try.
-fn free_port() -> u16 {
+/// A port that nobody has now, and that no other test is likely to try.
+pub fn free_port() -> u16 {
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let spread = std::process::id().wrapping_mul(131).wrapping_add(number);

@@ -13,6 +13,8 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 # Other ports to listen on besides, for clients and firewalls that look there for NFSv3 and for MOUNT. Neither is set by default.
 #nfs3_port = 2050
 #mount_port = 20048
+# auto: register with rpcbind, where it runs and has no other living server for the same. off: never.
+#rpcbind = "auto"
 # Shards, one core each. Default: one for each core the process may run on.
 #shards = 4
 # What must survive a restart: identity, secret of the file handles, client records.

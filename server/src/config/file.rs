@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::limits::LimitsSection;
-use crate::cli::LogFormat;
+use crate::cli::{LogFormat, Rpcbind};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +29,7 @@ pub struct ServerSection {
     pub port: Option<Spanned<i64>>,
     pub nfs3_port: Option<Spanned<i64>>,
     pub mount_port: Option<Spanned<i64>>,
+    pub rpcbind: Rpcbind,
     pub shards: Option<Spanned<i64>>,
     pub state_directory: Option<Spanned<PathBuf>>,
     pub lease_seconds: Option<Spanned<i64>>,

@@ -107,6 +107,7 @@ pub fn for_serving(arguments: &ServeArguments) -> Result<Settings, Diagnostics> 
     }
     server.port = arguments.port.unwrap_or(server.port);
     server.shards = arguments.shards.map(usize::from).or(server.shards);
+    server.rpcbind = arguments.rpcbind.unwrap_or(server.rpcbind);
     if let Some(directory) = &arguments.state_directory {
         server.state_directory.clone_from(directory);
         if let Some(number) = exposure::exposing(&settings.exports, directory) {

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::LevelFilter as Level;
 
 use super::diagnostic::Source;
 use super::file::{LogSection, ServerSection};
-use crate::cli::LogFormat;
+use crate::cli::{LogFormat, Rpcbind};
 
 /// The port of NFS (RFC 8881 §2.9.3).
 pub const NFS_PORT: u16 = 2049;
@@ -50,6 +50,8 @@ pub struct ServerSettings {
     pub nfs3_port: Option<u16>,
     /// Another one, where MOUNT is looked for.
     pub mount_port: Option<u16>,
+    /// Whether to register with rpcbind.
+    pub rpcbind: Rpcbind,
     /// How many shards; `None` is one for each core this process may run on.
     pub shards: Option<usize>,
     /// Where what must survive a restart is kept.
@@ -77,6 +79,7 @@ impl Default for ServerSettings {
             port: NFS_PORT,
             nfs3_port: None,
             mount_port: None,
+            rpcbind: Rpcbind::Auto,
             shards: None,
             state_directory: PathBuf::from(STATE_DIRECTORY),
             lease_seconds: LEASE_SECONDS,
@@ -91,6 +94,16 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// The port that clients are told of NFSv3.
+    pub fn port_of_nfs3(&self) -> u16 {
+        self.nfs3_port.unwrap_or(self.port)
+    }
+
+    /// The port that clients are told of MOUNT.
+    pub fn port_of_mount(&self) -> u16 {
+        self.mount_port.unwrap_or(self.port)
+    }
+
     /// The ports to listen on, each once, with the keys they are set by.
     pub fn ports(&self) -> Vec<(&'static str, u16)> {
         let mut ports = vec![("port", self.port)];
@@ -164,6 +177,7 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
         port: port as u16,
         nfs3_port,
         mount_port,
+        rpcbind: section.rpcbind,
         shards: section.shards.as_ref().map(|written| shards(written, source)),
         state_directory: state_directory(section, source),
         lease_seconds,

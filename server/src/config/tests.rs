@@ -60,6 +60,7 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[server]\nport = 70000\n[[export]]\npath = \"/usr\"\n", "2:8", "`port` is 70000");
     refused("[server]\nport = \"x\"\n", "2:8", "invalid type");
     refused("[server]\nlease_seconds = 60\ngrace_seconds = 20\n", "3:17", "less than the lease");
+    refused("[server]\nrpcbind = \"on\"\n", "2:11", "unknown variant `on`");
     refused("[server]\nmount_port = 0\n", "2:14", "`mount_port` is 0");
     refused("[server]\nnfs3_port = 65536\n", "2:13", "`nfs3_port` is 65536");
     refused("[limits]\nclients = 0\n", "2:11", "`clients` is 0");

@@ -90,7 +90,7 @@ impl Server {
         let port = free_port();
         let mut command = penstock();
         command.arg("serve").args(arguments).args(["--address", "127.0.0.1", "--port", &port.to_string()]);
-        command.arg("--state-dir").arg(scratch.0.join("state")).args(["--shards", "2"]);
+        command.arg("--state-dir").arg(scratch.0.join("state")).args(["--shards", "2", "--rpcbind", "off"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program runs");
         let (line, log) = channel();
