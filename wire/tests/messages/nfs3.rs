@@ -8,7 +8,11 @@ use crate::values::{Random, encode, round_trip};
 /// The arguments of each procedure and what comes back.
 macro_rules! round_trip_calls {
     ($($arguments:ty,)*) => { round_trip! {
-        $($arguments, Outcome<<$arguments as Call>::Result<'_>, <$arguments as Call>::Failure>,)*
+        $(
+            $arguments,
+            <$arguments as Call>::Result<'_>,
+            Outcome<<$arguments as Call>::Result<'_>, <$arguments as Call>::Failure>,
+        )*
     } };
 }
 
