@@ -21,27 +21,38 @@ const CHANNEL: ChannelAttributes = ChannelAttributes {
 
 /// Whole calls, from the RPC header on.
 pub fn calls() -> Vec<(&'static str, Vec<u8>)> {
-    let gids = Gids::new(&[27, 100]).expect("two groups");
-    let sys = AuthSys { stamp: 0, machine_name: "node-17".into(), uid: 1000, gid: 1000, gids };
-    let call = |credential, compound: &[u8]| {
-        let header = CallHeader {
-            xid: 0x1234,
-            program: PROGRAM,
-            version: VERSION,
-            procedure: PROCEDURE_COMPOUND,
-            credential,
-            verifier: OpaqueAuth::NONE,
-        };
-        [&encoded(&header)[..], compound].concat()
-    };
+    let call = |credential, compound: &[u8]| call(VERSION, PROCEDURE_COMPOUND, credential, compound);
     let mut calls = vec![("none_write", call(Credential::None, &write_compound()))];
     let of_interest = ["getattr", "write", "open_write", "test_stateid_write"];
     for (name, compound) in compounds().iter().filter(|(name, _)| of_interest.contains(name)) {
-        calls.push((name, call(Credential::Sys(sys), compound)));
+        calls.push((name, call(sys(), compound)));
     }
-    let body = wrapper(Credential::Sys(sys), &[]);
-    calls.push(("annotated_write", call(credential(&body), &write_compound())));
+    calls.push(("annotated_write", call(credential(&annotated()), &write_compound())));
     calls
+}
+
+/// A whole call of a version's procedure.
+pub fn call(version: u32, procedure: u32, credential: Credential<'_>, arguments: &[u8]) -> Vec<u8> {
+    let header = CallHeader {
+        xid: 0x1234,
+        program: PROGRAM,
+        version,
+        procedure,
+        credential,
+        verifier: OpaqueAuth::NONE,
+    };
+    [&encoded(&header)[..], arguments].concat()
+}
+
+/// A user's credential.
+pub fn sys() -> Credential<'static> {
+    let gids = Gids::new(&[27, 100]).expect("two groups");
+    Credential::Sys(AuthSys { stamp: 0, machine_name: "node-17".into(), uid: 1000, gid: 1000, gids })
+}
+
+/// The body of a credential that wraps the user's.
+pub fn annotated() -> Vec<u8> {
+    wrapper(sys(), &[])
 }
 
 const TRACE: TraceContext<'static> = TraceContext {
@@ -80,7 +91,8 @@ fn wrapper(inner: Credential<'_>, further: &[Item<'_>]) -> Vec<u8> {
     encoder.finish().head[8..].to_vec()
 }
 
-fn credential(body: &[u8]) -> Credential<'_> {
+/// The credential with the body of a wrapper.
+pub fn credential(body: &[u8]) -> Credential<'_> {
     Credential::Other(OpaqueAuth { flavor: wire::rpc::AUTH_ANNOT, body: body.into() })
 }
 

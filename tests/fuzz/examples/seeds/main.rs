@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod mount3;
+mod nfs3;
 mod replies;
 
 use std::path::Path;
@@ -56,6 +58,19 @@ fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     }
     for (name, results) in replies::results() {
         add("results", name, &[], &results);
+    }
+    for (name, call) in nfs3::calls() {
+        add("head", name, &[0; 4], &call);
+    }
+    for (name, procedure, arguments) in nfs3::arguments() {
+        // Where the data of a WRITE begins.
+        add("nfs3_call", name, &[procedure, 56, 9], &arguments);
+    }
+    for (name, procedure, result) in nfs3::results() {
+        add("nfs3_reply", name, &[procedure], &result);
+    }
+    for (name, kind, message) in mount3::messages() {
+        add("mount3", name, &[kind], &message);
     }
     // Instructions: see the target.
     add("record", "fragments", &[0, 64, 4, 1, 2, 9, 0, 5], b"\x05inthr\x83ee.\x02od\x80\x85whole\x7fhuge");
