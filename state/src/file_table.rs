@@ -15,9 +15,9 @@ use crate::lock_ranges::LockRanges;
 use crate::lock_wait::Waiters;
 use crate::open::OpenFiles;
 use crate::owner::StateOwner;
-use crate::share::{Access, Combinations, Deny, ShareCounts};
+use crate::share::{Access, Combinations, Denial, Deny, ShareCounts};
 use crate::state::Shared;
-use crate::stateid::{StateKind, StateName, check_seqid};
+use crate::stateid::{StateKind, StateName, check_seqid, next_seqid};
 use crate::stripes::{KeyedHash, KeyedMap};
 
 pub(crate) struct FileTable<F> {
@@ -53,6 +53,7 @@ pub(crate) struct Reservation {
     pub(crate) owner: StateOwner,
     pub(crate) access: Access,
     pub(crate) deny: Deny,
+    pub(crate) _denial: Option<Denial>,
 }
 
 /// One open-owner's open of one file.
@@ -61,6 +62,7 @@ pub(crate) struct OpenState<F> {
     pub(crate) owner: StateOwner,
     pub(crate) seqid: u32,
     pub(crate) combinations: Combinations,
+    denial: Option<Denial>,
     /// Held besides by I/O in flight alone, so that what is closed here is closed when that has ended.
     pub(crate) files: Arc<OpenFiles<F>>,
     /// What `files` were before they changed, where I/O that began with them may still go on.
@@ -83,6 +85,7 @@ struct Ending<F> {
     client: ClientId,
     /// What the open did and denied.
     held: (u8, u8),
+    _denial: Option<Denial>,
     io: Weak<OpenFiles<F>>,
 }
 
@@ -101,6 +104,7 @@ impl<F> OpenState<F> {
             owner,
             seqid: 0,
             combinations: Combinations::default(),
+            denial: None,
             files: Arc::new(files),
             earlier: Vec::new(),
             generation: Arc::new(AtomicU64::new(0)),
@@ -232,6 +236,22 @@ impl<F> FileTable<F> {
         }
     }
 
+    /// Changes what an open does and denies: its new stateid.
+    pub(crate) fn set_combinations(&mut self, counter: u64, combinations: Combinations) -> Stateid {
+        let open = self.opens.get_mut(&counter).expect("the caller has found the open in this table");
+        let (before, after) = (open.combinations.union(), combinations.union());
+        open.combinations = combinations;
+        // Counted anew before the old one goes, so that the count does not fall in between.
+        open.denial = Denial::of(after, &self.shared);
+        open.seqid = next_seqid(open.seqid);
+        open.bump();
+        let seqid = open.seqid;
+        let entry = self.files.get_mut(&open.file).expect("an open has a file entry");
+        entry.shares.remove(before);
+        entry.shares.add(after);
+        self.stateid(StateKind::Open, counter, seqid)
+    }
+
     /// Takes an open out of the table with all of its locks. With `revoke`, its stateids stay as names of
     /// revoked state.
     pub(crate) fn remove_open(&mut self, counter: u64, now: u64, revoke: Option<Standing>) -> Removed<F>
@@ -273,8 +293,11 @@ impl<F> FileTable<F> {
         let files = Arc::unwrap_or_clone(open.files);
         let (client, held) = (open.owner.client().id(), open.combinations.union());
         for io in open.earlier.into_iter().chain([last]).filter(is_in_flight) {
-            self.ending.entry(open.file).or_default().push(Ending { client, held, io });
+            let _denial = Denial::of(held, &self.shared);
+            self.ending.entry(open.file).or_default().push(Ending { client, held, _denial, io });
         }
+        // Until here it counted itself.
+        drop(open.denial);
         files
     }
 
@@ -288,12 +311,12 @@ impl<F> FileTable<F> {
     pub(crate) fn check_ending(
         &self,
         file: &FileKey,
-        client: &Client,
+        client: Option<ClientId>,
         concerns: impl Fn((u8, u8)) -> bool,
     ) -> Result<(), Status> {
         let mut endings = self.ending.get(file).into_iter().flatten();
         let in_way = endings
-            .any(|ending| ending.client != client.id() && concerns(ending.held) && is_in_flight(&ending.io));
+            .any(|ending| Some(ending.client) != client && concerns(ending.held) && is_in_flight(&ending.io));
         if in_way { Err(Status::Delay) } else { Ok(()) }
     }
 
@@ -303,6 +326,16 @@ impl<F> FileTable<F> {
             endings.retain(|ending| is_in_flight(&ending.io));
             !endings.is_empty()
         });
+    }
+
+    /// How many in this table deny something.
+    #[cfg(test)]
+    pub(crate) fn denials(&self) -> usize {
+        let opens = self.opens.values().map(|open| open.combinations.union().1);
+        let reservations = self.files.values().flat_map(|entry| &entry.reservations);
+        let endings = self.ending.values().flatten().map(|ending| ending.held.1);
+        let all = opens.chain(reservations.map(|reservation| reservation.deny as u8)).chain(endings);
+        all.filter(|deny| *deny != 0).count()
     }
 
     /// Takes a lock stateid and the ranges of its owner out of the table. POSIX closes all of an owner's

@@ -123,24 +123,6 @@ impl<F: Clone + Send + Sync> State<F> {
         }))
     }
 
-    /// Whether I/O of a protocol without opens may begin: not against the deny modes of opens (RFC 8881 §9.1.2), nor while they
-    /// may be reclaimed.
-    ///
-    /// # Errors
-    /// `NFS4ERR_LOCKED`, `NFS4ERR_GRACE`.
-    pub fn check_anonymous_io(&self, file: &FileKey, want: IoWant, _now: u64) -> Result<(), Status> {
-        if self.is_in_grace() {
-            return Err(Status::Grace);
-        }
-        let deny = match want {
-            IoWant::Read => Deny::Read,
-            IoWant::Write => Deny::Write,
-        } as u8;
-        let table = self.inner.files.lock(self.inner.hash.stripe(file));
-        let denied = table.files.get(file).is_some_and(|entry| entry.shares.union().1 & deny != 0);
-        if denied { Err(Status::Locked) } else { Ok(()) }
-    }
-
     fn check_special(
         &self,
         client: &Client,
@@ -151,11 +133,39 @@ impl<F: Clone + Send + Sync> State<F> {
     ) -> Result<IoGrant<F>, Status> {
         // RFC 8881 §8.2.3: a READ with the bypass stateid is subject to nothing; a WRITE with it is as with
         // the anonymous one.
-        if stateid.is_bypass() && want == IoWant::Read {
-            return Ok(IoGrant::Special);
+        if !stateid.is_bypass() || want != IoWant::Read {
+            self.check_denials(Some(client.id()), file, want, now)?;
         }
+        Ok(IoGrant::Special)
+    }
+
+    /// Whether somebody who is no client may do this I/O: as with the anonymous stateid, which is what NFSv3's READ, WRITE
+    /// and changes of size come to (RFC 8881 §9.1.2). While nobody denies anything it takes no lock.
+    ///
+    /// To be asked when nothing stands any more between it and the I/O that is waited for. There is no telling an open from
+    /// I/O without one that is still on its way to the storage, so an open that is granted between the two can see it take
+    /// effect afterwards; what is asked for once the open is granted is refused.
+    ///
+    /// # Errors
+    ///
+    /// NFS4ERR_LOCKED when an open denies it, NFS4ERR_GRACE while an open that is yet to be reclaimed might, and
+    /// NFS4ERR_DELAY while I/O of an open that did goes on or an expired client that stands in the way is being put aside.
+    pub fn check_anonymous_io(&self, file: &FileKey, want: IoWant, now: u64) -> Result<(), Status> {
+        self.check_denials(None, file, want, now)
+    }
+
+    fn check_denials(
+        &self,
+        client: Option<ClientId>,
+        file: &FileKey,
+        want: IoWant,
+        now: u64,
+    ) -> Result<(), Status> {
         if self.is_in_grace() {
             return Err(Status::Grace);
+        }
+        if self.inner.shared.denials.load(Ordering::Acquire) == 0 {
+            return Ok(());
         }
         let deny = match want {
             IoWant::Read => Deny::Read,
@@ -171,14 +181,9 @@ impl<F: Clone + Send + Sync> State<F> {
             });
             let reserved = entry.reservations.iter().filter(|reservation| reservation.deny as u8 & deny != 0);
             let holders = opens.map(|(owner, _)| owner).chain(reserved.map(|reservation| &reservation.owner));
-            Err::<(), Obstacle>(self.obstacle(
-                client,
-                holders.map(|owner| owner.client()),
-                Status::Locked,
-                now,
-            ))
-        })?;
-        Ok(IoGrant::Special)
+            let holders = holders.map(|owner| owner.client());
+            Err::<(), Obstacle>(self.obstacle(client, holders, Status::Locked, now))
+        })
     }
 }
 

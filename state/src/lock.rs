@@ -196,7 +196,7 @@ impl<F: Clone + Send + Sync> State<F> {
             }
             return Ok(Err(denied));
         }
-        table.check_ending(file, client, |_| true)?;
+        table.check_ending(file, Some(client.id()), |_| true)?;
         let entry = table.files.get_mut(file).expect("an open has a file entry");
         // One more range, and a second one where a range of the other kind is cut in two, and the stateid.
         let in_client = client.locks.load(Ordering::Acquire);
@@ -245,7 +245,7 @@ impl<F: Clone + Send + Sync> State<F> {
         if holders.peek().is_none() {
             return Ok(Ok(()));
         }
-        Err(self.obstacle(client, holders, Status::Delay, now))
+        Err(self.obstacle(Some(client.id()), holders, Status::Delay, now))
     }
 }
 

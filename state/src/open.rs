@@ -12,9 +12,9 @@ use crate::file_table::{FileTable, OpenState, Reservation, check_standing};
 use crate::host::{share_left, take_share};
 use crate::owner::StateOwner;
 use crate::revoke::Obstacle;
-use crate::share::{Access, Deny, conflicts};
+use crate::share::{Access, Denial, Deny, conflicts};
 use crate::state::State;
-use crate::stateid::{StateKind, next_seqid};
+use crate::stateid::StateKind;
 
 /// The storage's open files behind an open. A handle that does both may stand in both places. A READ is
 /// granted when there is a `read`, be the open for writing only or not (RFC 8881 §18.22.3 leaves that to the
@@ -126,10 +126,12 @@ impl<F: Clone + Send + Sync> State<F> {
         client.opens.fetch_add(1, Ordering::AcqRel);
         let counter = table.next_counter();
         let owner = StateOwner::new(client, asked.owner);
+        let (access, deny) = (asked.access, asked.deny);
+        let _denial = Denial::of((access as u8, deny as u8), &table.shared);
         let entry = table.entry(&asked.file);
-        entry.shares.add((asked.access as u8, asked.deny as u8));
+        entry.shares.add((access as u8, deny as u8));
         let held = entry.opens.get(&owner).copied();
-        entry.reservations.push(Reservation { counter, owner, access: asked.access, deny: asked.deny });
+        entry.reservations.push(Reservation { counter, owner, access, deny, _denial });
         let held = held.and_then(|counter| table.opens.get(&counter));
         Ok(OpenReservation {
             state: self.clone(),
@@ -153,7 +155,7 @@ impl<F: Clone + Send + Sync> State<F> {
         let new = (asked.access, asked.deny);
         let Some(entry) = table.files.get(&asked.file).filter(|entry| conflicts(new, entry.shares.union()))
         else {
-            return Ok(table.check_ending(&asked.file, client, |held| conflicts(new, held))?);
+            return Ok(table.check_ending(&asked.file, Some(client.id()), |held| conflicts(new, held))?);
         };
         let opens = entry.opens.iter().map(|(owner, counter)| {
             (owner.client(), table.opens.get(counter).map_or((0, 0), |open| open.combinations.union()))
@@ -167,7 +169,7 @@ impl<F: Clone + Send + Sync> State<F> {
             OpenClaim::New => Status::ShareDenied,
             OpenClaim::Reclaim => Status::ReclaimConflict,
         };
-        Err(self.obstacle(client, holders, refusal, now))
+        Err(self.obstacle(Some(client.id()), holders, refusal, now))
     }
 }
 
@@ -205,16 +207,9 @@ impl<F: Clone + Send + Sync> OpenReservation<F> {
             let open = table.opens.get_mut(&counter).expect("the file's list names opens of the table");
             surplus = Some(merge(open.change_files(), files));
         }
-        let open = table.opens.get_mut(&counter).expect("inserted or found just now");
-        let before = open.combinations.union();
-        open.combinations.add(reservation.access, reservation.deny);
-        open.seqid = next_seqid(open.seqid);
-        open.bump();
-        let (after, seqid) = (open.combinations.union(), open.seqid);
-        let entry = table.entry(&self.file);
-        entry.shares.remove(before);
-        entry.shares.add(after);
-        let stateid = table.stateid(StateKind::Open, counter, seqid);
+        let mut combinations = table.opens.get(&counter).expect("inserted or found just now").combinations;
+        combinations.add(reservation.access, reservation.deny);
+        let stateid = table.set_combinations(counter, combinations);
         drop(table);
         drop(surplus);
         Ok(stateid)

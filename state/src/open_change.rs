@@ -8,7 +8,7 @@ use crate::file_table::FileTable;
 use crate::open::OpenFiles;
 use crate::share::{Access, Deny};
 use crate::state::State;
-use crate::stateid::{StateKind, next_seqid};
+use crate::stateid::StateKind;
 
 /// What CLOSE leaves.
 #[derive(Debug)]
@@ -37,22 +37,14 @@ impl<F: Clone + Send + Sync> State<F> {
         let mut table = self.inner.files.lock(self.inner.hash.stripe(file));
         let counter = find_open(&table, stateid, client, file)?;
         let open = table.opens.get_mut(&counter).expect("found just now");
-        let before = open.combinations.union();
-        open.combinations = open.combinations.downgrade(access, deny).ok_or(Status::Inval)?;
-        let after = open.combinations.union();
+        let combinations = open.combinations.downgrade(access, deny).ok_or(Status::Inval)?;
         if !access.reads() {
             dropped.read = open.change_files().read.take();
         }
         if !access.writes() {
             dropped.write = open.change_files().write.take();
         }
-        open.seqid = next_seqid(open.seqid);
-        open.bump();
-        let seqid = open.seqid;
-        let entry = table.entry(file);
-        entry.shares.remove(before);
-        entry.shares.add(after);
-        let downgraded = table.stateid(StateKind::Open, counter, seqid);
+        let downgraded = table.set_combinations(counter, combinations);
         drop(table);
         self.inner.effects.add(Vec::new(), vec![dropped]);
         Ok(downgraded)

@@ -90,17 +90,17 @@ impl<F: Clone + Send + Sync> State<F> {
         client.standing() != Standing::Live || client.lease.is_missed(now, self.inner.config.lease_ns)
     }
 
-    /// The obstacle that these holders of conflicting state are to `client`.
+    /// The obstacle that these holders of conflicting state are to `client`, or to somebody who is none.
     pub(crate) fn obstacle<'a>(
         &self,
-        client: &Client,
+        client: Option<ClientId>,
         holders: impl Iterator<Item = &'a Arc<Client>>,
         refusal: Status,
         now: u64,
     ) -> Obstacle {
         let mut displaceable: Vec<Arc<Client>> = Vec::new();
         for holder in holders {
-            if holder.id() == client.id() || !self.may_displace(holder, now) {
+            if Some(holder.id()) == client || !self.may_displace(holder, now) {
                 return Obstacle::Refused(refusal);
             }
             if !displaceable.iter().any(|known| Arc::ptr_eq(known, holder)) {

@@ -1,5 +1,10 @@
 //! Share reservations (RFC 8881 §9.7 to §9.9): which combinations of access and denial are in force.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::state::Shared;
+
 /// What an open may do; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -125,6 +130,27 @@ impl ShareCounts {
     pub(crate) fn union(&self) -> (u8, u8) {
         let union = |counts: &[u32; 2]| u8::from(counts[0] > 0) | u8::from(counts[1] > 0) << 1;
         (union(&self.access), union(&self.deny))
+    }
+}
+
+/// Counts what has a share of a file among those that deny something, as long as it lives.
+pub(crate) struct Denial {
+    shared: Arc<Shared>,
+}
+
+impl Denial {
+    /// The count of who holds this, if it denies anything.
+    pub(crate) fn of(held: (u8, u8), shared: &Arc<Shared>) -> Option<Self> {
+        (held.1 != 0).then(|| {
+            shared.denials.fetch_add(1, Ordering::AcqRel);
+            Self { shared: Arc::clone(shared) }
+        })
+    }
+}
+
+impl Drop for Denial {
+    fn drop(&mut self) {
+        self.shared.denials.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

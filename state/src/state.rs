@@ -54,6 +54,9 @@ pub(crate) struct Shared {
     pub(crate) opens: AtomicU64,
     pub(crate) locks: AtomicU64,
     pub(crate) waiters: AtomicU64,
+    /// Opens, reservations and opens that end which deny something; changed under the file's lock, and never to less than
+    /// there are.
+    pub(crate) denials: AtomicU64,
 }
 
 impl Shared {
@@ -89,6 +92,7 @@ impl<F: Clone + Send + Sync> State<F> {
             opens: AtomicU64::new(0),
             locks: AtomicU64::new(0),
             waiters: AtomicU64::new(0),
+            denials: AtomicU64::new(0),
         });
         let files = Stripes::new(|stripe| FileTable::new(stripe, hash, &shared));
         let effects = EffectPile::new(config.limits.notices_max);

@@ -1,5 +1,6 @@
 //! Tests of the whole crate, each area with a helper of its own.
 
+mod anonymous;
 mod clients;
 mod courtesy;
 mod duplicates;

@@ -104,6 +104,11 @@ fn shares_agree_with_a_list_of_opens() {
                     }
                 }
             }
+            for (want, access) in [(IoWant::Read, Access::Read), (IoWant::Write, Access::Write)] {
+                let anonymous = server.state.check_anonymous_io(&file("file"), want, 0);
+                let denied = model.is_denied(access, Deny::None).then_some(Status::Locked);
+                assert_eq!(anonymous.err(), denied, "seed {seed} step {step}: {want:?}");
+            }
             let held = model.opened.iter().filter(|opened| !opened.is_empty()).count();
             assert_eq!(server.state.totals().opens, held as u64, "seed {seed} step {step}");
         }
