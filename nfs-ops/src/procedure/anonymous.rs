@@ -23,6 +23,9 @@ const KEPT_NS: u64 = 1_000_000_000;
 /// Files kept on one core: what busy clients work with at one time. Past it all are closed; those in use are opened again.
 const FILES_MAX: usize = 1024;
 
+/// Users of one file at a time for whom it is kept. Past it the oldest goes.
+const USERS_MAX: usize = 16;
+
 /// The files that one core keeps open.
 pub struct AnonymousFiles<F> {
     files: RefCell<Files<F>>,
@@ -56,7 +59,10 @@ impl<F: Clone> AnonymousFiles<F> {
         let mut files = self.files.borrow_mut();
         let dropped = if files.len() >= FILES_MAX { std::mem::take(&mut *files) } else { Files::default() };
         let same = files.entry((file, want)).or_default();
-        let old: Vec<_> = same.extract_if(.., |old| old.identity == kept.identity).collect();
+        let mut old: Vec<_> = same.extract_if(.., |old| old.identity == kept.identity).collect();
+        if same.len() >= USERS_MAX {
+            old.push(same.remove(0));
+        }
         same.push(kept);
         drop(files);
         drop((dropped, old));
