@@ -4,7 +4,7 @@ import os
 import statistics
 
 from condition import OTHERS_MAX
-from rows import PARALLEL, SERIAL
+from rows import NFS3, PARALLEL, SERIAL
 
 GIB = 1 << 30
 # What is asked for: how much longer than the ceiling's the slowest hundredth may take at half load, how much more than the
@@ -68,8 +68,12 @@ def good_runs(rounds, name):
 
 def text(rows, results, plain, calls, memory):
     """All tables that there is something for."""
-    parts = [table([row for row in rows if not row.half_load], results, calls), tails([row for row in rows if row.half_load], results),
-             connections([row for row in rows if row.connections], results), plain_table(plain), memory_table(memory)]
+    parts = []
+    for version in sorted({row.version for row in rows}, reverse=True):
+        same = [row for row in rows if row.version == version]
+        parts += [table([row for row in same if not row.half_load], results, calls), tails([row for row in same if row.half_load], results),
+                  connections([row for row in same if row.connections], results)]
+    parts += [plain_table(plain), memory_table(memory)]
     return "\n".join(part for part in parts if part)
 
 
@@ -149,17 +153,18 @@ def plain_table(plain):
         value = median([done["penstock"]["rate"] / done["plain"]["rate"] for done in good])
         ours = [done["penstock"] for done in good]
         used = median([run["cpu_seconds"] * 1e6 / run["operations"] for run in ours])
-        limit = None if name.startswith("COMMIT") else PLAIN_MIN
+        limit = None if "COMMIT" in name else PLAIN_MIN
         target = "" if limit is None else answer(None if value is None else value >= limit)
         lines.append(f"| {name} | {shown(median([run['rate'] for run in ours]), '{:.0f}')}/s | {shown(used, '{:.1f}')} us "
                      f"| {shown(median([done['plain']['rate'] for done in good]), '{:.0f}')}/s | {shown(value)} | {len(good)} | {target} |")
-    gains = [(many["penstock"]["rate"] / one["penstock"]["rate"], many["plain"]["rate"] / one["plain"]["rate"])
-             for one, many in zip(plain.get(SERIAL, []), plain.get(PARALLEL, []))
-             if "error" not in one["penstock"] and "error" not in many["penstock"]]
-    if gains:
-        ours, raw = [median(values) for values in zip(*gains)]
-        lines.append(f"| {PARALLEL} / {SERIAL} (target: at least {GAIN_MIN}) | {ours:.2f} | | {raw:.2f} | {ours / raw:.2f} | {len(gains)} "
-                     f"| {answer(ours >= GAIN_MIN)} |")
+    for prefix in ("", NFS3):
+        gains = [(many["penstock"]["rate"] / one["penstock"]["rate"], many["plain"]["rate"] / one["plain"]["rate"])
+                 for one, many in zip(plain.get(prefix + SERIAL, []), plain.get(prefix + PARALLEL, []))
+                 if "error" not in one["penstock"] and "error" not in many["penstock"]]
+        if gains:
+            ours, raw = [median(values) for values in zip(*gains)]
+            lines.append(f"| {prefix}{PARALLEL} / {SERIAL} (target: at least {GAIN_MIN}) | {ours:.2f} | | {raw:.2f} | {ours / raw:.2f} "
+                         f"| {len(gains)} | {answer(ours >= GAIN_MIN)} |")
     return lines_of(f"| load | penstock | CPU | plain loop | penstock / plain loop (target for names: at least {PLAIN_MIN}) | rounds | target |", lines)
 
 
@@ -176,7 +181,8 @@ COLOURS = {"penstock": "#1f6feb", "penstock direct": "#8250df", "ceiling": "#576
 
 
 def plots(rows, results, out):
-    """Throughput and CPU against block size, depth and connections."""
+    """Throughput and CPU against block size, depth and connections, by NFSv4."""
+    rows = [row for row in rows if row.version != "3"]
     for kind in ("READ", "WRITE"):
         chosen = [row for row in rows if row.name.startswith(kind) and row.block_bytes and row.io == "buffered"]
         chosen.sort(key=lambda row: row.block_bytes)

@@ -1,6 +1,6 @@
 """What is measured: one row each, a load, the servers it is put on, and what is asked of the result."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Of one session, which servers allow a few dozen; and calls outstanding over all connections together.
 SESSION_CONNECTIONS = 16
@@ -32,6 +32,7 @@ class Row:
     depth: int = None
     # Connections, for rows that the table and plot of connections are made of.
     connections: int = None
+    version: str = "4.2"
 
     @property
     def ours(self):
@@ -63,6 +64,16 @@ def bytes_of(size):
     return int(size[:-3]) * units[size[-3:]]
 
 
+def has_target(row):
+    return row.rate_min or row.cpu_max or row.ganesha_cpu_max or row.half_load or row.connections in (1, 1000)
+
+
+def without_sessions(load):
+    """NFSv3 knows none."""
+    at = load.index("--sessions") if "--sessions" in load else len(load)
+    return load[:at] + load[at + 2:]
+
+
 ROWS = [
     read("256KiB", 8),
     read("1MiB", 4),
@@ -92,7 +103,11 @@ ROWS = [
     connections(count) for count in (1, 10, 100, 1000)
 ]
 
-# Beside plain loops of system calls: the workload, what the loop does, and how often.
+# The same by NFSv3, for the rows that have targets.
+NFS3 = "NFSv3 "
+ROWS += [replace(row, name=NFS3 + row.name, load=without_sessions(row.load), version="3", depth=None) for row in ROWS if has_target(row)]
+
+# Beside plain loops of system calls: the workload, what the loop does, and how often. Each by NFSv3 too.
 PLAIN = [
     ("CREATE", ["-w", "create", "-q", "1"], "create", 500),
     ("MKDIR", ["-w", "mkdir", "-q", "1"], "mkdir", 500),

@@ -11,7 +11,7 @@ from condition import peak_bytes, process_seconds
 
 START_SECONDS_MAX = 30
 GANESHA = """
-NFS_CORE_PARAM {{ Protocols = 3, 4; NFS_Port = {port}; MNT_Port = {mount_port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false; mount_path_pseudo = true; }}
+NFS_CORE_PARAM {{ Protocols = 3, 4; NFS_Port = {port}; MNT_Port = {mount_port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false; mount_path_pseudo = true; }}
 NFSV4 {{ Graceless = true; Minor_Versions = 1,2; Only_Numeric_Owners = true; RecoveryRoot = {state}; }}
 LOG {{ Default_Log_Level = WARN; }}
 EXPORT {{ Export_Id = 1; Path = {export}; Pseudo = /data; Access_Type = RW; Squash = No_Root_Squash; SecType = sys;
@@ -41,8 +41,8 @@ def free_port():
 class Server:
     """A process that serves, and what it has used."""
 
-    def __init__(self, name, command, port, folder, cores):
-        self.name, self.port = name, port
+    def __init__(self, name, command, port, folder, cores, mount_port=None):
+        self.name, self.port, self.mount_port = name, port, mount_port
         self.log = open(os.path.join(folder, f"{name}.log"), "ab")
         pinned = ["taskset", "-c", ",".join(map(str, cores))] + command
         self.process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
@@ -57,9 +57,9 @@ class Server:
                     raise RuntimeError(f"{name} did not start; see {self.log.name}") from None
                 time.sleep(0.1)
 
-    @property
-    def url(self):
-        return f"nfs://127.0.0.1:{self.port}/data"
+    def url(self, version):
+        mount_port = f"&mountport={self.mount_port}" if version == "3" and self.mount_port else ""
+        return f"nfs://127.0.0.1:{self.port}/data?version={version}{mount_port}"
 
     def cpu_seconds(self):
         return process_seconds(self.process.pid)
@@ -95,13 +95,13 @@ def ganesha(folder, export, cores):
         return None
     state = os.path.join(folder, "ganesha-state")
     os.makedirs(state, exist_ok=True)
-    port = free_port()
+    port, mount_port = free_port(), free_port()
     config = os.path.join(folder, "ganesha.conf")
     with open(config, "w", encoding="utf-8") as file:
-        file.write(GANESHA.format(port=port, state=state, export=export))
+        file.write(GANESHA.format(port=port, mount_port=mount_port, state=state, export=export))
     command = ["ganesha.nfsd", "-F", "-f", config, "-L", os.path.join(folder, "ganesha.log"), "-p",
                os.path.join(folder, "ganesha.pid")]
-    return Server("ganesha", command, port, folder, cores)
+    return Server("ganesha", command, port, folder, cores, mount_port)
 
 
 def ceiling(name, floor, backend, file, folder, cores, options):
