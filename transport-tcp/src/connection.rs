@@ -12,7 +12,7 @@ use crate::{
     listener::Load,
     message::{CALL, REPLY},
     outbox::Outbox,
-    pending::Pending,
+    pending::{Answer, Pending},
     progress::Progress,
     receive::Stream,
     share::Standing,
@@ -137,8 +137,34 @@ impl Connection {
     ///
     /// # Panics
     /// When the message is shorter than a transaction id: the caller's mistake.
-    pub async fn call(&self, mut message: Message, timeout: Duration) -> Result<Received, CallError> {
-        let answer = self.pending.begin().ok_or(CallError::Lost)?;
+    pub async fn call(&self, message: Message, timeout: Duration) -> Result<Received, CallError> {
+        self.wait(self.pending.begin(), message, timeout).await
+    }
+
+    /// As [`Connection::call`], with a transaction id of the caller's choice: what was sent over a connection that broke goes
+    /// over another as the call that it is, so that it need not be executed twice.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    ///
+    /// # Panics
+    /// When another call that waits has the same id, and as [`Connection::call`]: the caller's mistake.
+    pub async fn call_as(
+        &self,
+        xid: u32,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Received, CallError> {
+        self.wait(self.pending.begin_as(xid), message, timeout).await
+    }
+
+    async fn wait(
+        &self,
+        answer: Option<Answer>,
+        mut message: Message,
+        timeout: Duration,
+    ) -> Result<Received, CallError> {
+        let answer = answer.ok_or(CallError::Lost)?;
         message.head[..4].copy_from_slice(&answer.xid.to_be_bytes());
         self.post(message);
         match within(&self.shared.shard, timeout, answer).await {

@@ -25,17 +25,23 @@ pub(crate) struct Pending {
 impl Pending {
     /// A new transaction id and the place where its reply arrives; `None` when no reply can arrive.
     pub(crate) fn begin(self: &Rc<Self>) -> Option<Answer> {
-        if self.ended.get() {
-            return None;
-        }
-        let mut replies = self.replies.borrow_mut();
         let mut xid = self.last_xid.get().wrapping_add(1);
-        while replies.contains_key(&xid) {
+        while self.replies.borrow().contains_key(&xid) {
             xid = xid.wrapping_add(1);
         }
         self.last_xid.set(xid);
+        self.begin_as(xid)
+    }
+
+    /// The place where the reply with this transaction id, which no call has that waits, arrives; `None` when no reply can
+    /// arrive.
+    pub(crate) fn begin_as(self: &Rc<Self>, xid: u32) -> Option<Answer> {
+        if self.ended.get() {
+            return None;
+        }
         let (sender, reply) = oneshot::channel();
-        replies.insert(xid, sender);
+        let other = self.replies.borrow_mut().insert(xid, sender);
+        assert!(other.is_none(), "two calls under one transaction id");
         Some(Answer { pending: Rc::clone(self), xid, reply })
     }
 
@@ -103,5 +109,17 @@ mod tests {
         pending.end();
         assert!(matches!(poll(&mut first), Poll::Ready(None)));
         assert!(pending.begin().is_none());
+    }
+
+    #[test]
+    fn an_id_that_was_chosen_is_not_given_to_another() {
+        let pending = Rc::new(Pending::default());
+        let mut chosen = pending.begin_as(1).expect("open");
+        let given = pending.begin().expect("open");
+        assert_eq!(given.xid, 2);
+        assert!(pending.complete(1, Received::small(Bytes::from_static(b"1"))));
+        assert!(matches!(poll(&mut chosen), Poll::Ready(Some(reply)) if reply.head == b"1"[..]));
+        drop(chosen);
+        drop(pending.begin_as(1).expect("it is free again"));
     }
 }
