@@ -11,7 +11,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use transport_tcp::Message;
 use wire::{
-    nfs4::{PROCEDURE_NULL, PROGRAM, VERSION},
+    nfs3,
+    nfs4::{PROCEDURE_NULL, PROGRAM},
     rpc::{
         AUTH_ANNOT, Annotations, BulkArea, BulkAreas, COMMAND_MAX, CallHeader, Credential, OpaqueAuth,
         PROBE_ANSWER, ReplyBody, ReplyHeader, TraceContext,
@@ -19,13 +20,15 @@ use wire::{
     xdr::{Decoder, Encoder, Insert, Opaque},
 };
 
-use crate::{Channel, Result};
+use crate::{Channel, Result, channel::header};
 
 /// Alignment wanted for the data of WRITE: that of pages, and of every file system that writes directly.
 const ALIGNMENT: u32 = 4096;
 
-/// Bytes of a WRITE between its offset and its data: offset, stability, length (RFC 8881 §18.32.1).
+/// Bytes of a WRITE of NFSv4 from its offset to its data: offset, stability, length (RFC 8881 §18.32.1). NFSv3 has a count
+/// besides (RFC 1813 §3.3.7).
 const OFFSET_BEFORE_DATA: usize = 16;
+const OFFSET_BEFORE_DATA_3: usize = 20;
 
 /// The trace that calls are a part of, and the span that makes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,15 +143,16 @@ impl Carrier {
     }
 }
 
-/// Where the data of a compound's WRITEs lies, whose `operations` stand behind `before` bytes of headers. Beyond what one
-/// call can say the rest is left out.
-pub(crate) fn areas(before: usize, operations: &[u8], inserts: &[Insert]) -> BulkAreas {
+/// Where the data of a call's WRITEs lies, whose `arguments` stand behind `before` bytes of headers. Beyond what one call can
+/// say the rest is left out.
+pub(crate) fn areas(version: u32, before: usize, arguments: &[u8], inserts: &[Insert]) -> BulkAreas {
+    let offset_before_data = if version == nfs3::VERSION { OFFSET_BEFORE_DATA_3 } else { OFFSET_BEFORE_DATA };
     let mut inserted = 0;
     let area = |insert: &Insert| {
         let offset = before + insert.position + inserted;
         inserted += insert.length;
-        let at = insert.position.checked_sub(OFFSET_BEFORE_DATA)?;
-        let file_offset = u64::from_be_bytes(*operations.get(at..)?.first_chunk()?);
+        let at = insert.position.checked_sub(offset_before_data)?;
+        let file_offset = u64::from_be_bytes(*arguments.get(at..)?.first_chunk()?);
         Some(BulkArea {
             offset: u32::try_from(offset).ok()?,
             length: u32::try_from(insert.length).ok()?,
@@ -189,15 +193,9 @@ pub(crate) fn wrapped_header(
 ///
 /// # Errors
 /// [`crate::Error::Call`] when there is no answer.
-pub(crate) async fn probe(channel: &Channel) -> Result<bool> {
-    let header = CallHeader {
-        xid: 0,
-        program: PROGRAM,
-        version: VERSION,
-        procedure: PROCEDURE_NULL,
-        credential: Credential::Other(OpaqueAuth { flavor: AUTH_ANNOT, body: Opaque(&[]) }),
-        verifier: OpaqueAuth::NONE,
-    };
+pub(crate) async fn probe(channel: &Channel, version: u32) -> Result<bool> {
+    let credential = Credential::Other(OpaqueAuth { flavor: AUTH_ANNOT, body: Opaque(&[]) });
+    let header = header((PROGRAM, version, PROCEDURE_NULL), credential);
     let mut encoder = Encoder::new(BytesMut::new(), 64);
     encoder.put(&header).expect("a header of 40 bytes");
     let received = channel.message(Message::new(encoder.finish().head)).await?;
@@ -216,7 +214,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Compound, Identity};
+    use crate::{Compound, Identity, channel};
 
     const SEQUENCE: SequenceArgs = SequenceArgs {
         session_id: SessionId([1; 16]),
@@ -282,6 +280,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_area_of_a_write_of_nfsv3_is_where_its_data_is() {
+        let pool = buf::Pool::new(4 << 20).expect("memory");
+        let file = nfs3::FileHandle::new(&[7; 5]).expect("a handle");
+        let identity = Identity::new(7, 7);
+        let called = (PROGRAM, nfs3::VERSION, nfs3::Procedure::Write.number());
+        let head = nfs3::WriteHead { file, offset: 5000, count: 8191, stable: StableHow::Unstable };
+        let mut arguments = Encoder::new(BytesMut::new(), 1 << 20);
+        head.encode_head(&mut arguments).expect("room");
+        let data = pool.take(8191, 0).expect("memory");
+        let header = header(called, identity.credential());
+        let trace = Carrier::Wrapper.trace(Some(Trace::recorded([1; 16], [2; 8])));
+        let message = channel::message(&header, Carrier::Wrapper, trace, |_| (), &arguments, [data]);
+        let cut = Cut { position: message.inserts[0].position, length: 8191 };
+        let cuts = [cut];
+        let mut decoder = Decoder::with_cuts(&message.head, &cuts);
+        let (_, items) = CallHeader::decode_annotated(&mut decoder).expect("a call");
+        let areas = items.and_then(|items| items.bulk().expect("whole items")).expect("areas");
+        let write: nfs3::WriteArgs = decoder.get().expect("arguments");
+        assert_eq!(write.data, Payload::Cut { index: 0, length: 8191 });
+        let [area] = areas.as_slice() else { panic!("{areas:?}") };
+        assert_eq!((area.offset as usize, area.length), (cut.position, 8191));
+        assert_eq!((area.alignment, area.phase), (4096, 5000 % 4096));
     }
 
     #[test]

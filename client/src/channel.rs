@@ -1,48 +1,58 @@
-//! Compounds over one connection, without a session.
+//! Calls over one connection, without a session.
 
 use std::{net::SocketAddr, rc::Rc};
 
+use buf::Chain;
 use bytes::BytesMut;
-use rpc::Service;
+use rpc::{Insert, Service};
 use transport_tcp::{Connection, Endpoint, Message, Received};
 use wire::{
-    nfs4::{PROCEDURE_NULL, PROGRAM, SequenceArgs, VERSION},
-    rpc::{Accepted, CallHeader, Credential, OpaqueAuth, ReplyBody, ReplyHeader},
-    xdr::{Decoder, Encoder},
+    nfs4::{PROCEDURE_NULL, PROGRAM, SequenceArgs},
+    rpc::{CallHeader, Credential, OpaqueAuth, TraceContext},
+    xdr::Encoder,
 };
 
 use crate::{
-    ClientOptions, Compound, CompoundReply, Error, Result,
-    annotate::{Carrier, probe},
+    ClientOptions, Compound, CompoundReply, Result,
+    annotate::{self, Carrier, probe, wrapped_header},
+    reply::results,
 };
+
+/// Bytes of the largest call that can be built: what a server accepts is far below.
+pub(crate) const CALL_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of headers before the arguments, to size the message.
+const HEADERS_EXPECTED: usize = 256;
 
 /// One connection to a server.
 #[derive(Clone)]
 pub struct Channel {
     connection: Rc<Connection>,
     options: Rc<ClientOptions>,
+    version: u32,
     carrier: Carrier,
 }
 
 impl Channel {
-    /// Connects, and asks whether the server understands annotations when the options want them. Calls of the server go to
-    /// `callbacks`.
+    /// Connects for calls of one version of NFS, 3 or 4, and asks whether the server understands annotations when the options
+    /// want them. Calls of the server go to `callbacks`.
     ///
     /// # Errors
     /// [`Error::Connect`].
     pub async fn connect<S: Service>(
         endpoint: &Endpoint,
         address: SocketAddr,
+        version: u32,
         options: Rc<ClientOptions>,
         callbacks: Rc<S>,
     ) -> Result<Self> {
         let connection = endpoint.connect(address, Rc::clone(&callbacks)).await?;
         let carrier = if options.trace_in_tag { Carrier::Tag } else { Carrier::None };
-        let channel = Self { connection, options, carrier };
+        let channel = Self { connection, options, version, carrier };
         if !channel.options.annotations {
             return Ok(channel);
         }
-        match probe(&channel).await {
+        match probe(&channel, version).await {
             Ok(true) => Ok(Self { carrier: Carrier::Wrapper, ..channel }),
             // A server that ends connections over a flavor it does not know is served without.
             Err(_) if !channel.connection.is_open() => {
@@ -68,12 +78,8 @@ impl Channel {
     /// # Errors
     /// [`Error::Call`], [`Error::Refused`], [`Error::Malformed`].
     pub async fn null(&self) -> Result<()> {
-        let received = self.message(Message::new(null_call())).await?;
-        let reply: ReplyHeader<'_> = Decoder::new(&received.head).get()?;
-        match reply.body {
-            ReplyBody::Accepted { status: Accepted::Success, .. } => Ok(()),
-            body => Err(Error::refused(&body)),
-        }
+        let received = self.message(Message::new(null_call(self.version))).await?;
+        results(&received.head).map(drop)
     }
 
     /// Sends a compound, with SEQUENCE before it if arguments for it are given, as they are.
@@ -97,18 +103,66 @@ impl Channel {
     pub async fn message(&self, message: Message) -> Result<Received> {
         Ok(self.connection.call(message, self.options.timeout).await?)
     }
+
+    /// Sends a call of any procedure, with bulk data where `arguments` announce it, and waits for the reply. With the same
+    /// transaction id it is the same call again.
+    ///
+    /// # Errors
+    /// [`Error::Call`].
+    pub(crate) async fn call_as(
+        &self,
+        xid: u32,
+        called: Called,
+        arguments: &Encoder,
+        data: Option<Chain>,
+    ) -> Result<Received> {
+        let header = header(called, self.options.identity.credential());
+        let trace = self.carrier.trace(None);
+        let message = message(&header, self.carrier, trace, |_| (), arguments, data);
+        Ok(self.connection.call_as(xid, message, self.options.timeout).await?)
+    }
+}
+
+/// Program, version and procedure.
+pub(crate) type Called = (u32, u32, u32);
+
+/// A call's header.
+pub(crate) fn header((program, version, procedure): Called, credential: Credential<'_>) -> CallHeader<'_> {
+    CallHeader { xid: 0, program, version, procedure, credential, verifier: OpaqueAuth::NONE }
+}
+
+/// A whole call: `header`, annotated as the connection's carrier has it, what `frame` writes before the arguments, and the
+/// arguments with their bulk data.
+pub(crate) fn message(
+    header: &CallHeader<'_>,
+    carrier: Carrier,
+    trace: Option<TraceContext<'_>>,
+    frame: impl Fn(&mut Encoder),
+    arguments: &Encoder,
+    data: impl IntoIterator<Item = Chain>,
+) -> Message {
+    let (text, places) = (arguments.head_from(0), arguments.inserts());
+    let mut encoder = Encoder::new(BytesMut::with_capacity(HEADERS_EXPECTED + text.len()), CALL_MAX);
+    if carrier == Carrier::Wrapper {
+        let mut framed = Encoder::new(BytesMut::new(), CALL_MAX);
+        frame(&mut framed);
+        let areas = |before: usize| annotate::areas(header.version, before + framed.position(), text, places);
+        wrapped_header(header, trace, places.len(), areas, &mut encoder);
+    } else {
+        encoder.put(header).expect("headers fit");
+    }
+    frame(&mut encoder);
+    let mut head = encoder.finish().head;
+    let before = head.len();
+    head.extend_from_slice(text);
+    let places = places.iter().map(|insert| insert.position + before);
+    let inserts = places.zip(data).map(|(position, data)| Insert { position, data: data.into() });
+    Message { head, inserts: inserts.collect() }
 }
 
 /// A call of the procedure that does nothing.
-pub(crate) fn null_call() -> BytesMut {
-    let header = CallHeader {
-        xid: 0,
-        program: PROGRAM,
-        version: VERSION,
-        procedure: PROCEDURE_NULL,
-        credential: Credential::None,
-        verifier: OpaqueAuth::NONE,
-    };
+pub(crate) fn null_call(version: u32) -> BytesMut {
+    let header = header((PROGRAM, version, PROCEDURE_NULL), Credential::None);
     let mut encoder = Encoder::new(BytesMut::new(), 64);
     encoder.put(&header).expect("a header of 40 bytes");
     encoder.finish().head

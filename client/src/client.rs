@@ -1,27 +1,24 @@
 //! A client as the server knows it.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc};
+use std::{cell::Cell, net::SocketAddr};
 
 use transport_tcp::Endpoint;
 use wire::{
     nfs4::{
         CallbackSecurity, ChannelAttributes, ClientId, ClientOwner, CreateSessionArgs, CreateSessionResult,
         DestroyClientIdArgs, ExchangeIdArgs, ExchangeIdResult, ReclaimCompleteArgs, SequenceId,
-        StateProtectArgs, create_session_flags,
+        StateProtectArgs, VERSION, create_session_flags,
     },
     rpc::{AuthSys, Gids},
 };
 
 use crate::{
-    CallbackEvent, Callbacks, Channel, ClientOptions, Compound, Error, Result, Session, session::Origin,
+    CallbackEvent, Callbacks, Channel, ClientOptions, Compound, Error, Result, Session, origin::Origin,
 };
 
 /// A client id and its sessions.
 pub struct Client {
-    endpoint: Endpoint,
-    address: SocketAddr,
-    options: Rc<ClientOptions>,
-    callbacks: Rc<Callbacks>,
+    origin: Origin,
     id: ClientId,
     exchange_flags: u32,
     /// Of the next CREATE_SESSION.
@@ -36,21 +33,18 @@ impl Client {
     /// # Errors
     /// [`Error::Connect`], [`Error::Status`], and as [`Channel::compound`].
     pub async fn connect(endpoint: &Endpoint, address: SocketAddr, options: ClientOptions) -> Result<Self> {
-        let options = Rc::new(options);
-        let callbacks = Rc::new(Callbacks::new(&options));
-        let channel = Channel::connect(endpoint, address, Rc::clone(&options), Rc::clone(&callbacks)).await?;
-        let (id, sequence, exchange_flags) = exchange_id(&channel, &options).await?;
-        let created = create_session(&channel, &options, id, sequence).await?;
-        let origin =
-            Origin { shard: endpoint.shard(), endpoint, address, options: &options, callbacks: &callbacks };
-        let session = Session::new(origin, id, created, channel);
+        let origin = Origin::new(endpoint, address, VERSION, options);
+        let options = &origin.options;
+        let channel = origin.connect().await?;
+        let (id, sequence, exchange_flags) = exchange_id(&channel, options).await?;
+        let created = create_session(&channel, options, id, sequence).await?;
+        let session = Session::new(origin.clone(), id, created, channel);
         if options.reclaim_complete {
             let compound = Compound::new().operation(ReclaimCompleteArgs { one_fs: false });
             session.call(compound).await?.next::<()>()?;
         }
         let sequence = Cell::new(sequence.next());
-        let endpoint = endpoint.clone();
-        Ok(Self { endpoint, address, options, callbacks, id, exchange_flags, sequence, session })
+        Ok(Self { origin, id, exchange_flags, sequence, session })
     }
 
     /// The server's name for the client.
@@ -70,12 +64,12 @@ impl Client {
 
     /// What the server has told by callbacks.
     pub fn callbacks(&self) -> &Callbacks {
-        &self.callbacks
+        &self.origin.callbacks
     }
 
     /// Waits for the next callback that is not dealt with by the client itself.
     pub async fn next_event(&self) -> CallbackEvent {
-        self.callbacks.next_event().await
+        self.origin.callbacks.next_event().await
     }
 
     /// Creates a further session, over a connection of its own.
@@ -83,20 +77,19 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn create_session(&self) -> Result<Session> {
-        let Self { endpoint, address, options, callbacks, id, .. } = self;
-        let channel = Channel::connect(endpoint, *address, Rc::clone(options), Rc::clone(callbacks)).await?;
+        let channel = self.origin.connect().await?;
         let sequence = self.sequence.get();
-        let created = create_session(&channel, options, *id, sequence).await?;
+        let created = create_session(&channel, &self.origin.options, self.id, sequence).await?;
         self.sequence.set(sequence.next());
-        let origin = Origin { shard: endpoint.shard(), endpoint, address: *address, options, callbacks };
-        Ok(Session::new(origin, *id, created, channel))
+        Ok(Session::new(self.origin.clone(), self.id, created, channel))
     }
 
-    /// Ends the first session and the client id. Further sessions must have been destroyed.
+    /// Ends the first session and the client id, after which the client can do nothing. Further sessions must have been
+    /// destroyed.
     ///
     /// # Errors
     /// [`Error::Status`], and as [`Channel::compound`].
-    pub async fn destroy(self) -> Result<()> {
+    pub async fn destroy(&self) -> Result<()> {
         let channel = self.session.channels().into_iter().find(|channel| channel.connection().is_open());
         self.session.destroy().await?;
         let channel = channel.ok_or(Error::Call(transport_tcp::CallError::Lost))?;

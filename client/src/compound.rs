@@ -2,24 +2,21 @@
 
 use buf::Chain;
 use bytes::{Bytes, BytesMut};
-use rpc::Insert;
 use transport_tcp::Message;
 use wire::{
     nfs4::{Arguments, CompoundArgsFrame, Operation, PROCEDURE_COMPOUND, PROGRAM, SequenceArgs, VERSION},
-    rpc::{CallHeader, Credential, OpaqueAuth},
+    rpc::Credential,
     xdr::Encoder,
 };
 
 use crate::{
     Trace,
-    annotate::{self, Carrier, wrapped_header},
+    annotate::Carrier,
+    channel::{CALL_MAX, Called, header, message},
 };
 
-/// Bytes of the largest compound that can be built: what a server accepts is far below.
-const COMPOUND_MAX: usize = 64 * 1024 * 1024;
-
-/// Bytes of headers before the operations, to size the message.
-const HEADERS_EXPECTED: usize = 256;
+/// What a compound is a call of.
+const CALLED: Called = (PROGRAM, VERSION, PROCEDURE_COMPOUND);
 
 /// Operations to be sent as one compound. SEQUENCE is put before them by whoever sends it.
 #[derive(Debug)]
@@ -48,7 +45,7 @@ impl Compound {
     /// No operations yet.
     pub fn new() -> Self {
         Self {
-            operations: Encoder::new(BytesMut::new(), COMPOUND_MAX),
+            operations: Encoder::new(BytesMut::new(), CALL_MAX),
             count: 0,
             payloads: Vec::new(),
             cache_reply: false,
@@ -165,32 +162,13 @@ impl Compound {
         minor_version: u32,
         sequence: Option<SequenceArgs>,
     ) -> Message {
-        let operations = self.operations.head_from(0);
-        let buffer = BytesMut::with_capacity(HEADERS_EXPECTED + operations.len());
-        let mut encoder = Encoder::new(buffer, COMPOUND_MAX);
         let count = self.count + u32::from(sequence.is_some());
         let minor_version = self.minor_version.unwrap_or(minor_version);
         let trace = carrier.trace(self.trace);
         let tag = carrier.tag(&self.tag, trace.as_ref());
-        if carrier == Carrier::Wrapper {
-            let mut frame = Encoder::new(BytesMut::with_capacity(HEADERS_EXPECTED), COMPOUND_MAX);
-            begin_operations(&mut frame, &tag, minor_version, sequence, count);
-            let frame = frame.finish().head;
-            let inserts = self.operations.inserts();
-            let areas = |before: usize| annotate::areas(before + frame.len(), operations, inserts);
-            wrapped_header(&header(credential), trace, inserts.len(), areas, &mut encoder);
-            encoder.put_fixed(&frame).expect("headers fit");
-        } else {
-            begin(&mut encoder, credential, &tag, minor_version, sequence, count);
-        }
-        let mut head = encoder.finish().head;
-        let before = head.len();
-        head.extend_from_slice(operations);
-        let places = self.operations.inserts().iter().map(|insert| insert.position + before);
-        let inserts = places
-            .zip(self.payloads.drain(..))
-            .map(|(position, data)| Insert { position, data: data.into() });
-        Message { head, inserts: inserts.collect() }
+        let frame = |encoder: &mut Encoder| begin_operations(encoder, &tag, minor_version, sequence, count);
+        let header = header(CALLED, credential);
+        message(&header, carrier, trace, frame, &self.operations, self.payloads.drain(..))
     }
 }
 
@@ -238,19 +216,8 @@ pub(crate) fn begin(
     sequence: Option<SequenceArgs>,
     count: u32,
 ) {
-    encoder.put(&header(credential)).expect("headers fit");
+    encoder.put(&header(CALLED, credential)).expect("headers fit");
     begin_operations(encoder, tag, minor_version, sequence, count);
-}
-
-fn header(credential: Credential<'_>) -> CallHeader<'_> {
-    CallHeader {
-        xid: 0,
-        program: PROGRAM,
-        version: VERSION,
-        procedure: PROCEDURE_COMPOUND,
-        credential,
-        verifier: OpaqueAuth::NONE,
-    }
 }
 
 fn begin_operations(

@@ -1,7 +1,7 @@
 //! All that a user wants to know of an object.
 
 use wire::{
-    nfs4::{FileHandle, FileType, NfsTime, RawAttributes, ReadLinkResult, Status, Verifier, attribute},
+    nfs4::{FileHandle, FileType, NfsTime, RawAttributes, ReadLinkResult, Verifier, attribute},
     xdr::Error as XdrError,
 };
 
@@ -130,7 +130,7 @@ impl Session {
             Err(error) => Err(error),
         };
         match found {
-            Err(error) if matches!(error.status(), Some(Status::Noent | Status::Stale)) => Ok(None),
+            Err(error) if error.is_gone() => Ok(None),
             other => other,
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use transport_tcp::CallError;
-use wire::{nfs4::Status, rpc::ReplyBody};
+use wire::{mount3, nfs3, nfs4::Status, rpc::ReplyBody};
 
 /// The result of something that talks to a server.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -31,15 +31,41 @@ pub enum Error {
         /// Its status.
         status: Status,
     },
+    /// A procedure of NFSv3 failed.
+    #[error("{procedure} failed with {status}")]
+    Procedure {
+        /// The procedure.
+        procedure: nfs3::Procedure,
+        /// Its status.
+        status: nfs3::Status,
+    },
+    /// The server does not let a path be mounted.
+    #[error("MNT of {path} failed with {status}{}", exported(exports))]
+    Mount {
+        /// The path.
+        path: String,
+        /// How MNT ended.
+        status: mount3::Status,
+        /// What could be mounted, where the server was asked.
+        exports: Vec<String>,
+    },
 }
 
 impl Error {
-    /// The status, if it is an operation's that failed.
+    /// The status, if it is an operation's that failed. One of NFSv3 or MOUNT is told as that of NFSv4 with the same number,
+    /// which means the same.
     pub fn status(&self) -> Option<Status> {
         match self {
             Self::Status { status, .. } => Some(*status),
+            Self::Procedure { status, .. } => Status::from_u32(status.number()),
+            Self::Mount { status, .. } => Status::from_u32(status.number()),
             _ => None,
         }
+    }
+
+    /// Whether an object is not there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.status(), Some(Status::Noent | Status::Stale))
     }
 
     /// What a reply that is no success says.
@@ -49,4 +75,8 @@ impl Error {
             ReplyBody::Denied(denied) => format!("{denied:?}"),
         })
     }
+}
+
+fn exported(exports: &[String]) -> String {
+    if exports.is_empty() { String::new() } else { format!("; the server exports {}", exports.join(", ")) }
 }

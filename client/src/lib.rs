@@ -35,9 +35,12 @@ mod details;
 mod directory;
 mod error;
 mod file;
+mod files;
 mod lock;
+pub mod nfs3;
 mod operations;
 mod options;
+mod origin;
 pub mod pipeline;
 mod reply;
 mod session;
@@ -53,8 +56,14 @@ pub use details::Details;
 pub use directory::DirectoryEntry;
 pub use error::{Error, Result};
 pub use file::{OpenFile, OpenHow};
+pub use files::{Files, Version};
 pub use lock::LockOutcome;
 pub use options::{ClientOptions, Identity, Patience};
 pub use reply::CompoundReply;
 pub use session::Session;
 pub use slots::Slot;
+
+/// A number that nobody can know before.
+fn random() -> u32 {
+    getrandom::u32().expect("the kernel gives random numbers")
+}

@@ -48,7 +48,7 @@ impl Identity {
 /// How long a client waits for a server that cannot do something yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How long one compound is tried.
+    /// How long one call is tried.
     pub time: Duration,
     /// Called once for each session that has to wait for the end of the server's grace period.
     pub tell: fn(),
@@ -88,8 +88,10 @@ pub struct ClientOptions {
     /// Whether compounds without a tag carry their trace in it, where calls are not annotated.
     pub trace_in_tag: bool,
     /// Whether a compound in which an operation fails with `NFS4ERR_GRACE` or `NFS4ERR_DELAY`, before anything was changed,
-    /// is tried again, and for how long.
+    /// is tried again, and for how long; likewise a procedure that fails with `NFS3ERR_JUKEBOX`.
     pub patience: Option<Patience>,
+    /// The port of MOUNT, where it is not that of NFSv3.
+    pub mount_port: Option<u16>,
 }
 
 impl Default for ClientOptions {
@@ -110,6 +112,7 @@ impl Default for ClientOptions {
             annotations: false,
             trace_in_tag: false,
             patience: None,
+            mount_port: None,
         }
     }
 }

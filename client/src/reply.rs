@@ -24,11 +24,7 @@ pub struct CompoundReply {
 impl CompoundReply {
     /// Reads the headers.
     pub(crate) fn decode(received: Received) -> Result<Self> {
-        let mut decoder = Decoder::new(&received.head);
-        let header: ReplyHeader<'_> = decoder.get()?;
-        if !matches!(header.body, ReplyBody::Accepted { status: Accepted::Success, .. }) {
-            return Err(Error::refused(&header.body));
-        }
+        let mut decoder = results(&received.head)?;
         let compound: CompoundResult<'_> = decoder.get()?;
         let (status, results) = (compound.status, compound.results);
         let position = Cell::new(decoder.position());
@@ -89,5 +85,18 @@ impl CompoundReply {
     /// The bytes of a slice that a result borrowed, without a copy.
     pub fn share(&self, slice: &[u8]) -> Bytes {
         self.received.head.slice_ref(slice)
+    }
+}
+
+/// A reader behind the header of a reply.
+///
+/// # Errors
+/// [`Error::Refused`] when there are no results, [`Error::Malformed`].
+pub(crate) fn results(head: &[u8]) -> Result<Decoder<'_>> {
+    let mut decoder = Decoder::new(head);
+    let header: ReplyHeader<'_> = decoder.get()?;
+    match header.body {
+        ReplyBody::Accepted { status: Accepted::Success, .. } => Ok(decoder),
+        body => Err(Error::refused(&body)),
     }
 }

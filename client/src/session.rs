@@ -2,31 +2,28 @@
 
 use std::{
     cell::{Cell, RefCell},
-    net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use engine::Shard;
-use transport_tcp::{CallError, Endpoint};
+use transport_tcp::CallError;
 use wire::nfs4::{
     BindConnToSessionArgs, BindConnToSessionResult, ChannelDirectionArgs, ChannelDirectionResult, ClientId,
     CreateSessionResult, DestroySessionArgs, SequenceArgs, SequenceResult, SessionId, Status,
 };
 
 use crate::{
-    Callbacks, Channel, ClientOptions, Compound, CompoundReply, Error, Result,
+    Channel, ClientOptions, Compound, CompoundReply, Error, Result,
+    origin::Origin,
     slots::{Slot, Slots},
 };
 
 /// Pause before a request that the server is still executing, or cannot execute now, is sent again.
-const DELAY_PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const DELAY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Pause before something is tried again that has to wait for the end of the server's grace period.
 const GRACE_PAUSE: Duration = Duration::from_millis(500);
-
-/// Pause before a further attempt to connect.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A session. A handle: clones name the same session; it stays on its core.
 #[derive(Clone)]
@@ -35,16 +32,12 @@ pub struct Session {
 }
 
 struct State {
-    shard: Shard,
-    endpoint: Endpoint,
-    address: SocketAddr,
-    options: Rc<ClientOptions>,
+    origin: Origin,
     client_id: ClientId,
     created: CreateSessionResult,
     slots: Rc<Slots>,
     channels: RefCell<Vec<Channel>>,
     next_channel: Cell<usize>,
-    callbacks: Rc<Callbacks>,
     status_flags: Cell<u32>,
     /// Whether the user was told of a wait.
     told: Cell<bool>,
@@ -53,25 +46,20 @@ struct State {
 impl Session {
     /// A session that was just created over `channel`.
     pub(crate) fn new(
-        origin: Origin<'_>,
+        origin: Origin,
         client_id: ClientId,
         created: CreateSessionResult,
         channel: Channel,
     ) -> Self {
         let slots = Slots::new(created.session_id, created.fore_channel.requests_max);
-        let Origin { shard, endpoint, address, options, callbacks } = origin;
-        callbacks.add_session(&created, Rc::clone(&slots));
+        origin.callbacks.add_session(&created, Rc::clone(&slots));
         let state = State {
-            shard: shard.clone(),
-            endpoint: endpoint.clone(),
-            address,
-            options: Rc::clone(options),
+            origin,
             client_id,
             created,
             slots,
             channels: RefCell::new(vec![channel]),
             next_channel: Cell::new(0),
-            callbacks: Rc::clone(callbacks),
             status_flags: Cell::new(0),
             told: Cell::new(false),
         };
@@ -110,12 +98,12 @@ impl Session {
 
     /// Payload memory of the core, for [`Session::write_chain`].
     pub fn pool(&self) -> &buf::Pool {
-        self.state.shard.pool()
+        self.shard().pool()
     }
 
     /// The caller and sizes this session works with.
     pub fn options(&self) -> &ClientOptions {
-        &self.state.options
+        &self.state.origin.options
     }
 
     /// Sends a compound and waits for its results. It is executed exactly once: when the connection breaks, the
@@ -157,7 +145,7 @@ impl Session {
                     return Ok(reply);
                 }
                 Err(Error::Status { status: Status::Delay, .. }) if compound.can_repeat() => {
-                    self.state.shard.sleep(DELAY_PAUSE).await;
+                    self.shard().sleep(DELAY_PAUSE).await;
                 }
                 Err(error) => {
                     slot.refused();
@@ -175,14 +163,14 @@ impl Session {
         compound: &Compound,
         until: &mut Option<Instant>,
     ) -> bool {
-        let Some(patience) = self.state.options.patience else { return false };
+        let Some(patience) = self.state.origin.options.patience else { return false };
         // The results are SEQUENCE's, those of what was executed, and the failure's.
         let executed = reply.results().saturating_sub(2);
         let is_passing = matches!(reply.status(), Status::Grace | Status::Delay);
         if !is_passing || !compound.is_unchanging_up_to(executed) {
             return false;
         }
-        let now = self.state.shard.now();
+        let now = self.shard().now();
         let until = until.unwrap_or_else(|| {
             if reply.status() == Status::Grace && !self.state.told.replace(true) {
                 (patience.tell)();
@@ -193,7 +181,7 @@ impl Session {
             return false;
         }
         let pause = if reply.status() == Status::Grace { GRACE_PAUSE } else { DELAY_PAUSE };
-        self.state.shard.sleep(pause).await;
+        self.shard().sleep(pause).await;
         true
     }
 
@@ -225,7 +213,7 @@ impl Session {
     /// # Errors
     /// [`Error::Connect`], [`Error::Status`] of BIND_CONN_TO_SESSION, and as [`Channel::compound`].
     pub async fn add_channel(&self, direction: ChannelDirectionArgs) -> Result<ChannelDirectionResult> {
-        let channel = self.connect().await?;
+        let channel = self.state.origin.connect().await?;
         let bound = self.bind(&channel, direction).await?;
         self.state.channels.borrow_mut().push(channel);
         Ok(bound)
@@ -240,13 +228,13 @@ impl Session {
         let arguments = DestroySessionArgs { session_id: self.id() };
         let mut compound = Compound::new().operation(arguments);
         channel.compound(&mut compound, None).await?.next::<()>()?;
-        self.state.callbacks.remove_session(self.id());
+        self.state.origin.callbacks.remove_session(self.id());
         Ok(())
     }
 
     /// Sends one request until it is answered, over whatever connection there is.
     async fn deliver(&self, compound: &mut Compound, sequence: SequenceArgs) -> Result<CompoundReply> {
-        let retries = if compound.can_repeat() { self.state.options.retries } else { 0 };
+        let retries = if compound.can_repeat() { self.state.origin.options.retries } else { 0 };
         for _ in 0..retries {
             match self.deliver_once(compound, sequence).await {
                 Err(Error::Call(CallError::Lost)) => {}
@@ -277,27 +265,18 @@ impl Session {
     }
 
     async fn reconnect(&self) -> Result<Channel> {
-        let mut attempts = 0;
-        let channel = loop {
-            match self.connect().await {
-                Ok(channel) => break channel,
-                Err(error) if attempts >= self.state.options.retries => return Err(error),
-                Err(_) => self.state.shard.sleep(RECONNECT_PAUSE).await,
-            }
-            attempts += 1;
-        };
+        let channel = self.state.origin.reconnect().await?;
         // Without state protection any connection serves the fore channel once a SEQUENCE comes over it
         // (RFC 8881 §2.10.3.1); the back channel must be asked for.
-        if self.state.options.back_channel.is_some() {
-            self.bind(&channel, self.state.options.bind_direction).await?;
+        if self.state.origin.options.back_channel.is_some() {
+            self.bind(&channel, self.state.origin.options.bind_direction).await?;
         }
         self.state.channels.borrow_mut().push(channel.clone());
         Ok(channel)
     }
 
-    async fn connect(&self) -> Result<Channel> {
-        let State { endpoint, address, options, callbacks, .. } = &*self.state;
-        Channel::connect(endpoint, *address, Rc::clone(options), Rc::clone(callbacks)).await
+    fn shard(&self) -> &Shard {
+        self.state.origin.endpoint.shard()
     }
 
     async fn bind(
@@ -314,13 +293,4 @@ impl Session {
         self.state.status_flags.set(result.status_flags);
         self.state.slots.set_target(result.target_highest_slot_id);
     }
-}
-
-/// Where a session comes from and how it gets further connections.
-pub(crate) struct Origin<'a> {
-    pub(crate) shard: &'a Shard,
-    pub(crate) endpoint: &'a Endpoint,
-    pub(crate) address: SocketAddr,
-    pub(crate) options: &'a Rc<ClientOptions>,
-    pub(crate) callbacks: &'a Rc<Callbacks>,
 }

@@ -4,13 +4,14 @@ use std::{io, os::fd::OwnedFd, rc::Rc};
 
 use engine::Shard;
 use wire::{
-    nfs4::{CompoundResult, ResultHead, SequenceResult},
+    nfs3,
+    nfs4::{CompoundResult, ResultHead, SequenceResult, Status},
     record::{MARK_LEN, Mark},
     rpc::{Accepted, ReplyBody, ReplyHeader},
     xdr::Decoder,
 };
 
-use super::Answer;
+use super::{Answer, place::Kind};
 
 /// Bytes received with one system call: small enough to stay in a core's cache.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -99,8 +100,21 @@ pub(super) fn open(head: &[u8]) -> Option<(u32, Option<Decoder<'_>>)> {
     Some((header.xid, accepted.then_some(decoder)))
 }
 
+/// The results of a call.
+pub(super) fn answer<'a>(kind: &Kind, mut results: Decoder<'a>) -> Answer<'a> {
+    match kind {
+        Kind::Null => Answer::Results(results),
+        Kind::Compounds(_) => behind_sequence(results),
+        Kind::Procedures => match results.get() {
+            Ok(nfs3::Status::Ok) => Answer::Results(results),
+            Ok(status) => Answer::Failed(status.name()),
+            Err(_) => Answer::Refused,
+        },
+    }
+}
+
 /// The results behind SEQUENCE's.
-pub(super) fn behind_sequence(mut decoder: Decoder<'_>) -> Answer<'_> {
+fn behind_sequence(mut decoder: Decoder<'_>) -> Answer<'_> {
     let mut read = || {
         let compound: CompoundResult<'_> = decoder.get()?;
         let first: ResultHead = decoder.get()?;
@@ -110,7 +124,8 @@ pub(super) fn behind_sequence(mut decoder: Decoder<'_>) -> Answer<'_> {
         Ok::<_, wire::xdr::Error>((compound.status, first.status.is_ok()))
     };
     match read() {
-        Ok((status, true)) => Answer::Results(status, decoder),
+        Ok((Status::Ok, true)) => Answer::Results(decoder),
+        Ok((status, true)) => Answer::Failed(status.name()),
         Ok((_, false)) | Err(_) => Answer::Refused,
     }
 }

@@ -1,7 +1,8 @@
 //! Many calls in flight at the least cost for each.
 //!
 //! A [`Session`] spends a task, a timer and some memory on every call. A [`Pipeline`] spends none of them: it drives
-//! the slots of sessions over connections of its own, one call per slot after the other. Calls are laid end to end in
+//! the slots of sessions over connections of its own, one call per slot after the other; in NFSv3, which has no sessions, as
+//! many calls at a time as is wanted. Calls are laid end to end in
 //! buffers that are used again, all that are ready leave with one system call, replies are read where they arrived,
 //! and READ data is received and passed over. What is called, and what becomes of it, is the affair of a [`Source`].
 //!
@@ -20,16 +21,16 @@ use std::{
 };
 
 use engine::{Shard, sync::Notify};
-use wire::{nfs4::Status, xdr::Decoder};
+use wire::xdr::Decoder;
 
 pub use outgoing::{Call, Sending};
 
 use self::{
     incoming::open,
     link::Link,
-    place::{Group, Place, State},
+    place::{Group, Ids, Place, State},
 };
-use crate::{Result, Session};
+use crate::{Identity, Result, Session};
 
 /// Before a call is due, so long is spent in turns of the loop: a timer would wake too late by its slack.
 const SPIN: Duration = Duration::from_micros(100);
@@ -51,8 +52,11 @@ pub enum Next {
 /// What became of a call.
 #[derive(Debug)]
 pub enum Answer<'a> {
-    /// The compound's status, and a reader that stands at the first result behind SEQUENCE's. NULL has no results.
-    Results(Status, Decoder<'a>),
+    /// It succeeded: a reader that stands at the first result behind SEQUENCE's, or behind the status of a procedure of
+    /// NFSv3. NULL has no results.
+    Results(Decoder<'a>),
+    /// It failed, with the status of this published name.
+    Failed(&'static str),
     /// The call was refused, or the reply is not what the protocol says.
     Refused,
     /// The connection ended first.
@@ -64,7 +68,7 @@ pub trait Source: 'static {
     /// Whether `place`, which is free, calls now.
     fn next(&mut self, place: usize) -> Next;
 
-    /// Writes the operations of the call. NULL has none.
+    /// Writes the operations of the call, or the procedure and its arguments. NULL has none.
     fn write(&mut self, place: usize, call: &mut Call<'_>);
 
     /// The call of `place` is over.
@@ -109,12 +113,32 @@ impl Pipeline {
         self.add(group, address, places, connections).await
     }
 
-    /// Adds places that call NULL, without a session.
+    /// Adds places that call procedures of NFSv3 for a caller.
     ///
     /// # Errors
     /// [`Error::Connect`](crate::Error::Connect).
-    pub async fn add_null(&mut self, address: SocketAddr, places: usize, connections: usize) -> Result<()> {
-        self.add(Group::of_null(), address, places, connections).await
+    pub async fn add_nfs3(
+        &mut self,
+        identity: &Identity,
+        address: SocketAddr,
+        places: usize,
+        connections: usize,
+    ) -> Result<()> {
+        self.add(Group::of_procedures(identity), address, places, connections).await
+    }
+
+    /// Adds places that call NULL of a version of NFS, without a session.
+    ///
+    /// # Errors
+    /// [`Error::Connect`](crate::Error::Connect).
+    pub async fn add_null(
+        &mut self,
+        version: u32,
+        address: SocketAddr,
+        places: usize,
+        connections: usize,
+    ) -> Result<()> {
+        self.add(Group::of_null(version), address, places, connections).await
     }
 
     async fn add(
@@ -152,6 +176,7 @@ impl Pipeline {
             source: RefCell::new(source),
             groups,
             links,
+            ids: Ids::new(places.len(), crate::random()),
             places: RefCell::new(places),
             idle: RefCell::default(),
             due: Cell::new(None),
@@ -184,6 +209,7 @@ struct Run<S> {
     source: RefCell<S>,
     groups: Vec<Group>,
     links: Vec<Rc<Link>>,
+    ids: Ids,
     places: RefCell<Vec<Place>>,
     /// Places that wait until the next call is due.
     idle: RefCell<Vec<usize>>,
@@ -207,7 +233,7 @@ impl<S: Source> Run<S> {
         };
         match source.next(index) {
             Next::Call => {
-                let xid = place.begin(index, link);
+                let xid = place.begin(index, link, self.ids);
                 let mut outgoing = self.links[link].outgoing.borrow_mut();
                 if outgoing.is_empty() {
                     self.begun.borrow_mut().push(link);
@@ -270,21 +296,19 @@ impl<S: Source> Run<S> {
     /// Takes a reply in, up to its head.
     fn reply(&self, link: usize, head: &[u8]) {
         let Some((xid, opened)) = open(head) else { return };
-        let index = place::of_xid(xid);
+        let index = self.ids.place(xid);
         {
             let mut places = self.places.borrow_mut();
             let Some(place) = places.get_mut(index) else { return };
             if place.state != (State::Calling { xid, link }) {
                 return;
             }
-            let answer = match opened {
-                Some(results) if self.groups[place.group].is_null() => Answer::Results(Status::Ok, results),
-                Some(results) => incoming::behind_sequence(results),
-                None => Answer::Refused,
-            };
+            let kind = &self.groups[place.group].kind;
+            let answer = opened.map_or(Answer::Refused, |results| incoming::answer(kind, results));
             // A place whose SEQUENCE failed is not tried again: it would fail for ever.
-            place.over(matches!(answer, Answer::Results(..)));
-            if matches!(answer, Answer::Refused) {
+            let passed = !matches!(answer, Answer::Refused);
+            place.over(passed);
+            if !passed {
                 place.lose();
             }
             self.source.borrow_mut().answered(index, answer);

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use wire::{
+    nfs3,
     nfs4::SequenceId,
     record::{MARK_LEN, Mark},
 };
 
-use super::place::Group;
+use super::place::{Group, Kind};
 
 /// Payloads up to this length are copied between the calls: cheaper than one more piece for the kernel.
 const COPY_MAX: usize = 8192;
@@ -25,6 +26,9 @@ const SLOT_FROM_END: usize = 4 * (HIGHEST_SLOT_WORDS + 1);
 const SEQUENCE_FROM_END: usize = SLOT_FROM_END + 4;
 /// Operation number, session id, and the four words of SEQUENCE; before them the count of operations.
 const COUNT_FROM_END: usize = 4 + 16 + 4 * 4 + 4;
+
+/// Where the procedure stands in a call: behind transaction id, direction, RPC version, program and version.
+const PROCEDURE_AT: usize = 5 * 4;
 
 /// Text of calls, and bulk data that follows it.
 pub(super) type Piece = (Vec<u8>, Bytes);
@@ -75,15 +79,17 @@ impl Outgoing {
         let mark = self.put_mark();
         let text = &mut self.queue[first].piece.0;
         text.extend_from_slice(&group.headers);
-        text[mark.at + MARK_LEN..][..4].copy_from_slice(&xid.to_be_bytes());
-        let end = text.len();
-        let mut count_at = None;
-        if !group.is_null() {
-            text[end - SLOT_FROM_END..][..4].copy_from_slice(&slot.to_be_bytes());
-            text[end - SEQUENCE_FROM_END..][..4].copy_from_slice(&sequence.0.to_be_bytes());
-            count_at = Some(end - COUNT_FROM_END);
-        }
-        Call { outgoing: self, first, count_at, count: 1, mark, before: 0, is_cut: false }
+        let (start, end) = (mark.at + MARK_LEN, text.len());
+        text[start..][..4].copy_from_slice(&xid.to_be_bytes());
+        let (number_at, number) = match group.kind {
+            Kind::Null | Kind::Procedures => (start + PROCEDURE_AT, 0),
+            Kind::Compounds(_) => {
+                text[end - SLOT_FROM_END..][..4].copy_from_slice(&slot.to_be_bytes());
+                text[end - SEQUENCE_FROM_END..][..4].copy_from_slice(&sequence.0.to_be_bytes());
+                (end - COUNT_FROM_END, 1)
+            }
+        };
+        Call { outgoing: self, first, number_at, number, mark, before: 0, is_cut: false }
     }
 
     /// What leaves next.
@@ -140,9 +146,9 @@ pub struct Call<'a> {
     outgoing: &'a mut Outgoing,
     /// The piece that the call begins in.
     first: usize,
-    /// Where the count of operations stands in its text; NULL has none.
-    count_at: Option<usize>,
-    count: u32,
+    /// Where the count of operations stands in its text, or the procedure where there are none.
+    number_at: usize,
+    number: u32,
     /// Of the fragment that is being written.
     mark: MarkPlace,
     /// Bytes of that fragment in pieces that are full, mark included.
@@ -155,7 +161,14 @@ impl Call<'_> {
     /// Appends encoded operations (see [`Compound::encoded_operations`](crate::Compound::encoded_operations)).
     pub fn operations(&mut self, encoded: &[u8], count: u32) {
         self.text(encoded);
-        self.count += count;
+        self.number += count;
+    }
+
+    /// Makes it a call of this procedure of NFSv3, and appends its arguments; those of WRITE end before the data
+    /// (see [`nfs3::encoded_arguments`](crate::nfs3::encoded_arguments)).
+    pub fn procedure(&mut self, procedure: nfs3::Procedure, arguments: &[u8]) {
+        self.text(arguments);
+        self.number = procedure.number();
     }
 
     /// Overwrites a number, `from_end` bytes before the end of what was written.
@@ -216,23 +229,28 @@ impl Call<'_> {
         text[at..at + MARK_LEN].copy_from_slice(&Mark { last, length }.to_bytes());
     }
 
-    /// Completes the last mark, and the count.
+    /// Completes the last mark, and the count or the procedure.
     pub(super) fn finish(mut self) {
         self.put_length(true);
-        if let Some(at) = self.count_at {
-            self.outgoing.queue[self.first].piece.0[at..at + 4].copy_from_slice(&self.count.to_be_bytes());
-        }
+        let text = &mut self.outgoing.queue[self.first].piece.0;
+        text[self.number_at..][..4].copy_from_slice(&self.number.to_be_bytes());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::{
+        rpc::CallHeader,
+        xdr::{Decoder, Payload},
+    };
+
     use super::*;
+    use crate::{Identity, nfs3::encoded_arguments};
 
     /// The bytes of one NULL call, whose headers stand for any, with what `write` appends.
     fn sent(fragment_bulk: bool, write: impl Fn(&mut Call<'_>)) -> Vec<u8> {
         let mut outgoing = Outgoing::new(Sending { single: false, fragment_bulk });
-        let group = Group::of_null();
+        let group = Group::of_null(3);
         for xid in [1, 2] {
             let mut call = outgoing.begin(xid, &group, 0, SequenceId(0));
             write(&mut call);
@@ -258,7 +276,7 @@ mod tests {
 
     #[test]
     fn bulk_data_is_a_fragment_where_that_is_wanted() {
-        let head = Group::of_null().headers.len();
+        let head = Group::of_null(3).headers.len();
         let odd = Bytes::from(vec![7; COPY_MAX + 1]);
         let even = Bytes::from(vec![7; COPY_MAX + 4]);
         let with_tail = |call: &mut Call<'_>| {
@@ -277,5 +295,31 @@ mod tests {
         assert_eq!(fragments(&sent(true, short)), [[head + 8]; 2], "not worth it");
         let two = |call: &mut Call<'_>| [&even, &odd].iter().for_each(|data| call.payload(data));
         assert_eq!(fragments(&sent(true, two)), [[head, even.len(), odd.len(), 3]; 2], "they touch");
+    }
+
+    #[test]
+    fn a_procedure_of_nfsv3_is_called_with_its_arguments() {
+        let file = nfs3::FileHandle::new(&[7; 5]).expect("a handle");
+        let data = Payload::Inline(0..5);
+        let write = nfs3::WriteArgs { file, offset: 1, count: 5, stable: nfs3::StableHow::DataSync, data };
+        let (procedure, arguments) = encoded_arguments(&write);
+        let mut outgoing = Outgoing::new(Sending::default());
+        let group = Group::of_procedures(&Identity::new(1, 2));
+        for xid in [8, 9] {
+            let mut call = outgoing.begin(xid, &group, 0, SequenceId(0));
+            call.procedure(procedure, &arguments);
+            call.patch_u64(20, 0x0102_0304_0506_0708);
+            call.payload(&Bytes::from_static(b"abcde"));
+            call.finish();
+            let sent: Vec<u8> = outgoing.take().into_iter().flat_map(|(text, _)| text).collect();
+            let mut reader = Decoder::new(&sent[MARK_LEN..]);
+            let header = CallHeader::decode(&mut reader).expect("a call");
+            assert_eq!((header.xid, header.version, header.procedure), (xid, nfs3::VERSION, 7));
+            let head: nfs3::WriteHead = reader.get().expect("arguments");
+            let (offset, stable) = (0x0102_0304_0506_0708, nfs3::StableHow::DataSync);
+            assert_eq!(head, nfs3::WriteHead { file, offset, count: 5, stable });
+            assert_eq!(reader.opaque_max(100), Ok(&b"abcde"[..]));
+            assert_eq!(reader.finish(), Ok(()));
+        }
     }
 }

@@ -1,32 +1,43 @@
-//! Places: each is a slot of a session, or its like for NULL, and has one call outstanding at most.
+//! Places: each is a slot of a session, or its like where there are no sessions, and has one call outstanding at most.
 
 use std::rc::Rc;
 
 use bytes::BytesMut;
 use wire::{
+    nfs3::{PROGRAM, Procedure, VERSION},
     nfs4::{SequenceArgs, SequenceId, SlotId},
     xdr::Encoder,
 };
 
 use super::link::Link;
-use crate::{Session, channel::null_call, compound, slots::Slot};
+use crate::{
+    Identity, Session,
+    channel::{header, null_call},
+    compound,
+    slots::Slot,
+};
 
-/// Bits of a transaction id that name the place; the others tell its calls apart.
-const PLACE_BITS: u32 = 16;
-
-/// Most places of one pipeline.
-pub(super) const PLACES_MAX: usize = 1 << PLACE_BITS;
+/// Most places of one pipeline, so that transaction ids have bits to tell the calls of each place apart.
+pub(super) const PLACES_MAX: usize = 1 << 16;
 
 /// Bytes of the headers before the operations.
 const HEADERS_MAX: usize = 2048;
 
-/// Places that share a session.
+/// Places that share a session, or have none.
 pub(super) struct Group {
-    /// Everything before the caller's operations.
+    /// Everything before the caller's operations or arguments.
     pub(super) headers: Vec<u8>,
-    /// The slots, kept from everybody else.
-    slots: Vec<Slot>,
-    has_session: bool,
+    pub(super) kind: Kind,
+}
+
+/// What the calls of a group are.
+pub(super) enum Kind {
+    /// NULL alone.
+    Null,
+    /// Procedures of NFSv3.
+    Procedures,
+    /// Compounds in these slots, which are kept from everybody else.
+    Compounds(Vec<Slot>),
 }
 
 /// Where a place is in its cycle.
@@ -77,25 +88,32 @@ impl Group {
         let mut encoder = Encoder::new(BytesMut::new(), HEADERS_MAX);
         let credential = options.identity.credential();
         compound::begin(&mut encoder, credential, b"", options.minor_version, Some(sequence), 1);
-        Self { headers: encoder.finish().head.to_vec(), slots, has_session: true }
+        Self { headers: encoder.finish().head.to_vec(), kind: Kind::Compounds(slots) }
     }
 
-    pub(super) fn of_null() -> Self {
-        Self { headers: null_call().to_vec(), slots: Vec::new(), has_session: false }
+    pub(super) fn of_procedures(identity: &Identity) -> Self {
+        let called = (PROGRAM, VERSION, Procedure::Null.number());
+        let mut encoder = Encoder::new(BytesMut::new(), HEADERS_MAX);
+        encoder.put(&header(called, identity.credential())).expect("headers fit");
+        Self { headers: encoder.finish().head.to_vec(), kind: Kind::Procedures }
     }
 
-    pub(super) fn is_null(&self) -> bool {
-        !self.has_session
+    pub(super) fn of_null(version: u32) -> Self {
+        Self { headers: null_call(version).to_vec(), kind: Kind::Null }
     }
 
     /// What the next SEQUENCE of a slot says.
     pub(super) fn first_sequence(&self, slot: usize) -> SequenceId {
-        self.slots.get(slot).map_or(SequenceId(0), |slot| slot.sequence(false).sequence_id)
+        self.slots().get(slot).map_or(SequenceId(0), |slot| slot.sequence(false).sequence_id)
+    }
+
+    fn slots(&self) -> &[Slot] {
+        if let Kind::Compounds(slots) = &self.kind { slots } else { &[] }
     }
 
     /// Lets the session go on where a place stopped. A slot whose last call was lost is not used again.
     pub(super) fn settle(&self, place: &Place) {
-        if let Some(slot) = self.slots.get(place.slot as usize) {
+        if let Some(slot) = self.slots().get(place.slot as usize) {
             slot.passed(place.passed);
             if place.is_in_doubt {
                 slot.sent();
@@ -117,10 +135,10 @@ impl Place {
         candidates.find(|link| links[*link].is_open())
     }
 
-    /// Begins a call on a connection and returns its transaction id.
-    pub(super) fn begin(&mut self, index: usize, link: usize) -> u32 {
+    /// Begins a call on a connection, under the transaction id that comes of `ids`, and returns that.
+    pub(super) fn begin(&mut self, index: usize, link: usize, ids: Ids) -> u32 {
         self.turn = self.turn.wrapping_add(1);
-        let xid = (self.turn as u32) << PLACE_BITS | index as u32;
+        let xid = ids.of(index, self.turn);
         self.state = State::Calling { xid, link };
         xid
     }
@@ -141,7 +159,45 @@ impl Place {
     }
 }
 
-/// The place that a transaction id names.
-pub(super) fn of_xid(xid: u32) -> usize {
-    (xid & ((1 << PLACE_BITS) - 1)) as usize
+/// How transaction ids are made: some bits name the place, and the others tell its calls apart, as long as they can, and from
+/// those of others who were at this address before: a server may remember them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ids {
+    place_bits: u32,
+    first_turn: u32,
+}
+
+impl Ids {
+    /// For so many places, the first call of each having this number.
+    pub(super) fn new(places: usize, first_turn: u32) -> Self {
+        Self { place_bits: places.next_power_of_two().trailing_zeros(), first_turn }
+    }
+
+    fn of(self, place: usize, turn: usize) -> u32 {
+        self.first_turn.wrapping_add(turn as u32) << self.place_bits | place as u32
+    }
+
+    /// The place that a transaction id names.
+    pub(super) fn place(self, xid: u32) -> usize {
+        (xid & ((1 << self.place_bits) - 1)) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transaction_ids_name_their_place_and_come_back_late() {
+        for places in [1, 2, 3, 1000, PLACES_MAX] {
+            let ids = Ids::new(places, u32::MAX);
+            let turns = (1_u64 << 32) / places.next_power_of_two() as u64;
+            for place in [0, places - 1] {
+                let xid = ids.of(place, 7);
+                assert_eq!(ids.place(xid), place);
+                assert_ne!(ids.of(place, 8), xid);
+                assert_eq!(ids.of(place, 7 + turns as usize), xid, "all bits are used");
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use clap::Args;
 use client::OpenFile;
-use wire::nfs4::{Attributes, FileType, Status, share_access};
+use wire::nfs4::{Attributes, FileType, Status};
 
 use super::location::Location;
 use super::remote::{About, Caller, Failure, Found, Outcome, Remote};
@@ -21,7 +21,8 @@ Examples:
   penstock cp nfs://server/images/base.img nfs://server/images/new.img
 
 The bytes do not pass through this machine: the server shares storage where its file system can (CLONE), copies otherwise
-(COPY), and only when it can do neither they are read and written from here. Between servers: get, then put.";
+(COPY), and only when it can do neither, as in NFSv3 and NFSv4.1, they are read and written from here. Between servers: get,
+then put.";
 
 /// Arguments of `penstock cp`.
 #[derive(Args, Clone, Debug)]
@@ -68,7 +69,7 @@ async fn copy(remote: Rc<Remote>, arguments: CopyArguments) -> Outcome<bool> {
         return Err(Failure::new(&target, "the same file as the source"));
     }
     let (directory, name) = remote.parent(&target).await?;
-    let from = remote.session().open_handle(handle, share_access::READ).await.about(source)?;
+    let from = remote.files().open_to_read(handle).await.about(source)?;
     let upload = Upload::begin(&remote, directory, &name, &target).await?;
     let bar = Bar::new(&name, details.size, arguments.quiet);
     let copied = fill(&remote, &from, &upload, details.size, &bar, source).await;
@@ -91,13 +92,16 @@ async fn fill(
     bar: &Bar,
     subject: &Location,
 ) -> Outcome<()> {
-    let session = remote.session();
-    let has_copies = session.options().minor_version >= 2;
-    if has_copies && size > 0 && session.clone_file(from, &upload.file).await.is_ok() {
-        return session.commit(upload.file.handle).await.map(drop).about(subject);
+    let files = remote.files();
+    let copier = files.copier();
+    if let Some(session) = copier
+        && size > 0
+        && session.clone_file(from, &upload.file).await.is_ok()
+    {
+        return files.commit(upload.file.handle).await.map(drop).about(subject);
     }
     let mut done = 0;
-    while has_copies && done < size {
+    while let Some(session) = copier.filter(|_| done < size) {
         remote.check_interrupt(subject)?;
         match session.copy_range(from, &upload.file, done, STEP_BYTES.min(size - done)).await {
             Ok((0, _)) => break,
@@ -109,13 +113,14 @@ async fn fill(
             Err(error) => return Err(error).about(subject),
         }
     }
+    let chunk = CHUNK_BYTES.min(files.read_max()).min(files.write_max());
     while done < size {
         remote.check_interrupt(subject)?;
-        let (data, at_end) = session.read(from, done, CHUNK_BYTES).await.about(subject)?;
+        let (data, at_end) = files.read(from, done, chunk).await.about(subject)?;
         if data.is_empty() {
             break;
         }
-        let written = session.write(&upload.file, done, &data, wire::nfs4::StableHow::Unstable).await;
+        let written = files.write(&upload.file, done, &data).await;
         let count = u64::from(written.about(subject)?.count);
         done += count;
         bar.add(count);
@@ -127,7 +132,7 @@ async fn fill(
             break;
         }
     }
-    session.commit(upload.file.handle).await.map(drop).about(subject)
+    files.commit(upload.file.handle).await.map(drop).about(subject)
 }
 
 fn is_not_offered(status: Option<Status>) -> bool {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use client::Details;
-use wire::nfs4::{FileType, NfsTime, share_access};
+use wire::nfs4::{FileType, NfsTime};
 
 use super::location::Location;
 use super::remote::{About, Caller, Failure, Found, Outcome, Remote};
@@ -95,7 +95,7 @@ async fn to_stream(
 ) -> Outcome<()> {
     let url = &arguments.url;
     let bar = Bar::new(url.path.last().map_or("", String::as_str), found.details.size, arguments.quiet);
-    let file = remote.session().open_handle(found.handle, share_access::READ).await.about(url)?;
+    let file = remote.files().open_to_read(found.handle).await.about(url)?;
     read_all(remote, &file, sink, &bar, url).await.map(drop)
 }
 
@@ -108,7 +108,7 @@ async fn get_tree(remote: &Remote, arguments: &GetArguments, found: Found, targe
     while let Some((url, handle, details, target)) = open.pop() {
         make_local(&target, directories.is_empty()).about(target.display())?;
         directories.push((target.clone(), details));
-        for (name, details) in remote.session().list(handle).await.about(&url)? {
+        for (name, details) in remote.files().list(handle).await.about(&url)? {
             remote.check_interrupt(&url)?;
             let (below, target) = match local(&url, &name, &target) {
                 Ok(names) => names,
@@ -119,7 +119,7 @@ async fn get_tree(remote: &Remote, arguments: &GetArguments, found: Found, targe
                 }
             };
             let handle =
-                remote.session().lookup_in(handle, below.path.last().expect("a name")).await.about(&below)?;
+                remote.files().lookup_in(handle, below.path.last().expect("a name")).await.about(&below)?;
             if details.file_type == FileType::Directory {
                 open.push((below, handle, details, target));
                 continue;
@@ -164,7 +164,7 @@ async fn get_leaf(
     match found.details.file_type {
         FileType::Regular => get_file(remote, arguments, url, found, target).await,
         FileType::SymbolicLink => {
-            let text = remote.session().read_link(found.handle).await.about(url)?;
+            let text = remote.files().read_link(found.handle).await.about(url)?;
             symlink(OsString::from_vec(text), target).about(target.display())
         }
         other => Err(Failure::new(url, format!("a {} is left out", super::display::type_name(other)))),
@@ -182,7 +182,7 @@ async fn get_file(
     let Found { handle, details } = found;
     let name = target.file_name().ok_or_else(|| Failure::new(target.display(), "not the name of a file"))?;
     let hidden = target.with_file_name(hidden_name());
-    let file = remote.session().open_handle(*handle, share_access::READ).await.about(url)?;
+    let file = remote.files().open_to_read(*handle).await.about(url)?;
     let mut options = File::options();
     // What is to have the permissions of the original has none for others before it is complete.
     // A server that guessed the name could have made it lead anywhere; what is there already is not opened.
@@ -201,8 +201,8 @@ async fn get_file(
         // The reason that it failed is worth more than that this fails too.
         let _ = fs::remove_file(&hidden);
     }
-    // Read-only opens are of no consequence; the session ends in a moment.
-    let _ = remote.session().close(&file).await;
+    // Read-only opens are of no consequence; the client's state ends in a moment.
+    let _ = remote.files().close(&file).await;
     fetched
 }
 

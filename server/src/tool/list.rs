@@ -93,7 +93,7 @@ async fn list_directories(
         show(arguments, &path, &rows, json);
         if arguments.recursive {
             for row in rows.iter().rev().filter(|row| row.details.file_type == FileType::Directory) {
-                let below = remote.session().lookup_in(handle, &row.name).await;
+                let below = remote.files().lookup_in(handle, &row.name).await;
                 let path = joined(&path, &row.name);
                 open.push((path.clone(), below.about(path)?));
             }
@@ -105,14 +105,14 @@ async fn list_directories(
 /// What is in a directory, by name.
 async fn rows(remote: &Remote, arguments: &ListArguments, directory: FileHandle) -> client::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (name, details) in remote.session().list(directory).await? {
+    for (name, details) in remote.files().list(directory).await? {
         let name = String::from_utf8_lossy(&name).into_owned();
         if !arguments.all && name.starts_with('.') {
             continue;
         }
         let needs_target = details.file_type == FileType::SymbolicLink && (arguments.long || arguments.json);
         let target = if needs_target {
-            let link = remote.session().lookup_in(directory, &name).await?;
+            let link = remote.files().lookup_in(directory, &name).await?;
             Some(target(remote, link).await?)
         } else {
             None
@@ -130,7 +130,7 @@ async fn row(remote: &Remote, handle: FileHandle, name: String, details: Details
 }
 
 async fn target(remote: &Remote, link: FileHandle) -> client::Result<String> {
-    Ok(String::from_utf8_lossy(&remote.session().read_link(link).await?).into_owned())
+    Ok(String::from_utf8_lossy(&remote.files().read_link(link).await?).into_owned())
 }
 
 fn show(arguments: &ListArguments, path: &str, rows: &[Row], json: &mut Vec<Entry>) {

@@ -1,16 +1,15 @@
-//! `nfs://host[:port]/path?version=4.2`: where something is.
+//! `nfs://host[:port]/path?version=4.2`: where something is, and how it is spoken to.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
+use client::Version;
+
 use crate::fatal::Fatal;
 
 /// The port of NFS.
 const PORT: u16 = 2049;
-
-/// Minor versions that the client speaks.
-const MINORS: [(&str, u32); 2] = [("4.1", 1), ("4.2", 2)];
 
 /// An object on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +20,10 @@ pub struct Location {
     pub port: u16,
     /// Names from the server's root on.
     pub path: Vec<String>,
-    /// 1 or 2.
-    pub minor_version: u32,
+    /// Of NFS.
+    pub version: Version,
+    /// Port of MOUNT, where NFSv3 needs it and it is another one.
+    pub mount_port: Option<u16>,
 }
 
 impl Location {
@@ -71,7 +72,7 @@ impl FromStr for Location {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = split_authority(authority)?;
-        let mut location = Self { host, port, path: Vec::new(), minor_version: MINORS[MINORS.len() - 1].1 };
+        let mut location = Self { host, port, path: Vec::new(), version: Version::V4_2, mount_port: None };
         for name in path.split('/').filter(|name| !name.is_empty()) {
             match decoded(name)?.as_str() {
                 "." | ".." => return Err("`.` and `..` mean nothing here: write the whole path".to_owned()),
@@ -80,12 +81,19 @@ impl FromStr for Location {
         }
         for setting in query.split('&').filter(|setting| !setting.is_empty()) {
             let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-            if name != "version" {
-                return Err(format!("`{name}` is no setting of a location; `version` is the only one"));
+            match name {
+                "version" => location.version = version(value)?,
+                "nfsport" => location.port = port_number(value)?,
+                "mountport" => location.mount_port = Some(port_number(value)?),
+                _ => {
+                    return Err(format!(
+                        "`{name}` is no setting of a location: version, nfsport and mountport are"
+                    ));
+                }
             }
-            let known = MINORS.iter().find(|(text, _)| *text == value);
-            location.minor_version =
-                known.ok_or(format!("version `{value}`: only 4.1 and 4.2 are spoken"))?.1;
+        }
+        if location.mount_port.is_some() && location.version != Version::V3 {
+            return Err("only NFSv3 has a use for mountport: add version=3".to_owned());
         }
         Ok(location)
     }
@@ -115,13 +123,17 @@ fn split_authority(text: &str) -> Result<(String, u16), String> {
     if host.is_empty() {
         return Err("no host: locations are written nfs://host[:port]/path".to_owned());
     }
-    let port = match port {
-        None => PORT,
-        Some(port) => {
-            port.parse().ok().filter(|port| *port != 0).ok_or("ports are numbers from 1 to 65535")?
-        }
-    };
-    Ok((host.to_owned(), port))
+    Ok((host.to_owned(), port.map_or(Ok(PORT), port_number)?))
+}
+
+fn port_number(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| "ports are numbers from 1 to 65535".to_owned())
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    let known = Version::ALL.into_iter().find(|version| version.to_string() == text);
+    known.ok_or_else(|| format!("version `{text}`: only 3, 4.1 and 4.2 are spoken"))
 }
 
 /// A name with its `%20` and the like resolved.
@@ -154,11 +166,13 @@ mod tests {
     #[test]
     fn locations_are_read_as_written() {
         let plain = parsed("nfs://server/a%20b//c%2525/");
-        assert_eq!((plain.host.as_str(), plain.port, plain.minor_version), ("server", 2049, 2));
+        assert_eq!((plain.host.as_str(), plain.port, plain.version), ("server", 2049, Version::V4_2));
         assert_eq!(plain.path, ["a b", "c%25"]);
         let other = parsed("nfs://[::1]:20490?version=4.1");
-        assert_eq!((other.host.as_str(), other.port, other.minor_version), ("::1", 20490, 1));
+        assert_eq!((other.host.as_str(), other.port, other.version), ("::1", 20490, Version::V4_1));
         assert!(other.path.is_empty());
+        let old = parsed("nfs://server/a?version=3&nfsport=20490&mountport=20048");
+        assert_eq!((old.version, old.port, old.mount_port), (Version::V3, 20490, Some(20048)));
         assert_eq!(parsed("nfs://10.0.0.1:111/x").to_string(), "nfs://10.0.0.1:111/x");
     }
 
@@ -175,7 +189,9 @@ mod tests {
             "nfs://server/a/../b",
             "nfs://server/%2fetc",
             "nfs://server/%zz",
-            "nfs://server/?version=3",
+            "nfs://server/?version=2",
+            "nfs://server/?mountport=20048",
+            "nfs://server/?version=3&mountport=0",
             "nfs://server/?vers=4.2",
         ] {
             assert!(text.parse::<Location>().is_err(), "{text}");

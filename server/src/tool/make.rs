@@ -39,7 +39,7 @@ async fn make(remote: Rc<Remote>, arguments: MakeArguments) -> Outcome<bool> {
         return Ok(true);
     }
     let (parent, name) = remote.parent(&arguments.url).await?;
-    remote.session().create_directory(parent, &name, arguments.mode).await.about(&arguments.url)?;
+    remote.files().create_directory(parent, &name, arguments.mode).await.about(&arguments.url)?;
     Ok(true)
 }
 
@@ -48,11 +48,19 @@ async fn make(remote: Rc<Remote>, arguments: MakeArguments) -> Outcome<bool> {
 /// # Errors
 /// What the server says, or that something on the way is no directory.
 pub async fn make_all(remote: &Remote, location: &Location, mode: u32) -> Outcome<FileHandle> {
-    let mut at = Location { path: Vec::new(), ..location.clone() };
-    let mut handle = remote.find(&at, true).await?.handle;
-    for name in &location.path {
+    // From the nearest that is there: in NFSv3 nothing is above an export.
+    let mut at = location.clone();
+    let mut handle = loop {
+        match remote.find(&at, true).await {
+            Ok(found) if found.details.file_type == FileType::Directory => break found.handle,
+            Ok(_) => return Err(Failure::new(&at, "not a directory")),
+            Err(failure) if at.path.pop().is_none() => return Err(failure),
+            Err(_) => {}
+        }
+    };
+    for name in &location.path[at.path.len()..] {
         at.path.push(name.clone());
-        handle = match remote.session().create_directory(handle, name, mode).await {
+        handle = match remote.files().create_directory(handle, name, mode).await {
             // Whoever may not write into a directory may go through it. The server may say so before it says that the
             // name is there.
             Err(error)

@@ -60,7 +60,9 @@ fn unreachable(location: &Location, address: SocketAddr, error: &Error) -> Fatal
         Error::Status { status: Status::MinorVersMismatch, .. } => {
             "the server does not speak this version: add ?version=4.1 to the location".to_owned()
         }
-        Error::Refused(_) => "what listens there is no server of NFSv4: correct the port".to_owned(),
+        Error::Refused(_) => {
+            format!("what listens there does not serve NFSv{}: correct port or version", location.version)
+        }
         _ => "see the server's log".to_owned(),
     };
     Fatal::new(format!("{location} ({address}): {error}"), remedy)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use clap::Args;
-use wire::nfs4::{Attributes, CreateType, FileHandle, FileType, NfsTime, Stateid, Status};
+use wire::nfs4::{Attributes, FileHandle, FileType, NfsTime, Status};
 
 use super::location::Location;
 use super::remote::{About, Caller, Failure, Outcome, Remote};
@@ -123,7 +123,7 @@ async fn put_tree(
     }
     for (directory, url, metadata) in directories.iter().rev().filter(|_| arguments.preserve) {
         let attributes = kept(metadata).attributes();
-        remote.session().set_attributes(*directory, Stateid::ANONYMOUS, &attributes).await.about(url)?;
+        remote.files().set_attributes(*directory, &attributes).await.about(url)?;
     }
     Ok(good)
 }
@@ -137,7 +137,7 @@ async fn put_entry(
     source: &Path,
 ) -> Outcome<Option<(Location, Metadata)>> {
     let name = source.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| Failure::new(source.display(), "not UTF-8, as names in NFSv4 are"))?;
+    let name = name.ok_or_else(|| Failure::new(source.display(), "not UTF-8, as names in NFS are"))?;
     let below = url.below(name);
     let metadata = fs::symlink_metadata(source).about(source.display())?;
     if metadata.is_dir() {
@@ -145,8 +145,8 @@ async fn put_entry(
     }
     if metadata.is_symlink() {
         let text = fs::read_link(source).about(source.display())?;
-        let link = CreateType::SymbolicLink(text.as_os_str().as_encoded_bytes().into());
-        remote.session().create(directory, name, link, 0o777).await.map(drop).about(below)?;
+        let text = text.as_os_str().as_encoded_bytes();
+        remote.files().create_link(directory, name, text).await.about(below)?;
     } else if metadata.is_file() {
         put_file(remote, arguments, directory, &below, source, &metadata).await?;
     } else {
@@ -186,10 +186,10 @@ async fn put_bytes(
 
 async fn ensure_directory(remote: &Remote, parent: FileHandle, url: &Location) -> Outcome<FileHandle> {
     let name = url.path.last().expect("it has a parent");
-    match remote.session().create_directory(parent, name, DIRECTORY_MODE).await {
+    match remote.files().create_directory(parent, name, DIRECTORY_MODE).await {
         Err(error) if error.status() == Some(Status::Exist) => {
-            let handle = remote.session().lookup_in(parent, name).await.about(url)?;
-            let details = remote.session().details(handle).await.about(url)?;
+            let handle = remote.files().lookup_in(parent, name).await.about(url)?;
+            let details = remote.files().details(handle).await.about(url)?;
             if details.file_type == FileType::Directory {
                 Ok(handle)
             } else {

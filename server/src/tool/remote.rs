@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use client::{Client, ClientOptions, Details, Error, Session, Trace, in_same_trace, within_trace};
+use client::{ClientOptions, Details, Error, Files, Trace, in_same_trace, within_trace};
 use engine::{EngineConfig, JoinHandle, Shard, block_on};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use transport_tcp::{Endpoint, Limits};
@@ -79,11 +79,11 @@ impl<T> About<T> for std::io::Result<T> {
     }
 }
 
-/// A server and a session with it.
+/// A server, and the means to reach it.
 pub struct Remote {
     /// The core all of it is on.
     shard: Shard,
-    client: Client,
+    files: Files,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -124,10 +124,9 @@ impl Remote {
         let ran = block_on(config, move |shard| async move {
             let limits = Limits { fragment_bulk: caller.annotate, ..Limits::default() };
             let endpoint = Endpoint::new(&shard, limits);
-            let client = Client::connect(&endpoint, address, options).await;
-            let client =
-                client.map_err(|error| super::unreachable(&location, address, &error).to_string())?;
-            let remote = std::rc::Rc::new(Remote { shard, client, interrupted });
+            let files = Files::connect(&endpoint, address, location.version, options).await;
+            let files = files.map_err(|error| super::unreachable(&location, address, &error).to_string())?;
+            let remote = std::rc::Rc::new(Remote { shard, files, interrupted });
             let work = work(std::rc::Rc::clone(&remote));
             let outcome = match trace {
                 Some(trace) => within_trace(trace, work).await,
@@ -135,7 +134,7 @@ impl Remote {
             };
             let outcome = outcome.map_err(|failure| failure.to_string());
             if let Ok(remote) = std::rc::Rc::try_unwrap(remote)
-                && let Err(error) = remote.client.destroy().await
+                && let Err(error) = remote.files.end().await
             {
                 tracing::debug!("the server forgets this client after its lease: {error}");
             }
@@ -144,9 +143,9 @@ impl Remote {
         ran.map_err(|error| Fatal::new("the engine cannot start", error.to_string()).to_string())?
     }
 
-    /// The session.
-    pub fn session(&self) -> &Session {
-        self.client.session()
+    /// Its files.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Starts a task beside this one, as a part of the same trace.
@@ -182,22 +181,23 @@ impl Remote {
     }
 
     async fn step(&self, path: &[String], follow: bool) -> client::Result<Step> {
-        let session = self.session();
+        let files = &self.files;
         let joined = path.join("/");
-        match session.lookup(&joined).await {
+        match files.lookup(&joined).await {
             Ok(handle) => {
-                let details = session.details(handle).await?;
+                let details = files.details(handle).await?;
                 if !follow || details.file_type != FileType::SymbolicLink {
                     return Ok(Step::Found(Box::new(Found { handle, details })));
                 }
-                let text = session.read_link(handle).await?;
+                let text = files.read_link(handle).await?;
                 Ok(Step::Link { at: path.len() - 1, text })
             }
-            Err(error) if error.status() == Some(Status::Symlink) => {
+            // NFSv3 knows a link on the way for nothing but no directory.
+            Err(error) if matches!(error.status(), Some(Status::Symlink | Status::Notdir)) => {
                 for at in 0..path.len() {
-                    let handle = session.lookup(&path[..=at].join("/")).await?;
-                    if session.details(handle).await?.file_type == FileType::SymbolicLink {
-                        return Ok(Step::Link { at, text: session.read_link(handle).await? });
+                    let handle = files.lookup(&path[..=at].join("/")).await?;
+                    if files.details(handle).await?.file_type == FileType::SymbolicLink {
+                        return Ok(Step::Link { at, text: files.read_link(handle).await? });
                     }
                 }
                 Err(error)
@@ -271,11 +271,10 @@ fn options(location: &Location, caller: Caller) -> ClientOptions {
     crate::environment::fill(&mut random);
     let (owner, verifier) = random.split_at(8);
     let owner = format!("penstock tool {} {owner:02x?}", std::process::id());
-    let mut options = ClientOptions::named(&owner)
-        .minor_version(location.minor_version)
-        .identity(super::identity(caller.uid, caller.gid));
+    let mut options = ClientOptions::named(&owner).identity(super::identity(caller.uid, caller.gid));
     options.patience = Some(super::PATIENCE);
     options.annotations = caller.annotate;
+    options.mount_port = location.mount_port;
     options.verifier = Verifier(verifier.try_into().expect("eight bytes"));
     options
 }
@@ -304,7 +303,8 @@ fn watch_interrupts() -> std::io::Result<Arc<AtomicBool>> {
 
 /// An error in the words of `errno`, where there are any.
 pub fn reason(error: &Error) -> String {
-    let text = match error.status() {
+    let status = if let Error::Mount { .. } = error { None } else { error.status() };
+    let text = match status {
         Some(Status::Noent) => "no such file or directory",
         Some(Status::Access) => "permission denied",
         Some(Status::Perm) => "operation not permitted",

@@ -54,46 +54,47 @@ async fn remove(remote: Rc<Remote>, arguments: RemoveArguments) -> Outcome<bool>
 
 async fn remove_one(remote: &Remote, arguments: &RemoveArguments, url: &Location) -> Outcome<()> {
     let (parent, name) = remote.parent(url).await?;
-    let handle = match remote.session().lookup_in(parent, &name).await {
+    let handle = match remote.files().lookup_in(parent, &name).await {
         Err(error) if error.status() == Some(Status::Noent) && arguments.force => return Ok(()),
         looked_up => looked_up.about(url)?,
     };
-    let is_directory = remote.session().details(handle).await.about(url)?.file_type == FileType::Directory;
+    let is_directory = remote.files().details(handle).await.about(url)?.file_type == FileType::Directory;
     if is_directory && !arguments.recursive {
         return Err(Failure::new(url, "is a directory; -r removes it with everything below it"));
     }
-    if is_directory {
-        empty(remote, url, handle).await?;
+    if !is_directory {
+        return remote.files().remove(parent, &name).await.about(url);
     }
-    remote.session().remove(parent, &name).await.map(drop).about(url)
+    empty(remote, url, handle).await?;
+    remote.files().remove_directory(parent, &name).await.about(url)
 }
 
 /// Removes everything below a directory. What somebody else removes at the same time is no failure.
 async fn empty(remote: &Remote, location: &Location, directory: FileHandle) -> Outcome<()> {
-    let session = remote.session();
+    let files = remote.files();
     let mut open = vec![(location.clone(), directory)];
     // Each directory is emptied of files when it is reached, and removed when everything behind it on the list is.
     let mut reached: Vec<(Location, FileHandle, String)> = Vec::new();
     while let Some((at, directory)) = open.pop() {
-        for (name, details) in session.list(directory).await.about(&at)? {
+        for (name, details) in files.list(directory).await.about(&at)? {
             remote.check_interrupt(&at)?;
             let name = String::from_utf8_lossy(&name).into_owned();
             let below = at.below(&name);
             if details.file_type == FileType::Directory {
-                open.push((below.clone(), session.lookup_in(directory, &name).await.about(&below)?));
+                open.push((below.clone(), files.lookup_in(directory, &name).await.about(&below)?));
                 reached.push((below, directory, name));
             } else {
-                gone(session.remove(directory, &name).await, &below)?;
+                gone(files.remove(directory, &name).await, &below)?;
             }
         }
     }
     for (at, parent, name) in reached.iter().rev() {
-        gone(session.remove(*parent, name).await, at)?;
+        gone(files.remove_directory(*parent, name).await, at)?;
     }
     Ok(())
 }
 
-fn gone<T>(removed: client::Result<T>, subject: &Location) -> Outcome<()> {
+fn gone(removed: client::Result<()>, subject: &Location) -> Outcome<()> {
     match removed {
         Err(error) if error.status() != Some(Status::Noent) => Err(Failure::new(subject, reason(&error))),
         _ => Ok(()),

@@ -38,7 +38,7 @@ async fn stat(remote: Rc<Remote>, arguments: StatArguments) -> Outcome<bool> {
     let found = remote.find(&arguments.url, arguments.dereference).await?;
     let details = &found.details;
     let target = if details.file_type == FileType::SymbolicLink {
-        let text = remote.session().read_link(found.handle).await.about(&arguments.url)?;
+        let text = remote.files().read_link(found.handle).await.about(&arguments.url)?;
         Some(String::from_utf8_lossy(&text).into_owned())
     } else {
         None

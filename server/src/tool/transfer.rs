@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::io::{IsTerminal, Read, Write, stderr};
 
 use bytes::Bytes;
-use client::{OpenFile, OpenHow};
+use client::{Files, OpenFile};
 use engine::JoinHandle;
 use indicatif::{ProgressBar, ProgressStyle};
-use wire::nfs4::{Attributes, FileHandle, NfsTime, SetTime, StableHow, Stateid, Verifier, WriteResult};
+use wire::nfs4::{Attributes, FileHandle, NfsTime, SetTime, StableHow, Verifier, WriteResult};
 
 use super::location::Location;
 use super::remote::{About, Failure, Outcome, Remote};
@@ -17,9 +17,6 @@ const WINDOW: usize = 8;
 
 /// Most bytes of one call; the server may grant less.
 const CHUNK_BYTES: u32 = 1 << 20;
-
-/// Bytes around the data of a call.
-const CALL_OVERHEAD: u32 = 1024;
 
 /// Shorter files are over before a bar could be read.
 const BAR_MIN_BYTES: u64 = 4 << 20;
@@ -81,8 +78,7 @@ impl<'a> Upload<'a> {
         subject: &Location,
     ) -> Outcome<Self> {
         let hidden = hidden_name();
-        let how = OpenHow::create(0o600).exclusive();
-        let file = remote.session().open(directory, &hidden, &how).await.about(subject)?;
+        let file = remote.files().create(directory, &hidden, 0o600, true).await.about(subject)?;
         let (name, subject) = (name.to_owned(), subject.clone());
         Ok(Self { remote, directory, name, hidden, file, subject })
     }
@@ -93,31 +89,27 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// What went wrong first.
     pub async fn end(self, written: Outcome<()>, attributes: &Attributes<'_>) -> Outcome<()> {
-        let session = self.remote.session();
+        let files = self.remote.files();
         let finished = match written {
             Ok(()) => self.finish(attributes).await,
             Err(failure) => {
                 // The reason that it failed is worth more than that this fails too.
-                let _ = session.close(&self.file).await;
+                let _ = files.close(&self.file).await;
                 Err(failure)
             }
         };
         if finished.is_err() {
-            let _ = session.remove(self.directory, &self.hidden).await;
+            let _ = files.remove(self.directory, &self.hidden).await;
         }
         finished
     }
 
     async fn finish(&self, attributes: &Attributes<'_>) -> Outcome<()> {
-        let session = self.remote.session();
+        let files = self.remote.files();
         let subject = &self.subject;
-        session.set_attributes(self.file.handle, Stateid::ANONYMOUS, attributes).await.about(subject)?;
-        session.close(&self.file).await.about(subject)?;
-        session
-            .rename(self.directory, &self.hidden, self.directory, &self.name)
-            .await
-            .map(drop)
-            .about(subject)
+        files.set_attributes(self.file.handle, attributes).await.about(subject)?;
+        files.close(&self.file).await.about(subject)?;
+        files.rename(self.directory, &self.hidden, &self.name).await.about(subject)
     }
 
     /// Writes all that `source` has, and brings it to stable storage.
@@ -125,9 +117,8 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// What the source or the server says; also that the server has lost something meanwhile.
     pub async fn fill(&self, source: &mut dyn Read, bar: &Bar) -> Outcome<()> {
-        let session = self.remote.session();
-        let chunk =
-            CHUNK_BYTES.min(session.granted().fore_channel.request_size_max.saturating_sub(CALL_OVERHEAD));
+        let files = self.remote.files();
+        let chunk = CHUNK_BYTES.min(files.write_max());
         let mut verifiers = Verifiers::default();
         let mut in_flight: VecDeque<(JoinHandle<_>, u64)> = VecDeque::new();
         let mut offset = 0;
@@ -137,7 +128,7 @@ impl<'a> Upload<'a> {
             Read::take(&mut *source, chunk.into()).read_to_end(&mut data).about("input")?;
             let length = data.len() as u64;
             if length > 0 {
-                let task = write_all(session.clone(), self.file, offset, data.into());
+                let task = write_all(files.clone(), self.file, offset, data.into());
                 in_flight.push_back((self.remote.spawn(task), length));
                 offset += length;
             }
@@ -151,7 +142,7 @@ impl<'a> Upload<'a> {
                 break;
             }
         }
-        let committed = session.commit(self.file.handle).await.about(&self.subject)?;
+        let committed = files.commit(self.file.handle).await.about(&self.subject)?;
         if verifiers.agree_with(committed) {
             return Ok(());
         }
@@ -182,13 +173,13 @@ impl Verifiers {
 
 /// Writes all of a chunk, which the server may take in several steps.
 async fn write_all(
-    session: client::Session,
+    files: Files,
     file: OpenFile,
     mut offset: u64,
     mut data: Bytes,
 ) -> client::Result<WriteResult> {
     loop {
-        let written = session.write(&file, offset, &data, StableHow::Unstable).await?;
+        let written = files.write(&file, offset, &data).await?;
         let count = (written.count as usize).min(data.len());
         if count == data.len() {
             return Ok(written);
@@ -212,17 +203,16 @@ pub async fn read_all(
     bar: &Bar,
     subject: &Location,
 ) -> Outcome<u64> {
-    let session = remote.session();
-    let chunk =
-        CHUNK_BYTES.min(session.granted().fore_channel.response_size_max.saturating_sub(CALL_OVERHEAD));
+    let files = remote.files();
+    let chunk = CHUNK_BYTES.min(files.read_max());
     let mut in_flight = VecDeque::new();
     let (mut next, mut done) = (0, 0);
     loop {
         remote.check_interrupt(subject)?;
         while in_flight.len() < WINDOW {
-            let (session, file) = (session.clone(), *file);
+            let (files, file) = (files.clone(), *file);
             let offset = next;
-            in_flight.push_back(remote.spawn(async move { session.read(&file, offset, chunk).await }));
+            in_flight.push_back(remote.spawn(async move { files.read(&file, offset, chunk).await }));
             next += u64::from(chunk);
         }
         let read = in_flight.pop_front().expect("filled above").await;

@@ -19,6 +19,7 @@ use rpc::{Call, ConnectionId, Outcome, Reply, Service};
 use state::{Config, MemoryStore, State};
 use transport_tcp::{CallError, Endpoint, Intake, Limits, Listener, Message};
 use vfs::mem::{Mem, MemStorage};
+use wire::nfs3;
 use wire::nfs4::{CompoundResultFrame, Operation, ResultHead, Status};
 use wire::rpc::{Accepted, CallHeader, ReplyHeader};
 use wire::xdr::{Decoder, Encoder};
@@ -120,7 +121,8 @@ impl Faulty {
         self.losses.set(replies);
     }
 
-    /// So many of the next requests are put off: SEQUENCE fails with NFS4ERR_DELAY, and nothing is executed.
+    /// So many of the next requests are put off: SEQUENCE fails with NFS4ERR_DELAY, or GETATTR with NFS3ERR_JUKEBOX, and
+    /// nothing is executed.
     pub fn delay(&self, requests: u32) {
         self.delays.set(requests);
     }
@@ -161,11 +163,15 @@ impl Service for Faulty {
     }
 }
 
-/// What a server that cannot take a request now says, as RFC 8881 §18.46.3 has it.
+/// What a server that cannot take a request now says, as RFC 8881 §18.46.3 and RFC 1813 §2.6 have it.
 fn put_off(call: &Call) -> Outcome {
     let header = CallHeader::decode(&mut Decoder::new(&call.head)).expect("our client sends calls");
     let mut encoder = Encoder::new(BytesMut::new(), 1024);
     encoder.put(&ReplyHeader::accepted(header.xid, Accepted::Success)).expect("room");
+    if header.version == nfs3::VERSION {
+        encoder.put(&nfs3::Status::Jukebox).expect("room");
+        return Outcome::Reply(Reply::new(encoder.finish().head));
+    }
     let frame = CompoundResultFrame::begin(&mut encoder, b"").expect("room");
     ResultHead::encode(&mut encoder, Operation::Sequence.number(), Status::Delay).expect("room");
     frame.finish(&mut encoder, Status::Delay, 1);

@@ -86,7 +86,8 @@ fn a_wrong_command_line_is_explained() {
         assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
     };
     wrong(&["ls", "/local/path"], "nfs://host");
-    wrong(&["ls", "nfs://server/?version=3"], "4.1 and 4.2");
+    wrong(&["ls", "nfs://server/?version=4.0"], "3, 4.1 and 4.2");
+    wrong(&["ls", "nfs://server/?mountport=20048"], "version=3");
     wrong(&["bench", "nfs://server/", "-w", "reed"], "no workload `reed`");
     wrong(&["bench", "nfs://server/", "-b", "4KB"], "4KiB");
     wrong(&["mkdir", "-m", "rwx", "nfs://server/a"], "octal");
@@ -96,6 +97,8 @@ fn a_wrong_command_line_is_explained() {
     };
     failing(&["bench", "nfs://127.0.0.1:9/", "-q", "1", "--sessions", "2"], "--depth 1");
     failing(&["bench", "nfs://127.0.0.1:9/", "-w", "remove"], "--operations");
+    failing(&["bench", "nfs://127.0.0.1:9/?version=3", "-w", "getattr,open"], "opens no files");
+    failing(&["bench", "nfs://127.0.0.1:9/?version=3", "--sessions", "2"], "--connections");
     failing(&["bench", "nfs://127.0.0.1:9/", "-b", "1MiB", "--file-size", "4KiB"], "--file-size");
 }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use client::Version;
 use wire::nfs4::StableHow;
 
-use super::workload::Mix;
+use super::workload::{Mix, Workload};
 use crate::fatal::Fatal;
 use crate::tool::location::Location;
 use crate::tool::unit::{Size, Time};
@@ -32,7 +33,7 @@ remove, mkdir. Several may be given with weights.";
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct BenchArguments {
-    /// A directory on the server: nfs://host:port/path, with ?version=4.1 for that version.
+    /// A directory on the server: nfs://host:port/path, with ?version=3 or ?version=4.1 for that version.
     pub url: Location,
     /// What is done: one workload, or several with weights.
     #[arg(short, long, value_name = "NAME[=WEIGHT],..", default_value = "randread")]
@@ -43,10 +44,10 @@ pub struct BenchArguments {
     /// Calls outstanding at any time, over all connections together.
     #[arg(short = 'q', long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub depth: u32,
-    /// TCP connections. [default: one per session]
+    /// TCP connections. [default: one per session, or per thread where there are none]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub connections: Option<u32>,
-    /// Clients, each with a session, that share the connections and the depth. [default: one per thread]
+    /// Clients, each with a session, that share the connections and the depth; NFSv3 has none. [default: one per thread]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub sessions: Option<u32>,
     /// Threads.
@@ -157,9 +158,14 @@ impl BenchArguments {
         }
     }
 
-    /// Clients.
+    /// Clients; where there are no sessions, one for each thread, which then stands for its share of the connections alone.
     pub fn sessions(&self) -> u32 {
         self.sessions.unwrap_or(self.threads)
+    }
+
+    /// Whether there are sessions.
+    pub fn has_sessions(&self) -> bool {
+        self.url.version != Version::V3 && !self.workload.is_null()
     }
 
     /// Connections.
@@ -177,24 +183,12 @@ impl BenchArguments {
     /// # Errors
     /// Says which do not, and what to do.
     pub fn check(&self) -> Result<(), Fatal> {
-        let (depth, sessions, connections) = (self.depth, self.sessions(), self.connections());
         let wrong = |reason: String, remedy: &str| Err(Fatal::new(reason, remedy));
-        if sessions < self.threads {
+        self.check_shares()?;
+        if self.url.version == Version::V3 && self.workload.any(|workload| workload == Workload::Open) {
             return wrong(
-                format!("--sessions {sessions} for --threads {}", self.threads),
-                "every thread needs a session",
-            );
-        }
-        if connections < sessions {
-            return wrong(
-                format!("--connections {connections} for --sessions {sessions}"),
-                "every session needs a connection",
-            );
-        }
-        if depth < sessions {
-            return wrong(
-                format!("--depth {depth} for --sessions {sessions}"),
-                "every session needs a call to make: raise --depth, or lower --threads or --sessions",
+                "workload open over NFSv3, which opens no files".to_owned(),
+                "choose another workload, or a version of NFSv4",
             );
         }
         if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
@@ -219,6 +213,36 @@ impl BenchArguments {
                     "say how many files to remove with --operations",
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// Whether everybody who shares connections and depth has a share.
+    fn check_shares(&self) -> Result<(), Fatal> {
+        let wrong = |reason: String, remedy: String| Err(Fatal::new(reason, remedy));
+        let (sessions, connections) = (self.sessions(), self.connections());
+        if self.sessions.is_some() && self.url.version == Version::V3 {
+            let reason = format!("--sessions {sessions} over NFSv3, which has none");
+            return wrong(reason, "say how many --connections".to_owned());
+        }
+        if sessions < self.threads {
+            let reason = format!("--sessions {sessions} for --threads {}", self.threads);
+            return wrong(reason, "every thread needs a session".to_owned());
+        }
+        let (who, lower) = match self.url.version {
+            Version::V3 => ("thread", "--threads"),
+            _ => ("session", "--threads or --sessions"),
+        };
+        if connections < sessions {
+            let reason = format!("--connections {connections} for --{who}s {sessions}");
+            return wrong(reason, format!("every {who} needs a connection"));
+        }
+        if self.depth < sessions {
+            let reason = format!("--depth {} for --{who}s {sessions}", self.depth);
+            return wrong(
+                reason,
+                format!("every {who} needs a call to make: raise --depth, or lower {lower}"),
+            );
         }
         Ok(())
     }

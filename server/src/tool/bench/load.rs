@@ -5,15 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use client::Compound;
 use client::pipeline::{Answer, Call, Next, Source};
-use wire::nfs4::{CommitResult, FileHandle, ResultHead, Status, WriteResult};
-use wire::xdr::{Decoder, Error};
+use wire::nfs4::FileHandle;
 
 use super::arguments::Span;
 use super::figures::ThreadFigures;
 use super::plan::{Plan, Window};
-use super::target::{READ_OFFSET_FROM_END, Target, WRITE_OFFSET_FROM_END, name};
+use super::target::{READ_OFFSET_FROM_END, Target, name};
 use super::workload::Workload;
 
 /// The source of a thread's calls.
@@ -56,10 +54,10 @@ struct Place {
 enum Pair {
     /// The next call is an operation's first, or only one.
     First,
-    /// This name was made, or is being made.
-    Making(u64),
-    /// It is to be removed.
-    Made(u64),
+    /// The first of two is under way, about the name or the file with this number.
+    Half(u64),
+    /// The second is next, or under way.
+    Second(u64),
 }
 
 impl Load {
@@ -152,64 +150,52 @@ impl Load {
     }
 
     fn write_data(&mut self, place: usize, workload: Workload, call: &mut Call<'_>) {
+        if let Pair::Second(file) = self.places[place].pair {
+            self.target(place).files[file as usize].commit.write(call);
+            return;
+        }
         let (file, offset) = self.block(place, workload);
-        let calls = &self.targets[self.places[place].target].files[file];
+        let target = &self.targets[self.places[place].target];
+        let calls = &target.files[file];
         match workload {
             Workload::Read | Workload::RandomRead => {
-                call.operations(&calls.read.0, calls.read.1);
+                calls.read.write(call);
                 call.patch_u64(READ_OFFSET_FROM_END, offset);
             }
             _ => {
-                call.operations(&calls.write.0, calls.write.1);
-                call.patch_u64(WRITE_OFFSET_FROM_END, offset);
+                calls.write.write(call);
+                call.patch_u64(target.write_offset_from_end(), offset);
                 call.payload(&self.payload);
             }
         }
-        if workload == Workload::Commit {
-            call.operations(&calls.commit.0, calls.commit.1);
+        if target.takes_two(workload) {
+            self.places[place].pair = Pair::Half(file as u64);
+        } else if workload == Workload::Commit {
+            calls.commit.write(call);
         }
     }
 
     fn write_name(&mut self, place: usize, workload: Workload, call: &mut Call<'_>) {
         let directory = self.directory.expect("made for workloads that make names");
         let target = &self.targets[self.places[place].target];
-        let made = if let Pair::Made(number) = self.places[place].pair { Some(number) } else { None };
-        let number = made.unwrap_or(self.names);
-        let name = name(number);
-        let compound = Compound::new().put_handle(directory);
-        let compound = match workload {
-            Workload::Remove => compound.remove(&name),
-            Workload::CreateRemove if made.is_some() => compound.remove(&name),
-            Workload::MakeDirectory => target.make_directory(compound, &name),
-            _ => target.create(compound, &name),
-        };
-        if made.is_none() {
-            self.names += 1;
+        if let Pair::Second(number) = self.places[place].pair {
+            target.remove(directory, &name(number), call);
+            return;
         }
-        let begins_pair = workload == Workload::CreateRemove && made.is_none();
-        self.places[place].pair = if begins_pair { Pair::Making(number) } else { Pair::First };
-        let (operations, count) = compound.encoded_operations();
-        call.operations(operations, count);
+        let number = self.names;
+        match workload {
+            Workload::Remove => target.remove(directory, &name(number), call),
+            Workload::MakeDirectory => target.make_directory(directory, &name(number), call),
+            _ => target.create(directory, &name(number), call),
+        }
+        if target.takes_two(workload) {
+            self.places[place].pair = Pair::Half(number);
+        }
+        self.names += 1;
     }
 
-    /// Bytes that an operation moved; an error when the results are not what the protocol says.
-    fn bytes(&self, workload: Workload, results: &mut Decoder<'_>) -> Result<u64, Error> {
-        if !workload.has_data() {
-            return Ok(0);
-        }
-        // PUTFH's result, then that of READ or WRITE.
-        results.get::<ResultHead>()?;
-        results.get::<ResultHead>()?;
-        if !workload.writes() {
-            let (_eof, length) = (results.bool()?, results.u32()?);
-            return Ok(length.into());
-        }
-        let written: WriteResult = results.get()?;
-        if workload == Workload::Commit {
-            results.get::<ResultHead>()?;
-            results.get::<CommitResult>()?;
-        }
-        Ok(written.count.into())
+    fn target(&self, place: usize) -> &Target {
+        &self.targets[self.places[place].target]
     }
 
     fn over(&mut self, place: usize, outcome: Result<u64, &'static str>) {
@@ -268,7 +254,7 @@ impl Load {
 
 impl Source for Load {
     fn next(&mut self, place: usize) -> Next {
-        if let Pair::Made(_) = self.places[place].pair {
+        if let Pair::Second(_) = self.places[place].pair {
             return Next::Call;
         }
         match self.begin(Instant::now()) {
@@ -288,10 +274,8 @@ impl Source for Load {
             Workload::Null => {}
             Workload::GetAttributes | Workload::Open => {
                 let file = self.random.below(self.positions.len() as u64) as usize;
-                let calls = &self.targets[self.places[place].target].files[file];
-                let (operations, count) =
-                    if workload == Workload::Open { &calls.open } else { &calls.attributes };
-                call.operations(operations, *count);
+                let calls = &self.target(place).files[file];
+                if workload == Workload::Open { &calls.open } else { &calls.attributes }.write(call);
             }
             _ if workload.has_data() => self.write_data(place, workload, call),
             _ => self.write_name(place, workload, call),
@@ -300,22 +284,24 @@ impl Source for Load {
 
     fn answered(&mut self, place: usize, answer: Answer<'_>) {
         let workload = self.workload(place);
+        let pair = std::mem::replace(&mut self.places[place].pair, Pair::First);
         let outcome = match answer {
-            Answer::Results(Status::Ok, mut results) => {
+            Answer::Results(_) if !workload.has_data() => Ok(0),
+            Answer::Results(mut results) => {
                 let block = self.plan.arguments.block_size.0;
-                match self.bytes(workload, &mut results) {
-                    Ok(bytes) if workload.has_data() && bytes < block => Err("short"),
+                let is_second = matches!(pair, Pair::Second(_));
+                match self.target(place).moved(workload, is_second, block, &mut results) {
+                    Ok(bytes) if bytes < block => Err("short"),
                     Ok(bytes) => Ok(bytes),
                     Err(_) => Err("malformed"),
                 }
             }
-            Answer::Results(status, _) => Err(status.name()),
+            Answer::Failed(status) => Err(status),
             Answer::Refused => Err("refused"),
             Answer::Lost => Err("lost"),
         };
-        let pair = std::mem::replace(&mut self.places[place].pair, Pair::First);
         match (pair, outcome) {
-            (Pair::Making(number), Ok(_)) => self.places[place].pair = Pair::Made(number),
+            (Pair::Half(number), Ok(_)) => self.places[place].pair = Pair::Second(number),
             _ => self.over(place, outcome),
         }
     }

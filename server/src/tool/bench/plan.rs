@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use client::{ClientOptions, Identity};
+use client::ClientOptions;
 use engine::Shard;
 use wire::nfs4::FileHandle;
 
@@ -79,18 +79,14 @@ impl Plan {
         // One more, for the goodbye: the others may all be in doubt when their connections broke.
         let depth = self.arguments.depth.div_ceil(self.arguments.sessions());
         let mut options = ClientOptions::named(&owner)
-            .minor_version(self.arguments.url.minor_version)
-            .identity(self.identity())
+            .identity(self.arguments.identity())
             .slots(depth.max(MAKING_DEPTH as u32) + 1);
         options.patience = Some(crate::tool::PATIENCE);
+        options.mount_port = self.arguments.url.mount_port;
         options.verifier = wire::nfs4::Verifier(verifier);
         // What the server calls back about, delegations and locks, is nothing that a run has.
         options.back_channel = None;
         options
-    }
-
-    fn identity(&self) -> Identity {
-        self.arguments.identity()
     }
 
     /// Operations and bytes of all threads so far.

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use client::{Client, OpenHow, Session};
+use client::Files;
 use engine::Shard;
-use wire::nfs4::{FileHandle, FileType, StableHow, Status};
+use wire::nfs4::{FileHandle, FileType, Status};
 
 use super::arguments::BenchArguments;
 use super::plan::{MAKING_DEPTH, Plan, Prepared};
@@ -33,37 +33,33 @@ pub fn file_name(index: usize) -> String {
 ///
 /// # Errors
 /// What went wrong, with the path and the remedy.
-pub async fn prepare(shard: &Shard, client: &Client, plan: &Plan) -> Result<Prepared, Fatal> {
+pub async fn prepare(shard: &Shard, files: &Files, plan: &Plan) -> Result<Prepared, Fatal> {
     let arguments = &plan.arguments;
     let mix = &arguments.workload;
-    let session = client.session();
-    let directory = find_directory(session, arguments).await?;
-    if mix.is_null() {
-        return Ok(Prepared::default());
-    }
+    let directory = find_directory(files, arguments).await?;
+    check_size(files, arguments)?;
     let told = |what: &str| {
         let what = format!("{what} in {}", arguments.url);
         move |error: client::Error| Fatal::new(format!("{what}: {}", reason(&error)), remedy(&error))
     };
-    let base =
-        ensure_directory(session, directory, BASE).await.map_err(told("cannot make penstock-bench"))?;
+    let base = ensure_directory(files, directory, BASE).await.map_err(told("cannot make penstock-bench"))?;
     let mut prepared = Prepared { base: Some(base), ..Prepared::default() };
     if mix.any(Workload::needs_files) {
         for index in 0..arguments.files as usize {
             let size = if mix.any(Workload::has_data) { arguments.file_size.0 } else { 0 };
-            let handle = ensure_file(shard, session, base, index, size, arguments.quiet).await;
+            let handle = ensure_file(shard, files, base, index, size, arguments.quiet).await;
             prepared.files.push(handle.map_err(told("cannot fill a file"))?);
         }
     }
     if mix.any(Workload::needs_directory) {
         for thread in 0..arguments.threads as usize {
             let name = run_directory(thread);
-            let made = session.create_directory(base, &name, DIRECTORY_MODE).await;
+            let made = files.create_directory(base, &name, DIRECTORY_MODE).await;
             prepared.directories.push(made.map_err(told("cannot make a directory"))?);
         }
     }
     if mix.any(|workload| workload == Workload::Remove) {
-        make_names(shard, session, plan, &prepared).await.map_err(told("cannot make files to remove"))?;
+        make_names(shard, files, plan, &prepared).await.map_err(told("cannot make files to remove"))?;
     }
     Ok(prepared)
 }
@@ -71,49 +67,57 @@ pub async fn prepare(shard: &Shard, client: &Client, plan: &Plan) -> Result<Prep
 /// Removes what was made.
 ///
 /// # Errors
-/// As [`Session::call`].
-pub async fn clean_up(
-    shard: &Shard,
-    session: &Session,
-    plan: &Plan,
-    prepared: &Prepared,
-) -> client::Result<()> {
+/// As [`Files::lookup`].
+pub async fn clean_up(shard: &Shard, files: &Files, plan: &Plan, prepared: &Prepared) -> client::Result<()> {
     let arguments = &plan.arguments;
     let Some(base) = prepared.base else { return Ok(()) };
     for (thread, directory) in prepared.directories.iter().enumerate() {
-        empty(shard, session, *directory).await?;
-        session.remove(base, &run_directory(thread)).await?;
+        empty(shard, files, *directory).await?;
+        files.remove_directory(base, &run_directory(thread)).await?;
     }
     for handle in prepared.files.iter().filter(|_| arguments.keep && arguments.workload.any(Workload::writes))
     {
-        session.commit(*handle).await?;
+        files.commit(*handle).await?;
     }
     if !arguments.keep {
-        empty(shard, session, base).await?;
-        let directory = session.lookup(&arguments.url.path_text()).await?;
-        session.remove(directory, BASE).await?;
+        empty(shard, files, base).await?;
+        let directory = files.lookup(&arguments.url.path_text()).await?;
+        files.remove_directory(directory, BASE).await?;
     }
     Ok(())
 }
 
-async fn find_directory(session: &Session, arguments: &BenchArguments) -> Result<FileHandle, Fatal> {
+async fn find_directory(files: &Files, arguments: &BenchArguments) -> Result<FileHandle, Fatal> {
     let failed = |error: client::Error| {
         Fatal::new(
             format!("{}: {}", arguments.url, reason(&error)),
             "give a directory that is there, and that --uid may enter",
         )
     };
-    let handle = session.lookup(&arguments.url.path_text()).await.map_err(failed)?;
-    let attributes = session.attributes(handle).await.map_err(failed)?;
-    if attributes.file_type == FileType::Directory {
+    let handle = files.lookup(&arguments.url.path_text()).await.map_err(failed)?;
+    let details = files.details(handle).await.map_err(failed)?;
+    if details.file_type == FileType::Directory {
         return Ok(handle);
     }
     Err(Fatal::new(format!("{} is not a directory", arguments.url), "give the directory that it is in"))
 }
 
-async fn ensure_directory(session: &Session, parent: FileHandle, name: &str) -> client::Result<FileHandle> {
-    match session.create_directory(parent, name, DIRECTORY_MODE).await {
-        Err(error) if error.status() == Some(Status::Exist) => session.lookup_in(parent, name).await,
+/// Whether the server moves a block with one call.
+fn check_size(files: &Files, arguments: &BenchArguments) -> Result<(), Fatal> {
+    let block = arguments.block_size.0;
+    let largest = u64::from(files.read_max().min(files.write_max()));
+    if block <= largest || !arguments.workload.any(Workload::has_data) {
+        return Ok(());
+    }
+    Err(Fatal::new(
+        format!("--block-size {block}: the server reads and writes {largest} bytes at most with one call"),
+        format!("give --block-size {} or less", largest / 4096 * 4096),
+    ))
+}
+
+async fn ensure_directory(files: &Files, parent: FileHandle, name: &str) -> client::Result<FileHandle> {
+    match files.create_directory(parent, name, DIRECTORY_MODE).await {
+        Err(error) if error.status() == Some(Status::Exist) => files.lookup_in(parent, name).await,
         other => other,
     }
 }
@@ -121,19 +125,19 @@ async fn ensure_directory(session: &Session, parent: FileHandle, name: &str) -> 
 /// The file with this index, at least `size` bytes long.
 async fn ensure_file(
     shard: &Shard,
-    session: &Session,
+    files: &Files,
     base: FileHandle,
     index: usize,
     size: u64,
     quiet: bool,
 ) -> client::Result<FileHandle> {
-    let file = session.open(base, &file_name(index), &OpenHow::create(FILE_MODE).owner("filler")).await?;
-    let has = session.attributes(file.handle).await?.size;
+    let file = files.create(base, &file_name(index), FILE_MODE, false).await?;
+    let has = files.details(file.handle).await?.size;
     if has < size {
         if !quiet {
             eprintln!("filling {BASE}/{} with {}", file_name(index), bytes_text((size - has) as f64));
         }
-        let chunk = CHUNK_BYTES.min(u64::from(session.granted().fore_channel.request_size_max / 2));
+        let chunk = CHUNK_BYTES.min(files.write_max().into());
         let pattern: Rc<[u8]> = (0..chunk).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 11) as u8).collect();
         let mut writes = Vec::new();
         for offset in (has..size).step_by(chunk as usize) {
@@ -141,17 +145,15 @@ async fn ensure_file(
                 written(writes.remove(0)).await?;
             }
             let length = chunk.min(size - offset) as usize;
-            let (session, pattern) = (session.clone(), Rc::clone(&pattern));
-            writes.push(shard.spawn(async move {
-                session.write(&file, offset, &pattern[..length], StableHow::Unstable).await
-            }));
+            let (files, pattern) = (files.clone(), Rc::clone(&pattern));
+            writes.push(shard.spawn(async move { files.write(&file, offset, &pattern[..length]).await }));
         }
         for write in writes {
             written(write).await?;
         }
-        session.commit(file.handle).await?;
+        files.commit(file.handle).await?;
     }
-    session.close(&file).await?;
+    files.close(&file).await?;
     Ok(file.handle)
 }
 
@@ -160,12 +162,7 @@ async fn written(write: engine::JoinHandle<client::Result<wire::nfs4::WriteResul
 }
 
 /// Makes the names that will be removed, in every thread's directory.
-async fn make_names(
-    shard: &Shard,
-    session: &Session,
-    plan: &Plan,
-    prepared: &Prepared,
-) -> client::Result<()> {
+async fn make_names(shard: &Shard, files: &Files, plan: &Plan, prepared: &Prepared) -> client::Result<()> {
     let total = plan.arguments.operations.unwrap_or(0);
     let threads = u64::from(plan.arguments.threads);
     if !plan.arguments.quiet {
@@ -173,13 +170,12 @@ async fn make_names(
     }
     let mut makers = Vec::new();
     for maker in 0..MAKING_DEPTH as u64 {
-        let (session, directories) = (session.clone(), prepared.directories.clone());
+        let (files, directories) = (files.clone(), prepared.directories.clone());
         makers.push(shard.spawn(async move {
             for number in (maker..total).step_by(MAKING_DEPTH) {
                 let directory = directories[(number % threads) as usize];
-                let how = OpenHow::create(FILE_MODE).owner("maker");
-                let file = session.open(directory, &name(number / threads), &how).await?;
-                session.close(&file).await?;
+                let file = files.create(directory, &name(number / threads), FILE_MODE, false).await?;
+                files.close(&file).await?;
             }
             client::Result::Ok(())
         }));
@@ -191,15 +187,18 @@ async fn make_names(
 }
 
 /// Removes everything in a directory: files, and directories that are empty.
-async fn empty(shard: &Shard, session: &Session, directory: FileHandle) -> client::Result<()> {
-    let entries = Rc::new(session.read_directory(directory).await?);
+async fn empty(shard: &Shard, files: &Files, directory: FileHandle) -> client::Result<()> {
+    let entries = Rc::new(files.list(directory).await?);
     let mut removers = Vec::new();
     for remover in 0..MAKING_DEPTH {
-        let (session, entries) = (session.clone(), Rc::clone(&entries));
+        let (files, entries) = (files.clone(), Rc::clone(&entries));
         removers.push(shard.spawn(async move {
-            for entry in entries.iter().skip(remover).step_by(MAKING_DEPTH) {
-                let name = String::from_utf8_lossy(&entry.name);
-                session.remove(directory, &name).await?;
+            for (name, details) in entries.iter().skip(remover).step_by(MAKING_DEPTH) {
+                let name = String::from_utf8_lossy(name);
+                match details.file_type {
+                    FileType::Directory => files.remove_directory(directory, &name).await?,
+                    _ => files.remove(directory, &name).await?,
+                }
             }
             client::Result::Ok(())
         }));

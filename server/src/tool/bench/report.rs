@@ -165,11 +165,11 @@ impl Outcome {
             Span::Operations(_) => (None, 0.0),
         };
         Settings {
-            protocol: format!("4.{}", arguments.url.minor_version),
+            protocol: arguments.url.version.to_string(),
             block_bytes: arguments.block_size.0,
             depth: arguments.depth,
             connections: arguments.connections(),
-            sessions: if arguments.workload.is_null() { 0 } else { arguments.sessions() },
+            sessions: if arguments.has_sessions() { arguments.sessions() } else { 0 },
             threads: arguments.threads,
             duration_seconds: duration,
             operations: arguments.operations,
@@ -249,14 +249,17 @@ impl Outcome {
             true => format!(", blocks of {}", bytes_text(arguments.block_size.0 as f64)),
             false => String::new(),
         };
+        let sessions = match arguments.has_sessions() {
+            true => format!(", sessions {}", arguments.sessions()),
+            false => String::new(),
+        };
         format!(
-            "{} over NFSv4.{}: {:.1} s{early}, depth {}, connections {}, sessions {}, threads {}{block}\n\n",
+            "{} over NFSv{}: {:.1} s{early}, depth {}, connections {}{sessions}, threads {}{block}\n\n",
             arguments.url,
-            arguments.url.minor_version,
+            arguments.url.version,
             self.seconds,
             arguments.depth,
             arguments.connections(),
-            arguments.sessions(),
             arguments.threads,
         )
     }

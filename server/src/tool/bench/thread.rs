@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use client::{
-    Client, Compound,
+    Client, Compound, Files,
     pipeline::{Pipeline, Sending},
 };
 use engine::Shard;
@@ -17,9 +17,6 @@ use super::plan::{Plan, Prepared, wait_for, wait_until};
 use super::prepare;
 use super::target::Target;
 use crate::fatal::Fatal;
-
-/// Bytes around the data of a WRITE.
-const CALL_OVERHEAD: u64 = 1024;
 
 /// What a thread tells the main one.
 pub enum Report {
@@ -55,13 +52,13 @@ async fn measure(shard: &Shard, plan: &Arc<Plan>, report: &impl Fn(Report)) -> R
     }
     wait_until(shard, &plan.finish).await;
     if let Some(maker) = maker {
-        let cleaned = prepare::clean_up(shard, maker.session(), plan, prepared).await;
+        let cleaned = prepare::clean_up(shard, &maker, plan, prepared).await;
         cleaned.map_err(|error| {
             let url = &plan.arguments.url;
             let reason = format!("{url}: what was made cannot be removed: {error}");
             Fatal::new(reason, "remove penstock-bench there by hand")
         })?;
-        end(maker).await;
+        ended(maker.end().await);
     }
     if is_first {
         report(Report::Cleaned);
@@ -85,16 +82,17 @@ async fn call(shard: &Shard, plan: &Arc<Plan>, connected: Connected, report: &im
 }
 
 /// Prepares for all threads. NULL needs nothing.
-async fn make(shard: &Shard, endpoint: &Endpoint, plan: &Plan) -> Result<Option<Client>, Fatal> {
+async fn make(shard: &Shard, endpoint: &Endpoint, plan: &Plan) -> Result<Option<Files>, Fatal> {
     if plan.arguments.workload.is_null() {
         plan.prepared.set(Prepared::default()).expect("set once");
         return Ok(None);
     }
-    let client = Client::connect(endpoint, plan.address, plan.client("maker")).await;
-    let client = client.map_err(|error| unreachable(plan, &error))?;
-    let prepared = prepare::prepare(shard, &client, plan).await?;
+    let version = plan.arguments.url.version;
+    let files = Files::connect(endpoint, plan.address, version, plan.client("maker")).await;
+    let files = files.map_err(|error| unreachable(plan, &error))?;
+    let prepared = prepare::prepare(shard, &files, plan).await?;
     plan.prepared.set(prepared).expect("set once");
-    Ok(Some(client))
+    Ok(Some(files))
 }
 
 type Connected = (Pipeline, Vec<Client>, Vec<(Target, usize)>);
@@ -115,60 +113,55 @@ async fn connect(
     for index in (shard.index() as u32..sessions).step_by(arguments.threads as usize) {
         let share = |total: u32| (total / sessions + u32::from(index < total % sessions)) as usize;
         let (places, connections) = (share(arguments.depth), share(arguments.connections()));
-        if arguments.workload.is_null() {
-            pipeline.add_null(plan.address, places, connections).await.map_err(failed)?;
-            targets.push((Target::none(), places));
-            continue;
-        }
-        let options = plan.client(&index.to_string());
-        let client = Client::connect(endpoint, plan.address, options).await.map_err(failed)?;
-        check_granted(&client, plan, places)?;
-        let target = Target::open(&client, plan, prepared).await.map_err(failed)?;
-        // Only the pipeline's own connections are to be there while it is measured.
-        client.session().channels().iter().for_each(|channel| channel.connection().close());
-        let session = client.session();
-        pipeline.add_session(session, plan.address, places, connections).await.map_err(failed)?;
-        clients.push(client);
+        let version = arguments.url.version;
+        let target = if arguments.workload.is_null() {
+            let added = pipeline.add_null(version.major(), plan.address, places, connections).await;
+            added.map_err(failed)?;
+            Target::none()
+        } else if let Some(minor) = version.minor() {
+            let options = plan.client(&index.to_string()).minor_version(minor);
+            let client = Client::connect(endpoint, plan.address, options).await.map_err(failed)?;
+            check_slots(&client, plan, places)?;
+            let target = Target::open(&client, plan, prepared).await.map_err(failed)?;
+            // Only the pipeline's own connections are to be there while it is measured.
+            client.session().channels().iter().for_each(|channel| channel.connection().close());
+            let session = client.session();
+            pipeline.add_session(session, plan.address, places, connections).await.map_err(failed)?;
+            clients.push(client);
+            target
+        } else {
+            let identity = arguments.identity();
+            let added = pipeline.add_nfs3(&identity, plan.address, places, connections).await;
+            added.map_err(failed)?;
+            Target::unopened(plan, prepared)
+        };
         targets.push((target, places));
     }
     Ok((pipeline, clients, targets))
 }
 
-/// Whether the server grants what the run needs.
-fn check_granted(client: &Client, plan: &Plan, places: usize) -> Result<(), Fatal> {
-    let arguments = &plan.arguments;
-    let granted = client.session().granted().fore_channel;
-    let slots = granted.requests_max;
-    if (slots as usize) < places {
-        let (depth, sessions) = (arguments.depth, arguments.depth.div_ceil(slots.max(1)));
-        return Err(Fatal::new(
-            format!("--depth {depth} needs {places} slots per session, and the server grants {slots}"),
-            format!("give --sessions {sessions} or more"),
-        ));
+/// Whether the server grants as many slots as the run needs.
+fn check_slots(client: &Client, plan: &Plan, places: usize) -> Result<(), Fatal> {
+    let slots = client.session().granted().fore_channel.requests_max;
+    if (slots as usize) >= places {
+        return Ok(());
     }
-    let largest = u64::from(granted.request_size_max.min(granted.response_size_max));
-    if arguments.workload.any(super::workload::Workload::has_data)
-        && arguments.block_size.0 + CALL_OVERHEAD > largest
-    {
-        return Err(Fatal::new(
-            format!(
-                "--block-size {}: the server takes messages of {largest} bytes at most",
-                arguments.block_size.0
-            ),
-            format!("give --block-size {} or less", largest.saturating_sub(CALL_OVERHEAD) / 4096 * 4096),
-        ));
-    }
-    Ok(())
+    let depth = plan.arguments.depth;
+    Err(Fatal::new(
+        format!("--depth {depth} needs {places} slots per session, and the server grants {slots}"),
+        format!("give --sessions {} or more", depth.div_ceil(slots.max(1))),
+    ))
 }
 
 /// Lets the server forget a client. It would do so by itself after its lease.
 async fn end(client: Client) {
-    let ended = async {
-        // Its connection was closed: this opens another.
-        client.session().call(Compound::new().put_root()).await?;
-        client.destroy().await
-    };
-    if let Err(error) = ended.await {
+    // Its connection was closed: this opens another.
+    let opened = client.session().call(Compound::new().put_root()).await;
+    ended(if let Err(error) = opened { Err(error) } else { client.destroy().await });
+}
+
+fn ended(outcome: client::Result<()>) {
+    if let Err(error) = outcome {
         tracing::debug!("a client of the run stays until its lease ends: {error}");
     }
 }

@@ -22,13 +22,13 @@ pub enum Workload {
     Commit,
     /// OPEN and CLOSE.
     Open,
-    /// OPEN of a new file, and CLOSE.
+    /// OPEN of a new file, and CLOSE; in NFSv3 CREATE.
     Create,
     /// The same, and REMOVE.
     CreateRemove,
     /// REMOVE.
     Remove,
-    /// CREATE of a directory.
+    /// CREATE of a directory, or MKDIR.
     MakeDirectory,
 }
 

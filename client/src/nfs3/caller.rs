@@ -1,0 +1,66 @@
+//! Calls to one port of a server.
+
+use std::cell::{Cell, RefCell};
+
+use buf::Chain;
+use transport_tcp::{CallError, Received};
+use wire::xdr::Encoder;
+
+use crate::{Channel, Error, Result, channel::Called, origin::Origin};
+
+/// A connection, and another when it breaks.
+pub(super) struct Caller {
+    origin: Origin,
+    channel: RefCell<Option<Channel>>,
+    /// Of the next call. They begin anywhere, for a server may remember those of clients that were at this address before.
+    next_xid: Cell<u32>,
+}
+
+impl Caller {
+    /// Not connected yet.
+    pub(super) fn new(origin: Origin) -> Self {
+        Self { origin, channel: RefCell::default(), next_xid: Cell::new(crate::random()) }
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(super) fn channel(&self) -> Option<Channel> {
+        self.channel.borrow().clone()
+    }
+
+    /// Connects, if that has not been done.
+    pub(super) async fn connect(&self) -> Result<Channel> {
+        let channel = match self.channel() {
+            Some(channel) if channel.connection().is_open() => return Ok(channel),
+            Some(_) => self.origin.reconnect().await?,
+            None => self.origin.connect().await?,
+        };
+        *self.channel.borrow_mut() = Some(channel.clone());
+        Ok(channel)
+    }
+
+    /// Sends one call until it is answered, over whatever connection there is. With bulk data, which has one owner, it is sent
+    /// once.
+    pub(super) async fn call(
+        &self,
+        called: Called,
+        arguments: &Encoder,
+        mut data: Option<Chain>,
+    ) -> Result<Received> {
+        let xid = self.next_xid.get();
+        self.next_xid.set(xid.wrapping_add(1));
+        let mut retries = if data.is_some() { 0 } else { self.origin.options.retries };
+        loop {
+            match self.connect().await?.call_as(xid, called, arguments, data.take()).await {
+                Err(Error::Call(CallError::Lost)) if retries > 0 => retries -= 1,
+                other => return other,
+            }
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.channel.borrow().iter().for_each(|channel| channel.connection().close());
+    }
+}

@@ -1,0 +1,92 @@
+//! MOUNT (RFC 1813 §5).
+
+use bytes::BytesMut;
+use transport_tcp::Received;
+use wire::{
+    mount3::{self, MountOutcome, PROGRAM, Path, Procedure, VERSION},
+    nfs3::FileHandle,
+    xdr::{Decode, Decoder, Encode, Encoder},
+};
+
+use super::Client;
+use crate::{Error, Result, channel::CALL_MAX, reply::results};
+
+/// An export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Its path.
+    pub directory: String,
+    /// Who may mount it; everybody, when there are none.
+    pub groups: Vec<String>,
+}
+
+impl Client {
+    /// MNT: the handle of a path on the server.
+    ///
+    /// # Errors
+    /// [`Error::Mount`], and as [`Client::call`].
+    pub async fn mount(&self, path: &str) -> Result<FileHandle> {
+        let reply = self.call_mount(Procedure::Mnt, Path::from(path)).await?;
+        let outcome: MountOutcome = results(&reply.head)?.get()?;
+        let error = |status| Error::Mount { path: path.to_owned(), status, exports: Vec::new() };
+        Ok(outcome.map_err(error)?.handle)
+    }
+
+    /// UMNT: the server may forget that the path was mounted.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn unmount(&self, path: &str) -> Result<()> {
+        self.call_mount(Procedure::Umnt, Path::from(path)).await.map(drop)
+    }
+
+    /// EXPORT: what can be mounted.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn exports(&self) -> Result<Vec<Export>> {
+        let reply = self.call_mount(Procedure::Export, ()).await?;
+        all(results(&reply.head)?, |export: mount3::Export<'_>| Export {
+            directory: text(export.directory.bytes()),
+            groups: export.groups.iter().map(|group| text(group.bytes())).collect(),
+        })
+    }
+
+    /// DUMP: which hosts have mounted what, as far as the server remembers it.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn mounts(&self) -> Result<Vec<(String, String)>> {
+        let reply = self.call_mount(Procedure::Dump, ()).await?;
+        all(results(&reply.head)?, |mount: mount3::Mount<'_>| {
+            (text(mount.host.bytes()), text(mount.directory.bytes()))
+        })
+    }
+
+    async fn call_mount(&self, procedure: Procedure, arguments: impl Encode) -> Result<Received> {
+        let mut encoder = Encoder::new(BytesMut::new(), CALL_MAX);
+        encoder.put(&arguments).expect("arguments within their bound");
+        let received = self.mount.call((PROGRAM, VERSION, procedure.number()), &encoder, None).await?;
+        match results(&received.head) {
+            Ok(_) => Ok(received),
+            Err(Error::Refused(why)) => {
+                let port = self.mount.origin().address.port();
+                Err(Error::Refused(format!("{why}, to MOUNT at port {port}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A list's items.
+fn all<'a, T: Decode<'a>, O>(mut reader: Decoder<'a>, own: impl Fn(T) -> O) -> Result<Vec<O>> {
+    let mut items = Vec::new();
+    while let Some(item) = reader.get()? {
+        items.push(own(item));
+    }
+    Ok(items)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
