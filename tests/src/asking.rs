@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use client::{Client, ClientOptions, Identity};
+use client::{Client, ClientOptions, Identity, nfs3};
 use engine::{EngineConfig, Shard, block_on};
 use transport_tcp::{Endpoint, Limits};
 
@@ -33,6 +33,15 @@ impl Asking {
     /// When the server refuses it.
     pub async fn client_of(&self, name: &str, user: u32) -> Client {
         self.client_with(ClientOptions::named(name).identity(Identity::new(user, user))).await
+    }
+
+    /// A client of NFSv3, with root's identity.
+    ///
+    /// # Panics
+    /// When the server cannot be reached.
+    pub async fn nfs3_client(&self) -> nfs3::Client {
+        let options = ClientOptions::named("nfs3");
+        nfs3::Client::connect(&self.endpoint, self.address, options).await.expect("a connection")
     }
 
     /// What comes of something, unless it takes longer than this.

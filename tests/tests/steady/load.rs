@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
-use client::{OpenFile, OpenHow, Session};
+use client::{OpenFile, OpenHow, Session, Version, nfs3};
+use engine::Shard;
 use testkit::asking::{Asking, ask};
+use wire::nfs3::FileHandle;
 use wire::nfs4::{ChannelDirectionArgs, StableHow};
 
 use crate::counting::{self, Counted};
@@ -31,7 +33,7 @@ pub enum Work {
 /// How often, over how many connections, and what is looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Connections of the one session.
+    /// Connections, in NFSv4 of one session.
     pub connections: usize,
     /// Operations before counting.
     pub warm_up: usize,
@@ -41,33 +43,60 @@ pub struct Plan {
     pub sites: bool,
 }
 
-/// Does the work with the server at `address`; `locks` is asked before and after what counts.
+/// Does the work with the server at `address` by this version of NFS; `locks` is asked before and after what counts.
 ///
 /// # Panics
 /// When an operation fails.
 pub fn run(
     address: SocketAddr,
+    version: Version,
     work: Work,
     plan: Plan,
     locks: impl Fn() -> u64 + Send + 'static,
 ) -> (Counted, u64) {
     ask(address, move |asking| async move {
-        let client = asking.client(&format!("steady {work:?} {}", plan.connections)).await;
+        let client = asking.client(&format!("steady {version} {work:?} {}", plan.connections)).await;
         let session = client.session();
-        for _ in 1..plan.connections {
-            session.add_channel(ChannelDirectionArgs::Fore).await.expect("a further connection");
-        }
         let file = make_file(session).await;
-        repeat(&asking, session, file, work, plan.connections, plan.warm_up).await;
+        let callers = match version {
+            Version::V3 => nfs3_callers(&asking, plan.connections).await,
+            _ => {
+                for _ in 1..plan.connections {
+                    session.add_channel(ChannelDirectionArgs::Fore).await.expect("a further connection");
+                }
+                vec![Caller::Nfs4(session.clone(), file)]
+            }
+        };
+        repeat(&asking, &callers, work, plan.connections, plan.warm_up).await;
         let locks_before = locks();
         counting::begin(plan.sites);
-        repeat(&asking, session, file, work, plan.connections, plan.operations).await;
+        repeat(&asking, &callers, work, plan.connections, plan.operations).await;
         let counted = counting::end();
         let locks_taken = locks() - locks_before;
         session.close(&file).await.expect("a close");
         client.destroy().await.expect("an end of the session");
         (counted, locks_taken)
     })
+}
+
+/// Who calls, and of which file.
+#[derive(Clone)]
+enum Caller {
+    /// One for all connections of a session.
+    Nfs4(Session, OpenFile),
+    /// One for each connection.
+    Nfs3(nfs3::Client, FileHandle),
+}
+
+async fn nfs3_callers(asking: &Asking, connections: usize) -> Vec<Caller> {
+    let mut callers = Vec::new();
+    for _ in 0..connections {
+        let client = asking.nfs3_client().await;
+        let root = client.mount("/").await.expect("a root");
+        let file = client.lookup(root, "file").await.expect("the file");
+        callers.push(Caller::Nfs3(client, file));
+    }
+    callers
 }
 
 async fn make_file(session: &Session) -> OpenFile {
@@ -82,21 +111,14 @@ async fn make_file(session: &Session) -> OpenFile {
 }
 
 /// Does so many operations, some at a time on each connection.
-async fn repeat(
-    asking: &Asking,
-    session: &Session,
-    file: OpenFile,
-    work: Work,
-    connections: usize,
-    count: usize,
-) {
+async fn repeat(asking: &Asking, callers: &[Caller], work: Work, connections: usize, count: usize) {
     let lanes = DEPTH * connections;
     let tasks: Vec<_> = (0..lanes)
         .map(|lane| {
-            let session = session.clone();
+            let (shard, caller) = (asking.shard.clone(), callers[lane % callers.len()].clone());
             asking.shard.spawn(async move {
                 for index in (lane..count).step_by(lanes) {
-                    one(&session, &file, work, index as u64).await;
+                    one(&shard, &caller, work, index as u64).await;
                 }
             })
         })
@@ -106,22 +128,38 @@ async fn repeat(
     }
 }
 
-async fn one(session: &Session, file: &OpenFile, work: Work, index: u64) {
+async fn one(shard: &Shard, caller: &Caller, work: Work, index: u64) {
     match work {
         Work::Attributes => {
-            let attributes = session.attributes(file.handle).await.expect("attributes");
-            assert_eq!(attributes.size, FILE_BYTES);
+            let size = match caller {
+                Caller::Nfs4(session, file) => session.attributes(file.handle).await.map(|found| found.size),
+                Caller::Nfs3(client, file) => client.attributes(*file).await.map(|found| found.size),
+            };
+            assert_eq!(size.expect("attributes"), FILE_BYTES);
         }
         Work::Read(bytes) => {
-            let (data, _) = session.read(file, place(index, bytes.into()), bytes).await.expect("data");
+            let offset = place(index, bytes.into());
+            let read = match caller {
+                Caller::Nfs4(session, file) => session.read(file, offset, bytes).await,
+                Caller::Nfs3(client, file) => client.read(*file, offset, bytes).await,
+            };
+            let (data, _) = read.expect("data");
             assert!(data.len() == bytes as usize && data.iter().all(|byte| *byte == 0x5a));
         }
         Work::Write(bytes) => {
-            let mut data = session.pool().take_wait(bytes, 0).await.expect("memory");
+            let mut data = shard.pool().take_wait(bytes, 0).await.expect("memory");
             data.as_mut_slices().for_each(|slice| slice.fill(0x5a));
             let offset = place(index, bytes as u64);
-            let written = session.write_chain(file, offset, data, StableHow::Unstable).await;
-            assert_eq!(written.expect("a write").count as usize, bytes);
+            let how = StableHow::Unstable;
+            let count = match caller {
+                Caller::Nfs4(session, file) => {
+                    session.write_chain(file, offset, data, how).await.map(|written| written.count)
+                }
+                Caller::Nfs3(client, file) => {
+                    client.write_chain(*file, offset, data, how).await.map(|written| written.count)
+                }
+            };
+            assert_eq!(count.expect("a write") as usize, bytes);
         }
     }
 }

@@ -12,6 +12,7 @@ mod counting;
 mod load;
 mod serving;
 
+use client::Version;
 use testkit::server::{Scratch, can_serve};
 
 use crate::counting::{Counted, Counting, SIZES_UP_TO};
@@ -58,14 +59,17 @@ fn operations_in_steady_state_allocate_nothing_and_share_no_lock() {
     let operations = if sites { OPERATIONS_TRACED } else { OPERATIONS };
     print_heading();
     let mut findings = Vec::new();
-    for connections in [1, 4] {
+    let kinds = [1, 4].map(|connections| [Version::V4_2, Version::V3].map(|version| (version, connections)));
+    for (version, connections) in kinds.into_iter().flatten() {
         for case in &CASES {
             let plan = Plan { connections, warm_up: WARM_UP, operations, sites };
             let server = std::sync::Arc::clone(&serving);
-            let (counted, locks) = load::run(serving.address, case.work, plan, move || server.locks_taken());
-            print_row(case, &plan, &counted, locks);
+            let locks = move || server.locks_taken();
+            let (counted, locks) = load::run(serving.address, version, case.work, plan, locks);
+            let what = format!("{} by NFSv{version}", case.name);
+            print_row(&what, &plan, &counted, locks);
             let allocations = per_operation(counted.by_size.iter().sum(), operations);
-            let what = format!("{} over {connections} connections", case.name);
+            let what = format!("{what} over {connections} connections");
             if !sites && allocations > case.allocations_max + NONE {
                 let max = case.allocations_max;
                 findings.push(format!("{what}: {allocations:.3} allocations each, {max} are known"));
@@ -84,14 +88,14 @@ fn per_operation(count: u64, operations: usize) -> f64 {
 }
 
 fn print_heading() {
-    print!("{:<14} {:>11} {:>9}", "operation", "connections", "allocs/op");
+    print!("{:<23} {:>11} {:>9}", "operation", "connections", "allocs/op");
     SIZES_UP_TO.iter().for_each(|size| print!(" {:>9}", format!("<={size}")));
     println!(" {:>9} {:>9}", "larger", "locks/op");
 }
 
-fn print_row(case: &Case, plan: &Plan, counted: &Counted, locks: u64) {
+fn print_row(what: &str, plan: &Plan, counted: &Counted, locks: u64) {
     let each = |count: u64| per_operation(count, plan.operations);
-    print!("{:<14} {:>11} {:>9.3}", case.name, plan.connections, each(counted.by_size.iter().sum()));
+    print!("{what:<23} {:>11} {:>9.3}", plan.connections, each(counted.by_size.iter().sum()));
     counted.by_size.iter().for_each(|count| print!(" {:>9.3}", each(*count)));
     println!(" {:>9.3}", each(locks));
     for (site, count) in &counted.sites {
