@@ -111,25 +111,23 @@ impl Outbox {
             fragment_bulk: self.fragment_bulk.get(),
             ..Builder::default()
         };
-        let mut begun = self.begun.take();
-        builder.goes_on = begun.is_some();
+        let mut begun = self.begun.borrow_mut();
+        if let Some(rest) = begun.take() {
+            builder.goes_on = true;
+            *begun = builder.part(rest);
+        }
         for _ in 0..BATCH_REPLIES_MAX {
-            begun = match begun {
-                Some(rest) => builder.part(rest),
-                None => {
-                    let Some(message) = queue.pop_front() else { break };
-                    self.bytes.update(|bytes| bytes - message.length());
-                    builder.message(message)
-                }
-            };
             if builder.is_full() {
                 break;
             }
+            let Some(message) = queue.pop_front() else { break };
+            self.bytes.update(|bytes| bytes - message.length());
+            if let Some(rest) = builder.message(message) {
+                *begun = Some(rest);
+            }
         }
         self.memory.update(|bytes| bytes - builder.memory);
-        let more = begun.is_some() || !queue.is_empty();
-        self.begun.replace(begun);
-        builder.finish(more)
+        builder.finish(begun.is_some() || !queue.is_empty())
     }
 
     /// Takes back the pieces of a batch that was sent, so that the next one needs no memory.

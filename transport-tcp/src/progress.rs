@@ -17,11 +17,11 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// The peer is waited for from now on, if it was not before.
-    pub(crate) fn wait(&self, holds_memory: bool) {
+    /// The peer is waited for from `now` on, if it was not before.
+    pub(crate) fn wait(&self, now: Instant, holds_memory: bool) {
         self.holds_memory.set(holds_memory);
         if self.since.get().is_none() {
-            self.since.set(Some(Instant::now()));
+            self.since.set(Some(now));
         }
     }
 

@@ -101,7 +101,7 @@ impl Stream {
             let step = left.min(COLLECT_STEP).min(message.len().max(BULK_MIN));
             let filled = message.len();
             message.resize(filled + step, 0);
-            self.connection.receiving.wait(true);
+            self.connection.receiving.wait(self.connection.shared.shard.now(), true);
             let result;
             (result, *message) =
                 self.connection.socket.receive(std::mem::take(message), filled..filled + step).await;

@@ -69,7 +69,9 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
     }
     while sent < length {
         let end = length.min(sent + SEND_STEP);
-        connection.sending.wait(memory > 0 || connection.outbox.holds_memory());
+        connection
+            .sending
+            .wait(connection.shared.shard.now(), memory > 0 || connection.outbox.holds_memory());
         let (slice, more) = (Slice::new(pieces, sent..end), end < length || piped.is_some());
         let (result, slice) = connection.socket.send(slice, more).await;
         result?;
@@ -114,7 +116,7 @@ fn send_now(connection: &Connection, pieces: &Vec<Piece>, length: usize, piped: 
 async fn send_piped(connection: &Connection, mut piped: Piped, more: bool) -> io::Result<()> {
     let stats = &connection.shared.stats;
     let moved = |bytes: Option<usize>| match bytes {
-        None => connection.sending.wait(connection.outbox.holds_memory()),
+        None => connection.sending.wait(connection.shared.shard.now(), connection.outbox.holds_memory()),
         Some(bytes) => {
             connection.sending.moved(bytes);
             add(&stats.bytes_out, bytes);

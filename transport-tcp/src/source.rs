@@ -114,7 +114,7 @@ impl Pace {
 impl Stream {
     /// Receives more of a begun record into the window, about `wanted` bytes.
     pub(crate) async fn more(&mut self, wanted: usize, holds_memory: bool) -> Result<(), Fault> {
-        self.connection.receiving.wait(holds_memory);
+        self.connection.receiving.wait(self.connection.shared.shard.now(), holds_memory);
         let loan = self.receive(wanted).await?;
         self.arrived(loan.len())?;
         self.window.push(loan);
@@ -181,7 +181,7 @@ impl Stream {
         spill.resize(tail + ahead, 0);
         let mut buffer = (payload, spill);
         while at < exact {
-            connection.receiving.wait(true);
+            connection.receiving.wait(connection.shared.shard.now(), true);
             let missing = exact - at;
             let result;
             if ahead > 0 && connection.socket.bytes_waiting() > missing as u64 {
@@ -214,7 +214,7 @@ impl Stream {
     /// Waits until more of a begun record has arrived, without receiving it.
     pub(crate) async fn arrival(&mut self, holds_memory: bool) -> Result<(), Fault> {
         let connection = Rc::clone(&self.connection);
-        connection.receiving.wait(holds_memory);
+        connection.receiving.wait(connection.shared.shard.now(), holds_memory);
         connection.socket.arrival().await?;
         if connection.socket.bytes_waiting() == 0 {
             let open = connection.phase.get() == Phase::Open;

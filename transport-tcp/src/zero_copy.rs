@@ -71,7 +71,7 @@ impl Connection {
         let (pieces, mut sent) = (Rc::new(pieces), 0);
         while sent < length {
             let end = length.min(sent + limits::SEND_STEP);
-            self.sending.wait(true);
+            self.sending.wait(self.shared.shard.now(), true);
             let slice = Slice::new(Rc::clone(&pieces), sent..end);
             let more = end < length || more;
             let (result, slice) = self.socket.send_zero_copy(slice, more, &self.zero_copy.reports).await;
