@@ -68,8 +68,8 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
                 compound::run(server, caller, call, items, decoder, &mut reply).await.map(Answer::Written)
             }
             Target::Nfs3(procedure) => {
-                let call_of = (header.xid, procedure);
-                procedure::run(server, caller, call, call_of, items, decoder, &mut reply).await
+                let target = (header.xid, procedure);
+                procedure::run(server, caller, call, target, items, decoder, &mut reply).await
             }
             Target::Mount(procedure) => mount::run(server, caller, call, procedure, decoder, &mut reply)
                 .await

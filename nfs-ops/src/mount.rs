@@ -16,11 +16,12 @@ use wire::rpc::AUTH_SYS;
 use wire::xdr::{self, Decoder, Encoder, NoRoom};
 
 use crate::env::{Backchannel, Env};
-use crate::export::{ExportSettings, Network, Permission, Protocol};
+use crate::export::{ExportSettings, Network, Protocol};
 use crate::failure::Failure;
+use crate::handle::ExportId;
 use crate::identity::Caller;
 use crate::name;
-use crate::object::Place;
+use crate::object::{Object, Place};
 use crate::procedure::place::handle_of;
 use crate::request::Request;
 use crate::server::Server;
@@ -111,24 +112,21 @@ async fn mount<V: Vfs, E: Env + Backchannel>(
             && place.zip(&components).all(|(one, other)| one == *other)
     };
     let export = request.exports.iter().find(|export| leads_here(&export.settings)).ok_or(Status::Noent)?;
-    if request.permission(&export.settings) == Permission::None {
-        return Err(Status::Acces);
-    }
     let below = &components[export.settings.pseudo_path.len()..];
-    let identity = request.caller.identity(&request.server.env, &export.settings).await;
-    let root = Place {
-        export: export.clone(),
-        node: export.storage.root(),
-        identity,
-        permission: request.permission(&export.settings),
-    };
-    let found = walk(root, below).await.map_err(|failure| status_of(failure.status()))?;
+    let found = walk(request, export.settings.id, below).await;
+    let found = found.map_err(|failure| status_of(failure.status()))?;
     Ok(MountResult { handle: handle_of(request, &found.content()), flavors: vec![AUTH_SYS].into() })
 }
 
-/// The directory below `root`. It is looked for as the server itself: handles may be made of any object of an export.
-async fn walk<V: Vfs>(root: Place<V>, components: &[&[u8]]) -> Result<Place<V>, Failure> {
-    let mut place = root;
+/// A directory of the export. It is looked for as the server itself: handles may be made of any object of an export.
+async fn walk<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    export: ExportId,
+    components: &[&[u8]],
+) -> Result<Place<V>, Failure> {
+    let Object::Node(mut place) = request.export_root(export).await? else {
+        unreachable!("the root of an export is in the export");
+    };
     for component in components {
         name::check(component)?;
         let node = place.storage().lookup(&place.node, &Identity::root(), component).await?;

@@ -1,6 +1,6 @@
 //! READDIR, page by page.
 
-use vfs::{DirectoryEntry, DirectoryRequest, FileKind, Vfs};
+use vfs::{DirectoryEntry, DirectoryRequest, Vfs};
 use wire::nfs4::Status;
 use wire::xdr::NoRoom;
 
@@ -44,9 +44,6 @@ pub async fn entries<V: Vfs>(
     with_attributes: bool,
     mut put: impl FnMut(&DirectoryEntry) -> Result<Put, Failure>,
 ) -> Result<bool, Failure> {
-    if place.storage().attributes(&place.node).await?.kind != FileKind::Directory {
-        return Err(Status::Notdir.into());
-    }
     loop {
         let request = DirectoryRequest {
             cookie,
@@ -54,7 +51,10 @@ pub async fn entries<V: Vfs>(
             name_bytes_max: PAGE_NAME_BYTES_MAX.min(bytes_max as usize),
             with_attributes,
         };
-        let page = place.storage().read_directory(&place.node, &place.identity, request).await?;
+        let page = match place.storage().read_directory(&place.node, &place.identity, request).await {
+            Err(vfs::Error::IsSymlink) => return Err(Status::Notdir.into()),
+            page => page?,
+        };
         // The next name alone is longer than what the caller has room for.
         if page.entries.is_empty() && !page.end {
             return Ok(false);

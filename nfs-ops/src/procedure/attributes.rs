@@ -8,7 +8,7 @@ use wire::nfs3::{
 use wire::nfs4::Status;
 
 use super::anonymous;
-use super::place::{after, bare, changed, place, place_to_change, time, told, with};
+use super::place::{after, bare, changed, place, place_to_change, time, told, with, with_file};
 use crate::common::access;
 use crate::common::names::changeable;
 use crate::common::open_file::{OpenFile, Want};
@@ -48,7 +48,7 @@ pub async fn set<V: Vfs, E: Env + Backchannel>(
         Err(status) => Err(status.into()),
     };
     let wcc = changed(&place).await;
-    applied.map(|()| wcc).map_err(|failure| with(failure, wcc))
+    applied.map(|()| wcc).map_err(|failure| with_file(failure, wcc))
 }
 
 /// Sets attributes; a new size is written like data.

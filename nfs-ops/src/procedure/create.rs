@@ -1,15 +1,14 @@
 //! CREATE, MKDIR, SYMLINK, MKNOD (RFC 1813 §3.3.8 to §3.3.11).
 
 use vfs::{FileKind, NewObject, OpenAccess, SetAttributes, Vfs};
-use wire::nfs3::{self, Specdata};
 use wire::nfs3::{
-    CreateArgs, CreateHow, CreateResult, DirOpArgs, MkdirArgs, MknodArgs, MknodData, Outcome, SymlinkArgs,
-    WccData,
+    self, CreateArgs, CreateHow, CreateResult, DirOpArgs, MkdirArgs, MknodArgs, MknodData, Outcome, Specdata,
+    SymlinkArgs, WccData,
 };
 use wire::nfs4::Status;
 
 use super::attributes::{apply, wanted};
-use super::place::{after, bare, changed, handle_of, place_to_change, told, wcc, with};
+use super::place::{after, bare, changed, directory_to_change, handle_of, told, wcc, with};
 use crate::common::create::{self, File};
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -21,11 +20,18 @@ pub async fn file<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: CreateArgs<'_>,
 ) -> Outcome<CreateResult, WccData> {
-    let (directory, _pass) = place_to_change(request, &arguments.place.directory).await.map_err(bare)?;
+    let (directory, _pass) = directory_to_change(request, &arguments.place).await.map_err(bare)?;
     match make_file(request, &directory, &arguments).await {
         Ok(result) => Ok(result),
-        Err(failure) => Err(with(failure, changed(&directory).await)),
+        Err(failure) => Err(not_made(&directory, failure).await),
     }
+}
+
+/// Why nothing was made in the directory. '.' and '..' are there already (RFC 1813 §3.3.9).
+async fn not_made<V: Vfs>(directory: &Place<V>, failure: Failure) -> nfs3::Failure<WccData> {
+    let exists = failure.status() == Status::Badname;
+    let failure = if exists { Status::Exist.into() } else { failure };
+    with(failure, changed(directory).await)
 }
 
 async fn make_file<V: Vfs, E: Env + Backchannel>(
@@ -116,7 +122,7 @@ async fn object<V: Vfs, E: Env + Backchannel>(
     new: NewObject<'_>,
     attributes: &nfs3::SetAttributes,
 ) -> Outcome<CreateResult, WccData> {
-    let (directory, _pass) = place_to_change(request, &place.directory).await.map_err(bare)?;
+    let (directory, _pass) = directory_to_change(request, &place).await.map_err(bare)?;
     let made = match wanted(attributes) {
         Ok(wanted) => create::object(&directory, &place.name, new, &wanted).await,
         Err(status) => Err(status.into()),
@@ -127,6 +133,6 @@ async fn object<V: Vfs, E: Env + Backchannel>(
             attributes: Some(told(&made.attributes)),
             directory_wcc: wcc(&made.change),
         }),
-        Err(failure) => Err(with(failure, changed(&directory).await)),
+        Err(failure) => Err(not_made(&directory, failure).await),
     }
 }

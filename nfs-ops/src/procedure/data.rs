@@ -1,16 +1,19 @@
 //! READ, WRITE, COMMIT (RFC 1813 §3.3.6, §3.3.7, §3.3.21).
 
 use vfs::Vfs;
-use wire::nfs3::{CommitArgs, CommitResult, Failure, Outcome, PostOpAttributes, ReadArgs, WccData};
-use wire::nfs3::{ReadResult, WriteArgs, WriteResult};
+use wire::nfs3::{
+    CommitArgs, CommitResult, Outcome, PostOpAttributes, ReadArgs, ReadResult, WccData, WriteArgs,
+    WriteResult,
+};
 use wire::nfs4::Status;
 use wire::xdr::{Encoder, NoRoom, UNIT};
 
 use super::anonymous;
-use super::place::{after, bare, changed, place, with};
+use super::place::{after, bare, changed, place, with_file};
 use crate::common::data::{self, Range, stable_how};
 use crate::common::open_file::Want;
 use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
 use crate::object::Place;
 use crate::request::Request;
 
@@ -28,7 +31,7 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
 ) -> Result<(), NoRoom> {
     let place = match place(request, &arguments.file).await {
         Ok(place) => place,
-        Err(failure) => return reply.put(&read_failed(bare(failure))),
+        Err(failure) => return reply.put(&bare::<PostOpAttributes>(failure)),
     };
     let room = reply.room().saturating_sub(READ_FRAME_BYTES);
     let bytes = room.min(arguments.count as usize);
@@ -43,12 +46,8 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
             request.data.extend(data);
             Ok(())
         }
-        Err(failure) => reply.put(&read_failed(with(failure, attributes))),
+        Err(failure) => reply.put(&with_file(failure, attributes)),
     }
-}
-
-fn read_failed(failure: Failure<PostOpAttributes>) -> Outcome<ReadResult, PostOpAttributes> {
-    Err(failure)
 }
 
 /// WRITE.
@@ -59,14 +58,14 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
     let place = place(request, &arguments.file).await.map_err(bare)?;
     let written = write_to(request, &place, &arguments).await;
     let file_wcc = changed(&place).await;
-    written.map(|result| WriteResult { file_wcc, ..result }).map_err(|failure| with(failure, file_wcc))
+    written.map(|result| WriteResult { file_wcc, ..result }).map_err(|failure| with_file(failure, file_wcc))
 }
 
 async fn write_to<V: Vfs, E: Env + Backchannel>(
     request: &mut Request<V, E>,
     place: &Place<V>,
     arguments: &WriteArgs,
-) -> Result<WriteResult, crate::failure::Failure> {
+) -> Result<WriteResult, Failure> {
     if arguments.data.len() != arguments.count as usize {
         return Err(Status::Inval.into());
     }
@@ -93,6 +92,6 @@ pub async fn commit<V: Vfs, E: Env + Backchannel>(
     let file_wcc = changed(&place).await;
     match committed {
         Ok(verifier) => Ok(CommitResult { file_wcc, verifier }),
-        Err(failure) => Err(with(failure, file_wcc)),
+        Err(failure) => Err(with_file(failure, file_wcc)),
     }
 }

@@ -19,9 +19,9 @@ use std::rc::Rc;
 use rpc::{Bulks, Call};
 use tracing::Instrument;
 use vfs::{Removed, Vfs};
-use wire::nfs3::{Arguments, Failure, Procedure, ReadLinkResult, Status};
+use wire::nfs3::{Arguments, Procedure, ReadLinkResult, Status};
 use wire::rpc::Items;
-use wire::xdr::{self, Decoder, Encode, Encoder, NoRoom};
+use wire::xdr::{self, Decoder, Encoder, NoRoom};
 
 use crate::annotation;
 use crate::env::{Backchannel, Env};
@@ -46,7 +46,7 @@ pub enum Answer {
 /// Room for a reply besides the payload of a READ.
 const REPLY_BYTES_MAX: usize = read_directory::REPLY_BYTES_MAX as usize + 1024;
 
-/// Runs the call, given as transaction id and procedure, whose arguments are in `decoder` and writes its result behind the RPC header in `reply`.
+/// Runs the procedure whose arguments are in `decoder` and writes its result behind the RPC header in `reply`.
 ///
 /// # Errors
 /// When the arguments cannot be decoded.
@@ -54,12 +54,11 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
     caller: Rc<Caller>,
     call: Call,
-    call_of: (u32, Procedure),
+    (xid, procedure): (u32, Procedure),
     items: Option<Items<'_>>,
     decoder: &mut Decoder<'_>,
     reply: &mut Encoder,
 ) -> Result<Answer, xdr::Error> {
-    let (xid, procedure) = call_of;
     let claim = match remembered::begin(server, &call.peer, &caller, xid, procedure, decoder).await {
         Begun::Execute(claim) => claim,
         Begun::Replay(first) => return Ok(Answer::Again(first)),
@@ -109,13 +108,14 @@ async fn answer<V: Vfs, E: Env + Backchannel>(
         Arguments::Setattr(arguments) => reply.put(&attributes::set(request, arguments).await),
         Arguments::Lookup(arguments) => reply.put(&names::lookup(request, arguments).await),
         Arguments::Access(arguments) => reply.put(&attributes::access(request, arguments).await),
-        Arguments::Readlink(arguments) => match names::read_link(request, arguments).await {
-            Ok(link) => {
-                let (attributes, link) = (link.attributes, link.text.as_slice().into());
-                put_ok(reply, &ReadLinkResult { attributes, link })
-            }
-            Err(failure) => put_failure(reply, &failure),
-        },
+        Arguments::Readlink(arguments) => {
+            let link = names::read_link(request, arguments).await;
+            let told = link.as_ref().map(|(attributes, text)| ReadLinkResult {
+                attributes: *attributes,
+                link: text.as_slice().into(),
+            });
+            reply.put(&told.map_err(|failure| *failure))
+        }
         Arguments::Read(arguments) => data::read(request, arguments, reply).await,
         Arguments::Write(arguments) => reply.put(&data::write(request, arguments).await),
         Arguments::Create(arguments) => reply.put(&create::file(request, arguments).await),
@@ -139,15 +139,4 @@ async fn answer<V: Vfs, E: Env + Backchannel>(
         Arguments::Pathconf(arguments) => reply.put(&file_system::configuration(request, arguments).await),
         Arguments::Commit(arguments) => reply.put(&data::commit(request, arguments).await),
     }
-}
-
-/// Writes a result whose parts have lifetimes of their own.
-fn put_ok(reply: &mut Encoder, result: &impl Encode) -> Result<(), NoRoom> {
-    reply.put(&Status::Ok)?;
-    reply.put(result)
-}
-
-fn put_failure<F: Encode>(reply: &mut Encoder, failure: &Failure<F>) -> Result<(), NoRoom> {
-    reply.put(&failure.status)?;
-    reply.put(&failure.body)
 }

@@ -6,7 +6,7 @@ use wire::nfs3::{
     RenameArgs, RenameResult, WccData,
 };
 
-use super::place::{after, bare, changed, handle_of, place, place_to_change, wcc, with};
+use super::place::{after, bare, changed, check_name, directory_to_change, handle_of, place, wcc, with};
 use crate::common::names;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ pub async fn lookup<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: LookupArgs<'_>,
 ) -> Outcome<LookupResult, PostOpAttributes> {
+    check_name(&arguments.what).map_err(|status| bare(status.into()))?;
     let directory = place(request, &arguments.what.directory).await.map_err(bare)?;
     let found = find(&directory, &arguments.what.name).await;
     let directory_attributes = after(&directory).await;
@@ -34,34 +35,24 @@ pub async fn lookup<V: Vfs, E: Env + Backchannel>(
 
 async fn find<V: Vfs>(directory: &Place<V>, name: &[u8]) -> Result<Place<V>, Failure> {
     let (storage, identity) = (directory.storage(), &directory.identity);
-    let node = match name {
-        b"." => Some(directory.node.clone()),
-        b".." => storage.parent(&directory.node, identity).await?,
-        name => {
-            name::check(name)?;
-            Some(storage.lookup(&directory.node, identity, name).await?)
-        }
-    };
-    Ok(node.map_or_else(|| directory.clone(), |node| directory.with(node)))
+    if name == b"." || name == b".." {
+        // Who asks for either must be allowed to search.
+        let above = storage.parent(&directory.node, identity).await?.filter(|_| name == b"..");
+        return Ok(above.map_or_else(|| directory.clone(), |above| directory.with(above)));
+    }
+    name::check(name)?;
+    Ok(directory.with(storage.lookup(&directory.node, identity, name).await?))
 }
 
-/// What READLINK tells, in memory of its own.
-pub struct LinkText {
-    /// The link's attributes.
-    pub attributes: PostOpAttributes,
-    /// Its text.
-    pub text: Vec<u8>,
-}
-
-/// READLINK.
+/// READLINK: the link's attributes and its text.
 pub async fn read_link<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: ReadLinkArgs,
-) -> Outcome<LinkText, PostOpAttributes> {
+) -> Outcome<(PostOpAttributes, Vec<u8>), PostOpAttributes> {
     let place = place(request, &arguments.link).await.map_err(bare)?;
     let text = place.storage().read_link(&place.node, &place.identity).await;
     let attributes = after(&place).await;
-    text.map(|text| LinkText { attributes, text }).map_err(|error| with(error.into(), attributes))
+    text.map(|text| (attributes, text)).map_err(|error| with(error.into(), attributes))
 }
 
 /// REMOVE and RMDIR: of what may be `removed`.
@@ -70,7 +61,7 @@ pub async fn remove<V: Vfs, E: Env + Backchannel>(
     target: DirOpArgs<'_>,
     removed: Removed,
 ) -> Outcome<WccData, WccData> {
-    let (directory, _pass) = place_to_change(request, &target.directory).await.map_err(bare)?;
+    let (directory, _pass) = directory_to_change(request, &target).await.map_err(bare)?;
     match names::remove(&directory, &target.name, removed).await {
         Ok(change) => Ok(wcc(&change)),
         Err(failure) => Err(with(failure, changed(&directory).await)),
@@ -82,7 +73,8 @@ pub async fn rename<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: RenameArgs<'_>,
 ) -> Outcome<RenameResult, RenameResult> {
-    let (source, _pass) = place_to_change(request, &arguments.from.directory).await.map_err(bare)?;
+    check_name(&arguments.to).map_err(|status| bare(status.into()))?;
+    let (source, _pass) = directory_to_change(request, &arguments.from).await.map_err(bare)?;
     let target = place(request, &arguments.to.directory).await.map_err(bare)?;
     match names::rename(&source, &arguments.from.name, &target, &arguments.to.name).await {
         Ok((left, entered)) => {
@@ -100,7 +92,7 @@ pub async fn link<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: LinkArgs<'_>,
 ) -> Outcome<LinkResult, LinkResult> {
-    let (directory, _pass) = place_to_change(request, &arguments.link.directory).await.map_err(bare)?;
+    let (directory, _pass) = directory_to_change(request, &arguments.link).await.map_err(bare)?;
     let source = place(request, &arguments.file).await.map_err(bare)?;
     let linked = names::link(&source, &directory, &arguments.link.name).await;
     let attributes = after(&source).await;

@@ -3,7 +3,8 @@
 use qos::{Kind, Pass};
 use vfs::{Attributes, DirectoryChange, FileKind, Time, Vfs};
 use wire::nfs3::{
-    self, FileAttributes, FileHandle, FileType, NfsTime, PostOpAttributes, Specdata, WccAttributes, WccData,
+    self, DirOpArgs, FileAttributes, FileHandle, FileType, NfsTime, PostOpAttributes, Specdata,
+    WccAttributes, WccData,
 };
 use wire::nfs4::Status;
 
@@ -29,7 +30,27 @@ pub async fn place<V: Vfs, E: Env + Backchannel>(
     }
 }
 
-/// The same for a procedure that changes something, which is admitted first. It is in flight while the pass is held.
+/// Refuses the empty name (RFC 1813 §3.2). Others are checked where they are used.
+///
+/// # Errors
+/// `NFS4ERR_ACCESS`.
+pub fn check_name(named: &DirOpArgs<'_>) -> Result<(), Status> {
+    if named.name.is_empty() { Err(Status::Access) } else { Ok(()) }
+}
+
+/// The directory of a name that is to be made, changed or removed.
+///
+/// # Errors
+/// As [`check_name`]'s and [`place_to_change`]'s.
+pub async fn directory_to_change<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    named: &DirOpArgs<'_>,
+) -> Result<(Place<V>, Pass), Failure> {
+    check_name(named)?;
+    place_to_change(request, &named.directory).await
+}
+
+/// As [`place`], for a procedure that changes something, which is admitted first. It is in flight while the pass is held.
 ///
 /// # Errors
 /// As [`place`]'s, and `NFS4ERR_DELAY`.
@@ -50,6 +71,14 @@ pub fn bare<F: Default>(failure: Failure) -> nfs3::Failure<F> {
 /// A failure that tells attributes even so.
 pub fn with<F>(failure: Failure, body: F) -> nfs3::Failure<F> {
     nfs3::Failure { status: status::of(failure.status()), body }
+}
+
+/// The same of a procedure that is for regular files: for what is none it is NFS3ERR_INVAL (RFC 1813 §3.3.6).
+pub fn with_file<F>(failure: Failure, body: F) -> nfs3::Failure<F> {
+    match failure.status() {
+        Status::Isdir | Status::Symlink => with(Status::Inval.into(), body),
+        _ => with(failure, body),
+    }
 }
 
 /// The handle of an object.

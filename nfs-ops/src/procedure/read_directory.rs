@@ -1,9 +1,9 @@
 //! READDIR and READDIRPLUS (RFC 1813 §3.3.16, §3.3.17).
 
-use vfs::{Attributes, DirectoryEntry, NodeHandle, Vfs};
+use vfs::{Attributes, DirectoryEntry, Identity, NodeHandle, Vfs};
 use wire::nfs3::{
-    self, DirectoryHead, DirectoryWriter, Entry, EntryPlus, Failure, Outcome, PostOpAttributes, ReadDirArgs,
-    ReadDirPlusArgs, Verifier,
+    self, DirectoryHead, DirectoryWriter, Entry, EntryPlus, PostOpAttributes, ReadDirArgs, ReadDirPlusArgs,
+    Verifier,
 };
 use wire::nfs4::Status;
 use wire::xdr::{Encoder, NoRoom};
@@ -11,6 +11,7 @@ use wire::xdr::{Encoder, NoRoom};
 use super::place::{after, bare, handle_of, place, told, with};
 use crate::common::read_directory::{Put, entries};
 use crate::env::{Backchannel, Env};
+use crate::failure::Failure;
 use crate::handle::HandleContent;
 use crate::object::Place;
 use crate::request::Request;
@@ -81,7 +82,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     };
     let Err(failure) = outcome else { return Ok(()) };
     reply.truncate(start);
-    reply.put::<Outcome<DirectoryHead, PostOpAttributes>>(&Err::<_, Failure<_>>(failure))
+    reply.put::<nfs3::Failure<PostOpAttributes>>(&failure)
 }
 
 async fn list<V: Vfs, E: Env + Backchannel>(
@@ -89,23 +90,26 @@ async fn list<V: Vfs, E: Env + Backchannel>(
     place: &Place<V>,
     listing: &Listing,
     reply: &mut Encoder,
-) -> Result<(), crate::failure::Failure> {
+) -> Result<(), Failure> {
     let (_, cookie, verifier) = listing.position();
     if cookie != 0 && verifier != VERIFIER {
         return Err(Status::BadCookie.into());
     }
     let plus = matches!(listing, Listing::Plus(_));
-    let dots = dots(place).await?;
+    let own = place.storage().attributes(&place.node).await?;
     reply.put(&nfs3::Status::Ok)?;
-    let mut writer = listing.begin(reply, after(place).await).map_err(|NoRoom| Status::Toosmall)?;
+    let mut writer = listing.begin(reply, Some(told(&own))).map_err(|NoRoom| Status::Toosmall)?;
     let mut put = |name: &[u8], cookie, file_id, object: Option<(Attributes, NodeHandle)>| {
         put_entry(request, place, &mut writer, reply, plus, Found { name, cookie, file_id, object })
     };
     let mut full = false;
-    for (dot_cookie, name, attributes, node) in dots {
-        if !full && cookie < dot_cookie {
-            full = put(name, dot_cookie, attributes.fileid, Some((attributes, node))) == Put::Full;
-        }
+    if cookie < SELF_COOKIE {
+        let object = (own, place.storage().handle(&place.node));
+        full = put(b".", SELF_COOKIE, own.fileid, Some(object)) == Put::Full;
+    }
+    if cookie < PARENT_COOKIE && !full {
+        let (above, node) = parent(place).await?;
+        full = put(b"..", PARENT_COOKIE, above.fileid, Some((above, node))) == Put::Full;
     }
     let from = if cookie <= PARENT_COOKIE { 0 } else { cookie };
     let end = !full
@@ -127,19 +131,13 @@ async fn list<V: Vfs, E: Env + Backchannel>(
     Ok(())
 }
 
-type Dot = (u64, &'static [u8], Attributes, NodeHandle);
-
-/// '.' and '..'; above an export's root there is only itself.
-async fn dots<V: Vfs>(place: &Place<V>) -> Result<[Dot; 2], crate::failure::Failure> {
+/// What '..' stands for; above an export's root there is only itself. Looked up as the server itself, as all entries are
+/// numbered for those too who may not search.
+async fn parent<V: Vfs>(place: &Place<V>) -> Result<(Attributes, NodeHandle), Failure> {
     let storage = place.storage();
-    let own = storage.attributes(&place.node).await?;
-    let above = storage.parent(&place.node, &place.identity).await?;
+    let above = storage.parent(&place.node, &Identity::root()).await?;
     let above = above.as_ref().unwrap_or(&place.node);
-    let above_attributes = storage.attributes(above).await?;
-    Ok([
-        (SELF_COOKIE, b".", own, storage.handle(&place.node)),
-        (PARENT_COOKIE, b"..", above_attributes, storage.handle(above)),
-    ])
+    Ok((storage.attributes(above).await?, storage.handle(above)))
 }
 
 /// One entry.

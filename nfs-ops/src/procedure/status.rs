@@ -11,10 +11,13 @@ pub fn of(status: Status4) -> Status {
         Status4::Perm => Status::Perm,
         Status4::Noent => Status::Noent,
         Status4::Nxio => Status::Nxio,
-        Status4::Access | Status4::Wrongsec => Status::Acces,
+        // RFC 1813 knows no better for a name that a file system does not let go of (a mount point).
+        Status4::Access | Status4::Wrongsec | Status4::FileOpen => Status::Acces,
+        // RFC 1813 §3.2.
+        Status4::Badchar => Status::Acces,
         Status4::Exist => Status::Exist,
         Status4::Xdev => Status::Xdev,
-        Status4::Notdir => Status::Notdir,
+        Status4::Notdir | Status4::Symlink => Status::Notdir,
         Status4::Isdir => Status::Isdir,
         Status4::Fbig => Status::Fbig,
         Status4::Nospc => Status::Nospc,
@@ -31,12 +34,7 @@ pub fn of(status: Status4) -> Status {
         Status4::Serverfault => Status::Serverfault,
         Status4::Badtype => Status::Badtype,
         Status4::Delay | Status4::Grace | Status4::Locked | Status4::ShareDenied => Status::Jukebox,
-        // RFC 1813 knows no better: a symbolic link where a directory belongs is no directory, as a file where a file
-        // system does not let go of a name (a mount point) is one that may not be touched.
-        Status4::Symlink | Status4::Inval | Status4::WrongType | Status4::Badname | Status4::Badchar => {
-            Status::Inval
-        }
-        Status4::FileOpen => Status::Acces,
+        Status4::Inval | Status4::WrongType | Status4::Badname => Status::Inval,
         _ => Status::Io,
     }
 }

@@ -56,6 +56,13 @@ pub struct Failure<F> {
     pub body: F,
 }
 
+impl<F: Encode> Encode for Failure<F> {
+    fn encode(&self, encoder: &mut Encoder) -> Result<(), NoRoom> {
+        encoder.put(&self.status)?;
+        encoder.put(&self.body)
+    }
+}
+
 /// The result of a procedure: its status, then the one body or the other.
 pub type Outcome<T, F> = Result<T, Failure<F>>;
 
@@ -66,10 +73,7 @@ impl<T: Encode, F: Encode> Encode for Outcome<T, F> {
                 encoder.put(&Status::Ok)?;
                 encoder.put(result)
             }
-            Err(failure) => {
-                encoder.put(&failure.status)?;
-                encoder.put(&failure.body)
-            }
+            Err(failure) => encoder.put(failure),
         }
     }
 }
