@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use nfs_ops::AnnotationCounts;
-use rpc::{Bulk, Call, Outcome, Payload};
+use rpc::{Call, Outcome, Payload};
 use wire::nfs4::*;
 use wire::rpc::{
     AUTH_ANNOT, Accepted, Annotations, AuthStatus, BulkArea, BulkAreas, CallHeader, Credential, Denied, Item,
@@ -70,18 +70,8 @@ fn rewritten(call: Call, write: impl FnOnce(&CallHeader<'_>, &mut Encoder)) -> C
     Call { head: head.freeze(), payloads, ..call }
 }
 
-/// The bytes of a reply with everything in its place.
 fn bytes_of(outcome: Outcome) -> Vec<u8> {
-    let Outcome::Reply(reply) = outcome else { panic!("{outcome:?}") };
-    let (mut message, mut from) = (Vec::new(), 0);
-    for insert in &reply.inserts {
-        message.extend_from_slice(&reply.head[from..insert.position]);
-        let Bulk::Chain(chain) = &insert.data else { panic!("the storage of these tests has no pages") };
-        message.extend_from_slice(&chain.to_vec());
-        from = insert.position;
-    }
-    message.extend_from_slice(&reply.head[from..]);
-    message
+    message(outcome).unwrap()
 }
 
 fn denied(message: &[u8]) -> Option<AuthStatus> {

@@ -14,4 +14,5 @@ mod slots;
 mod sparse;
 mod support;
 mod unsupported;
+mod v3;
 mod xattrs;

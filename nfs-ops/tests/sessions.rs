@@ -1,5 +1,6 @@
 //! Clients, sessions and connections (RFC 8881 §2.10, §18.33 to §18.37, §18.50).
 
+use state::Limits;
 use wire::nfs4::*;
 use wire::xdr::{List, Opaque};
 
@@ -318,7 +319,7 @@ fn crowd(world: &World, count: u8) -> Vec<Client> {
 
 #[test]
 fn slots_are_recalled_when_they_run_short() {
-    let world = World::with_reply_cache(1 << 20);
+    let world = World::with_limits(Limits { reply_cache_bytes_max: 1 << 20, ..Limits::default() });
     let server = world.server();
     let _maintaining = world.executor().start(async move { server.maintain(true).await });
     let clients = crowd(&world, 20);
@@ -343,7 +344,7 @@ fn slots_are_recalled_when_they_run_short() {
 
 #[test]
 fn a_host_with_many_names_leaves_sessions_for_others() {
-    let world = World::with_reply_cache(1 << 20);
+    let world = World::with_limits(Limits { reply_cache_bytes_max: 1 << 20, ..Limits::default() });
     let greedy = world.connection_from("10.0.1.1:800");
     let mut refused = 0;
     for name in 0..200 {

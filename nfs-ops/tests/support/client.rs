@@ -72,26 +72,28 @@ impl Connection {
         self.world.executor().start(async move { received(service.call(call).await).unwrap() })
     }
 
+    /// Begins a call of any kind.
+    pub fn start_outcome(&self, call: Call) -> Running<Outcome> {
+        let service = self.world.service();
+        self.world.executor().start(async move { service.call(call).await })
+    }
+
     /// What the service makes of a call.
     pub fn outcome(&self, call: Call) -> Outcome {
-        let service = self.world.service();
-        self.world.executor().start(async move { service.call(call).await }).finish()
+        self.start_outcome(call).finish()
     }
 
     /// A call of these operations that claims to have `count` of them.
     pub fn call(&self, tag: &[u8], minor: u32, count: u32, operations: &[Op]) -> Call {
         let mut encoder = Encoder::new(BytesMut::new(), 8 << 20);
-        encoder.put(&self.header()).unwrap();
+        encoder.put(&self.header(7, (PROGRAM, VERSION, PROCEDURE_COMPOUND))).unwrap();
         let frame = CompoundArgsFrame::begin(&mut encoder, tag, minor).unwrap();
         frame.finish(&mut encoder, count);
         let mut head = encoder.finish().head;
         let (mut payloads, mut cut_bytes) = (Payloads::new(), 0);
         for op in operations {
             if let Some((position, data)) = &op.cut {
-                let cut = Cut { position: head.len() + position + cut_bytes, length: data.len() };
-                let mut chain = self.world.env().pool().take(data.len(), 0).unwrap();
-                chain.copy_from(0, data);
-                payloads.push(Payload { cut, data: chain });
+                payloads.push(self.payload(head.len() + position + cut_bytes, data));
                 cut_bytes += data.len();
             }
             head.extend_from_slice(&op.head);
@@ -99,7 +101,8 @@ impl Connection {
         Call { head: head.freeze(), payloads, peer: self.peer() }
     }
 
-    fn header(&self) -> CallHeader<'_> {
+    /// The header of a call of this program, version and procedure.
+    pub(super) fn header(&self, xid: u32, target: (u32, u32, u32)) -> CallHeader<'_> {
         let credential = match &self.user {
             None => Credential::None,
             Some(User { uid, gid, gids }) => Credential::Sys(AuthSys {
@@ -110,11 +113,22 @@ impl Connection {
                 gids: Gids::new(gids).unwrap(),
             }),
         };
-        let (program, version, procedure) = (PROGRAM, VERSION, PROCEDURE_COMPOUND);
-        CallHeader { xid: 7, program, version, procedure, credential, verifier: OpaqueAuth::NONE }
+        let (program, version, procedure) = target;
+        CallHeader { xid, program, version, procedure, credential, verifier: OpaqueAuth::NONE }
     }
 
-    fn peer(&self) -> Peer {
+    /// Bulk data that was cut out of a call at this position.
+    pub(super) fn payload(&self, position: usize, data: &[u8]) -> Payload {
+        let mut chain = self.world.env().pool().take(data.len(), 0).unwrap();
+        chain.copy_from(0, data);
+        Payload { cut: Cut { position, length: data.len() }, data: chain }
+    }
+
+    pub(super) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(super) fn peer(&self) -> Peer {
         Peer { connection: self.id, address: self.address, transport: Transport::Tcp }
     }
 
@@ -279,6 +293,11 @@ fn with(sequence: Op, operations: &[Op]) -> Vec<Op> {
 
 /// The reply's whole message read back.
 pub fn received(outcome: Outcome) -> Result<Reply, String> {
+    Reply::read(&message(outcome)?)
+}
+
+/// The bytes of a reply with everything in its place.
+pub fn message(outcome: Outcome) -> Result<Vec<u8>, String> {
     let Outcome::Reply(reply) = outcome else { return Err(format!("{outcome:?}")) };
     let mut message = Vec::with_capacity(reply.length());
     let mut from = 0;
@@ -291,5 +310,5 @@ pub fn received(outcome: Outcome) -> Result<Reply, String> {
         from = insert.position;
     }
     message.extend_from_slice(&reply.head[from..]);
-    Reply::read(&message)
+    Ok(message)
 }

@@ -3,11 +3,12 @@
 mod client;
 mod env;
 mod executor;
+pub mod nfs3;
 mod operations;
 mod reply;
 mod world;
 
-pub use client::{Client, Connection, received};
+pub use client::{Client, Connection, message, received};
 pub use env::{Manner, next_random};
 pub use operations::*;
 pub use reply::{Reply, Segment};

@@ -9,7 +9,7 @@ use nfs_ops::{
     Protocols, Server, Settings, Shared, Squash,
 };
 use rpc::ConnectionId;
-use state::{Config, MemoryStore, State};
+use state::{Config, Limits, MemoryStore, State};
 use vfs::mem::{Mem, MemFile, MemOptions, MemStorage};
 
 use super::client::{Client, Connection};
@@ -66,11 +66,10 @@ impl World {
         world.serve(shared)
     }
 
-    /// One export, of a server with this much room for the replies it keeps.
-    pub fn with_reply_cache(bytes: u64) -> Self {
+    /// One export, of a server with these limits.
+    pub fn with_limits(limits: Limits) -> Self {
         let world = Self::new();
-        let mut config = Config::new(1, [1, 2]);
-        config.limits.reply_cache_bytes_max = bytes;
+        let config = Config { limits, ..Config::new(1, [1, 2]) };
         let store = world.0.store.clone();
         let state = State::new(config, store.clone(), 0).unwrap();
         world.serve(Shared { state, ..shared(1, store, 0) })
