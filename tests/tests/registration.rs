@@ -60,8 +60,12 @@ impl Network {
     /// A server in it that exports one directory by these protocols, with further lines of `[server]`.
     fn server(&self, name: &str, protocols: &str, settings: &str) -> Server {
         let scratch = Scratch::new(name);
-        let data = scratch.directory("data");
-        let mut plan = ServerPlan::new(exporting(&data, protocols));
+        let exports = exporting(&scratch.directory("data"), protocols);
+        self.server_of(scratch, exports, settings)
+    }
+
+    fn server_of(&self, scratch: Scratch, exports: String, settings: &str) -> Server {
+        let mut plan = ServerPlan::new(exports);
         plan.settings.push_str(settings);
         plan.addresses = families().into_iter().map(|(_, address)| address).collect();
         plan.rpcbind = true;
@@ -182,6 +186,47 @@ fn without_rpcbind_it_serves_and_says_what_follows() {
     server.log().wait_for_after(before, "registered with rpcbind");
     let expected: BTreeSet<_> = [at(NFS, 3, port), at(MOUNT, 3, port)].concat().into_iter().collect();
     assert_eq!(network.registered(), expected);
+}
+
+#[test]
+fn exports_and_mounts_are_shown() {
+    let Some(network) = Network::with_rpcbind() else { return };
+    let found = network.namespace.command("sh").args(["-c", "command -v nfs-ls"]).output();
+    if !found.expect("a shell").status.success() {
+        println!("skipped: nfs-ls is not installed");
+        return;
+    }
+    let scratch = Scratch::new("shown");
+    let directory = |name: &str| scratch.directory(name);
+    let exports = [
+        export(&directory("open"), "pseudo = \"/open\""),
+        export(&directory("some"), "pseudo = \"/deep/some\"\nclients = [\"127.0.0.1\", \"10.0.0.0/8\"]"),
+        export(&directory("others"), "pseudo = \"/others\"\nclients = [\"192.0.2.0/24\"]"),
+        export(&directory("newer"), "pseudo = \"/newer\"\nprotocols = [\"4.2\"]"),
+    ];
+    std::fs::create_dir(scratch.path().join("some/below")).expect("a directory");
+    let _server = network.server_of(scratch, exports.concat(), "");
+    let shown = |option: &str| {
+        let said = network.said("showmount", &["--no-headers", option, "127.0.0.1"]);
+        said.lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<BTreeSet<_>>()
+    };
+    let sorted = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    assert_eq!(
+        shown("-e"),
+        sorted(&["/open (everyone)", "/deep/some 127.0.0.1,10.0.0.0/8", "/others 192.0.2.0/24"])
+    );
+    assert_eq!(shown("-a"), BTreeSet::new());
+    // A client that is told no port.
+    for path in ["/open", "/deep/some", "/deep/some/below"] {
+        network.said("nfs-ls", &[&format!("nfs://127.0.0.1{path}?version=3")]);
+    }
+    assert_eq!(
+        shown("-a"),
+        sorted(&["127.0.0.1:/open", "127.0.0.1:/deep/some", "127.0.0.1:/deep/some/below"])
+    );
+    assert_eq!(shown("-d"), sorted(&["/open", "/deep/some", "/deep/some/below"]));
 }
 
 #[test]
