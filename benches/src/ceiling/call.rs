@@ -27,6 +27,8 @@ pub(super) struct Call {
     pub(super) length: usize,
     /// Where in the record the bytes of a WRITE begin.
     pub(super) data_at: usize,
+    /// Tells objects apart whose attributes are asked for: the end of the handle, which authenticates it.
+    pub(super) object: u64,
 }
 
 const SEQUENCE: u32 = 53;
@@ -34,6 +36,9 @@ const PUTFH: u32 = 22;
 const GETATTR: u32 = 9;
 const READ: u32 = 25;
 const WRITE: u32 = 38;
+
+/// The program; MOUNT has the same version.
+const NFS: u32 = 100_003;
 
 const NFS3_GETATTR: u32 = 1;
 const NFS3_READ: u32 = 6;
@@ -83,9 +88,18 @@ impl Call {
         let xid = record.get(..4)?.try_into().ok()?;
         if word(record, 4)? == 0 && word(record, 20)? == 0 {
             let kind = Kind::Null;
-            return Some(Self { kind, xid, sequence_and_slot: None, offset: 0, length: 0, data_at: 0 });
+            let none = None;
+            return Some(Self {
+                kind,
+                xid,
+                sequence_and_slot: none,
+                offset: 0,
+                length: 0,
+                data_at: 0,
+                object: 0,
+            });
         }
-        if word(record, 4)? == 0 && word(record, 16)? == 3 {
+        if word(record, 4)? == 0 && word(record, 12)? == NFS && word(record, 16)? == 3 {
             return Self::recognize_nfs3(xid, record);
         }
         let session_at = session_at(record)?;
@@ -104,7 +118,8 @@ impl Call {
             WRITE => (Kind::Write, offset()?, word(record, offset_at + 12)? as usize, offset_at + 16),
             _ => return None,
         };
-        Some(Self { kind, xid, sequence_and_slot: Some(sequence_and_slot), offset, length, data_at })
+        let object = double_word(record, at - 8)?;
+        Some(Self { kind, xid, sequence_and_slot: Some(sequence_and_slot), offset, length, data_at, object })
     }
 
     fn recognize_nfs3(xid: [u8; 4], record: &[u8]) -> Option<Self> {
@@ -119,6 +134,7 @@ impl Call {
             NFS3_WRITE => (Kind::Write, offset()?, length()?, offset_at + 20),
             _ => return None,
         };
-        Some(Self { kind, xid, sequence_and_slot: None, offset, length, data_at })
+        let object = double_word(record, offset_at - 8)?;
+        Some(Self { kind, xid, sequence_and_slot: None, offset, length, data_at, object })
     }
 }

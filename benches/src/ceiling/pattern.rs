@@ -20,6 +20,8 @@ struct Pattern {
     bytes: Vec<u8>,
     /// Where sequence id and slot stand; NFSv3 has none.
     sequence_at: Option<usize>,
+    /// Whose reply it is.
+    object: u64,
 }
 
 /// The patterns learned so far of one protocol.
@@ -40,7 +42,8 @@ pub(super) struct Patterns {
 impl Patterns {
     /// Whether a call can be answered by itself.
     pub(super) fn knows(&self, call: &Call) -> bool {
-        call.kind == Kind::Null || self.pattern(call).is_some()
+        let same = |pattern: &Pattern| call.kind != Kind::Attributes || pattern.object == call.object;
+        call.kind == Kind::Null || self.pattern(call).is_some_and(same)
     }
 
     /// Keeps the reply that the real server gave to a call, if it succeeded.
@@ -61,7 +64,7 @@ impl Patterns {
         if call.kind == Kind::Read {
             bytes.truncate(read_head);
         }
-        let pattern = Some(Pattern { bytes, sequence_at });
+        let pattern = Some(Pattern { bytes, sequence_at, object: call.object });
         match call.kind {
             Kind::Null => {}
             Kind::Attributes => learned.attributes = pattern,
