@@ -3,16 +3,18 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
+use nfs_ops::Backchannel;
 use rpc::{Call, Outcome};
 use wire::nfs4::*;
+use wire::rpc::{Accepted, ReplyBody, ReplyHeader};
+use wire::xdr::{Decoder, Error};
+use wire::{mount3, nfs3};
 
+use crate::support::nfs3::{Nfs3, Raw, at, check_mount_results, check_results, every_call, with_size};
 use crate::support::*;
 
 /// Rounds of the test; each changes every compound once.
 const ROUNDS: usize = 400;
-
-/// Bytes of the answer to procedure 0: an RPC header and nothing else.
-const NULL_REPLY_BYTES: usize = 24;
 
 /// Compounds that reach every operation.
 fn compounds(client: &Client, file: FileHandle, stateid: Stateid) -> Vec<Vec<Op>> {
@@ -74,12 +76,7 @@ fn changed_calls_are_answered_in_form() {
             let call = client.connection().call(b"tag", 2, all.len() as u32, &all);
             let bytes = change(&call, &random);
             let changed = Call { head: Bytes::copy_from_slice(&bytes), ..call };
-            match client.connection().outcome(changed) {
-                Outcome::Disconnect => {}
-                outcome => {
-                    answered += usize::from(check(outcome, &bytes));
-                }
-            }
+            answered += usize::from(check(client.connection().outcome(changed), &bytes));
             client.resynchronise(1);
         }
     }
@@ -87,6 +84,53 @@ fn changed_calls_are_answered_in_form() {
     assert_eq!(world.env().pool().bytes_taken(), 0, "payload memory went back");
     let fresh = world.client("fresh");
     fresh.at_export(&[readdir(0, 4096, &[])]).ok();
+}
+
+/// Calls that reach every procedure of NFSv3 and MOUNT.
+fn procedures(client: &Nfs3, root: nfs3::FileHandle, file: nfs3::FileHandle) -> Vec<Call> {
+    let connection = client.connection();
+    let transaction = || connection.world().env().next_transaction();
+    let guard = Some(nfs3::NfsTime { seconds: 1_000_000_000, nanoseconds: 0 });
+    let exclusive = nfs3::CreateHow::Exclusive(nfs3::Verifier([1; 8]));
+    let head = nfs3::WriteHead { file, offset: 3, count: 5, stable: nfs3::StableHow::FileSync };
+    let mut calls = vec![
+        client.call(&nfs3::SetAttrArgs { object: file, attributes: with_size(77), guard }).1,
+        client.call(&nfs3::CreateArgs { place: at(root, "own"), how: exclusive }).1,
+        client.call(&nfs3::RemoveArgs { object: at(root, "own") }).1,
+        client.write_cut_call(head, b"hello").1,
+    ];
+    let every = every_call(root, file).into_iter();
+    calls.extend(every.map(|(procedure, arguments)| {
+        let target = (nfs3::PROGRAM, nfs3::VERSION, procedure.number());
+        connection.raw_call(transaction(), target, &Raw(arguments))
+    }));
+    let path = [&[0, 0, 0, 7][..], b"/export\0"].concat();
+    let mount = [(1, &path[..]), (2, b""), (3, &path[..]), (4, b""), (5, b"")];
+    calls.extend(mount.map(|(procedure, arguments)| {
+        let target = (mount3::PROGRAM, mount3::VERSION, procedure);
+        connection.raw_call(transaction(), target, &Raw(arguments.to_vec()))
+    }));
+    calls
+}
+
+#[test]
+fn changed_calls_of_nfsv3_and_mount_are_answered_in_form() {
+    let world = World::new();
+    let client = world.connection().nfs3();
+    let root = client.root();
+    let file = client.make_file(root, "file", b"data");
+    let random = Cell::new(0x1234_5678_9abc_def1);
+    let mut answered = 0;
+    for _ in 0..ROUNDS {
+        for call in procedures(&client, root, file) {
+            let bytes = change(&call, &random);
+            let changed = Call { head: Bytes::copy_from_slice(&bytes), ..call };
+            answered += usize::from(check(client.connection().outcome(changed), &bytes));
+        }
+    }
+    assert!(answered > 5000, "only {answered} calls reached a procedure");
+    assert_eq!(world.env().pool().bytes_taken(), 0, "payload memory went back");
+    world.connection().nfs3().make_file(root, "fresh", b"data");
 }
 
 /// The call with a few bytes changed, cut off or added.
@@ -112,18 +156,40 @@ fn change(call: &Call, random: &Cell<u64>) -> Vec<u8> {
     bytes
 }
 
-/// Whether a compound was answered; panics when that answer is malformed.
+/// Whether a compound or a procedure was answered; panics when that answer is malformed.
 fn check(outcome: Outcome, call: &[u8]) -> bool {
-    let is_null_reply = matches!(&outcome, Outcome::Reply(reply) if reply.length() == NULL_REPLY_BYTES);
-    // Behind transaction id, kind, RPC version and program. A call of another version is no compound.
-    let is_compound = call.get(16..20) == Some(&VERSION.to_be_bytes()[..]);
-    if is_null_reply || !is_compound || matches!(outcome, Outcome::Disconnect) {
+    if matches!(outcome, Outcome::Disconnect) {
         return false;
     }
-    match received(outcome) {
-        Ok(reply) => !reply.results.is_empty(),
-        // Refused before it was taken for a compound.
-        Err(error) if error.contains("ReplyHeader {") => false,
-        Err(error) => panic!("{error}\nanswers {}", call.escape_ascii()),
+    let reply = message(outcome).unwrap();
+    in_form(&reply, call).unwrap_or_else(|error| {
+        panic!("{error}\nin {}\nanswers {}", reply.escape_ascii(), call.escape_ascii())
+    })
+}
+
+fn in_form(reply: &[u8], call: &[u8]) -> Result<bool, String> {
+    let explain = |error: Error| error.to_string();
+    let mut decoder = Decoder::new(reply);
+    let header: ReplyHeader<'_> = decoder.get().map_err(explain)?;
+    let ReplyBody::Accepted { status: Accepted::Success, .. } = header.body else {
+        // Refused before it was taken for anything.
+        return decoder.finish().map(|()| false).map_err(explain);
+    };
+    // Behind transaction id, kind and RPC version.
+    let mut target = Decoder::new(&call[12..]);
+    let (program, version, procedure) = (target.u32().unwrap(), target.u32().unwrap(), target.u32().unwrap());
+    let results = &reply[decoder.head_index()..];
+    match (program, version) {
+        _ if procedure == 0 => Ok(false),
+        (PROGRAM, VERSION) => Reply::read(reply).map(|reply| !reply.results.is_empty()),
+        (PROGRAM, nfs3::VERSION) => {
+            let procedure = nfs3::Procedure::from_u32(procedure).expect("it was accepted");
+            check_results(procedure, results).map(|status| status.is_some()).map_err(explain)
+        }
+        (mount3::PROGRAM, mount3::VERSION) => {
+            let procedure = mount3::Procedure::from_u32(procedure).expect("it was accepted");
+            check_mount_results(procedure, results).map(|()| true).map_err(explain)
+        }
+        other => Err(format!("{other:?} is not served")),
     }
 }

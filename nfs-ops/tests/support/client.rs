@@ -124,7 +124,7 @@ impl Connection {
         Payload { cut: Cut { position, length: data.len() }, data: chain }
     }
 
-    pub(super) fn world(&self) -> &World {
+    pub fn world(&self) -> &World {
         &self.world
     }
 

@@ -140,6 +140,19 @@ fn a_downgrade_lets_others_in() {
 }
 
 #[test]
+fn an_open_of_who_is_gone_denies_nothing() {
+    let (world, client, _, newer, file) = shared();
+    let open = newer.open(*file, share(share_access::READ, share_deny::WRITE)).ok().opened().stateid;
+    client.write(file, 0, StableHow::Unstable, b"x").fails(Status::Jukebox);
+    // Within its lease it may only be out of reach.
+    world.advance_seconds(80);
+    client.write(file, 0, StableHow::Unstable, b"x").fails(Status::Jukebox);
+    world.advance_seconds(20);
+    client.write(file, 0, StableHow::Unstable, b"x").ok();
+    newer.run(&[putfh(*file), read(open, 0, 1)]).fails(nfs4::Status::Expired);
+}
+
+#[test]
 fn data_waits_for_those_who_reclaim() {
     let (world, client, root, newer, file) = shared();
     newer.open(*file, share(share_access::READ, share_deny::BOTH)).ok();

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use rpc::Outcome as ServiceOutcome;
+use wire::mount3;
 use wire::nfs3::*;
 use wire::rpc::{Accepted, ReplyBody, ReplyHeader};
 use wire::xdr::{Decode, Decoder, Error, Payload};
@@ -232,6 +233,43 @@ pub fn check_results(procedure: Procedure, results: &[u8]) -> Result<Option<Stat
     decoder.finish().map(|()| status)
 }
 
+/// Reads all of the results of a procedure of MOUNT.
+///
+/// # Errors
+/// As [`check_results`].
+pub fn check_mount_results(procedure: mount3::Procedure, results: &[u8]) -> Result<(), Error> {
+    use mount3::{Export, Mount, MountOutcome, Procedure};
+    match procedure {
+        Procedure::Null | Procedure::Umnt | Procedure::Umntall => Decoder::new(results).finish(),
+        Procedure::Mnt => whole::<MountOutcome>(results).map(drop),
+        Procedure::Dump => items::<Mount<'_>>(results).map(drop),
+        Procedure::Export => items::<Export<'_>>(results).map(drop),
+    }
+}
+
+/// A value that is all there is.
+///
+/// # Errors
+/// When it is not.
+pub fn whole<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
+    let mut decoder = Decoder::new(bytes);
+    let value = decoder.get()?;
+    decoder.finish().map(|()| value)
+}
+
+/// The items of a list that is all there is.
+///
+/// # Errors
+/// When it is not.
+pub fn items<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Result<Vec<T>, Error> {
+    let mut decoder = Decoder::new(bytes);
+    let mut items = Vec::new();
+    while let Some(item) = decoder.get::<Option<T>>()? {
+        items.push(item);
+    }
+    decoder.finish().map(|()| items)
+}
+
 /// What became of a call, and its results.
 pub fn accepted(message: &[u8], xid: u32) -> Result<(Accepted, Vec<u8>), String> {
     let mut decoder = Decoder::new(message);
@@ -244,7 +282,7 @@ pub fn accepted(message: &[u8], xid: u32) -> Result<(Accepted, Vec<u8>), String>
     }
 }
 
-/// Text that a test has sent.
+/// What tests compare: names that they made are text.
 pub fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -8,13 +8,13 @@ use rpc::Payloads;
 use wire::mount3;
 use wire::nfs3::*;
 use wire::rpc::Accepted;
-use wire::xdr::{Decode, Decoder, Encode, Encoder, NoRoom, Payload};
+use wire::xdr::{Encode, Encoder, NoRoom, Payload};
 
-pub use answer::{Answer, Entry3, Pending, check_results};
+pub use answer::{Answer, Entry3, Pending, check_mount_results, check_results};
 
 use super::client::{Connection, message};
 use super::world::EXPORT;
-use answer::{accepted, text};
+use answer::{accepted, items, text, whole};
 
 /// Room for a call of these tests.
 const CALL_BYTES_MAX: usize = 8 << 20;
@@ -87,7 +87,7 @@ impl Connection {
     /// MNT.
     pub fn mount(&self, path: &str) -> mount3::MountOutcome {
         let results = self.mount3(mount3::Procedure::Mnt, &mount3::Path::from(path.as_bytes()));
-        whole(&results)
+        whole(&results).unwrap()
     }
 
     /// UMNT of a path, or UMNTALL.
@@ -102,36 +102,17 @@ impl Connection {
     /// DUMP: hosts and what they have mounted.
     pub fn mounts(&self) -> Vec<(String, String)> {
         let results = self.mount3(mount3::Procedure::Dump, &Nothing);
-        let mounts = items::<mount3::Mount<'_>>(&results);
+        let mounts = items::<mount3::Mount<'_>>(&results).unwrap();
         mounts.iter().map(|mount| (text(&mount.host), text(&mount.directory))).collect()
     }
 
     /// EXPORT: paths and who may mount them.
     pub fn exports(&self) -> Vec<(String, Vec<String>)> {
         let results = self.mount3(mount3::Procedure::Export, &Nothing);
-        let exports = items::<mount3::Export<'_>>(&results);
+        let exports = items::<mount3::Export<'_>>(&results).unwrap();
         let groups = |export: &mount3::Export<'_>| export.groups.iter().map(|group| text(group)).collect();
         exports.iter().map(|export| (text(&export.directory), groups(export))).collect()
     }
-}
-
-/// A value that is all there is.
-fn whole<'a, T: Decode<'a>>(bytes: &'a [u8]) -> T {
-    let mut decoder = Decoder::new(bytes);
-    let value = decoder.get().unwrap();
-    decoder.finish().unwrap();
-    value
-}
-
-/// The items of a list that is all there is.
-fn items<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Vec<T> {
-    let mut decoder = Decoder::new(bytes);
-    let mut items = Vec::new();
-    while let Some(item) = decoder.get::<Option<T>>().unwrap() {
-        items.push(item);
-    }
-    decoder.finish().unwrap();
-    items
 }
 
 /// A name in a directory.
