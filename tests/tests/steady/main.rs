@@ -12,6 +12,8 @@ mod counting;
 mod load;
 mod serving;
 
+use std::time::Instant;
+
 use client::Version;
 use testkit::server::{Scratch, can_serve};
 
@@ -29,8 +31,12 @@ const WARM_UP: usize = 1_000;
 /// Those that are looked at one by one.
 const OPERATIONS_TRACED: usize = 100;
 
-/// Allocations per operation that are none: what goes on by itself about once a second, and tables that grow once more.
+/// Allocations per operation that are none: tables that grow once more.
 const NONE: f64 = 0.1;
+
+/// Allocations that are none however few operations there are in a second: each core looks over its sessions and grants,
+/// and opens anew what NFSv3 uses.
+const NONE_PER_SECOND: f64 = 40.0;
 
 /// An operation and what it may cost.
 struct Case {
@@ -65,12 +71,14 @@ fn operations_in_steady_state_allocate_nothing_and_share_no_lock() {
             let plan = Plan { connections, warm_up: WARM_UP, operations, sites };
             let server = std::sync::Arc::clone(&serving);
             let locks = move || server.locks_taken();
+            let begun = Instant::now();
             let (counted, locks) = load::run(serving.address, version, case.work, plan, locks);
+            let by_itself = NONE_PER_SECOND * begun.elapsed().as_secs_f64() / operations as f64;
             let what = format!("{} by NFSv{version}", case.name);
             print_row(&what, &plan, &counted, locks);
             let allocations = per_operation(counted.by_size.iter().sum(), operations);
             let what = format!("{what} over {connections} connections");
-            if !sites && allocations > case.allocations_max + NONE {
+            if !sites && allocations > case.allocations_max + NONE + by_itself {
                 let max = case.allocations_max;
                 findings.push(format!("{what}: {allocations:.3} allocations each, {max} are known"));
             }
