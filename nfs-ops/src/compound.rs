@@ -74,7 +74,8 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         frame.finish(reply, Status::MinorVersMismatch, 0);
         return Ok(Bulks::new());
     };
-    let span = trace::of_call(&server.env, &call.peer, annotation::trace(server, items, Some(&header.tag)));
+    let context = annotation::trace(server, items, Some(&header.tag));
+    let span = trace::of_call(&server.env, &call.peer, "COMPOUND", context);
     let mut request = Request::new(server, caller, call, protocol);
     request.areas = items.and_then(|items| annotation::areas(server, &items, request.call_bytes));
     let mut compound = Compound {

@@ -1,4 +1,4 @@
-//! Spans of traced calls: one for the compound and one for each of its operations. Storage adds its own.
+//! Spans of traced calls: one for the call, and one for each of a compound's operations. Storage adds its own.
 //!
 //! A call is traced when its caller says that it records its part of the trace, or when the log's filter lets spans of
 //! this module pass (`nfs_ops::trace=debug`), which traces every call. No span is made of any other.
@@ -7,14 +7,21 @@ use std::fmt;
 
 use rpc::Peer;
 use tracing::{Level, Span};
+use wire::nfs3;
 use wire::nfs4::Operation;
 use wire::rpc::TraceContext;
+use wire::xdr::Decoder;
 
 use crate::env::Env;
 use crate::failure::Failure;
 
-/// The span of a call, disabled when it is not traced.
-pub fn of_call<E: Env>(env: &E, peer: &Peer, context: Option<TraceContext<'_>>) -> Span {
+/// The span of a call of the procedure of this name, disabled when it is not traced.
+pub fn of_call<E: Env>(
+    env: &E,
+    peer: &Peer,
+    procedure: &'static str,
+    context: Option<TraceContext<'_>>,
+) -> Span {
     if !vfs::trace::is_recorded() {
         return Span::none();
     }
@@ -23,7 +30,8 @@ pub fn of_call<E: Env>(env: &E, peer: &Peer, context: Option<TraceContext<'_>>) 
     };
     let span = tracing::debug_span!(
         parent: None,
-        "COMPOUND",
+        "call",
+        otel.name = procedure,
         otel.kind = "server",
         rpc.system = "onc_rpc",
         rpc.service = "nfs",
@@ -32,6 +40,7 @@ pub fn of_call<E: Env>(env: &E, peer: &Peer, context: Option<TraceContext<'_>>) 
         parent_span_id = %Hex(&context.span_id),
         pid = context.process_id,
         comm = %Printable(context.command.bytes()),
+        status = tracing::field::Empty,
     );
     env.join_trace(&span, &context);
     span
@@ -59,6 +68,18 @@ pub fn of_operation(operation: Operation) -> Span {
 pub fn failed(span: &Span, failure: &Failure) {
     let (Failure::Status(status) | Failure::WithBody(status)) = failure;
     span.record("status", status.name());
+}
+
+/// Notes on the span of a call of NFSv3 how it failed, if it did, which the first word of its `results` says.
+pub fn answered(span: &Span, results: &[u8]) {
+    if span.is_disabled() {
+        return;
+    }
+    if let Ok(status) = Decoder::new(results).get::<nfs3::Status>()
+        && !status.is_ok()
+    {
+        span.record("status", status.name());
+    }
 }
 
 /// Bytes as lower-case hexadecimal.

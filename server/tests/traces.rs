@@ -6,11 +6,12 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use client::{Client, ClientOptions, Compound, OpenHow, Session, Trace, within_trace};
+use client::{Client, ClientOptions, Compound, OpenHow, Session, Trace, nfs3, within_trace};
 use engine::{EngineConfig, block_on};
 use serde_json::Value;
 use support::{Scratch, Server, is_root, penstock};
 use transport_tcp::{Endpoint, Limits};
+use wire::nfs3::{CreateHow, SetAttributes};
 use wire::nfs4::StableHow;
 
 const TRACE_ID: [u8; 16] = [0x4b; 16];
@@ -205,4 +206,40 @@ fn commands_are_a_part_of_the_trace_in_their_environment() {
     let spans = spans(&traces);
     assert!(spans.iter().any(|span| span.name == "OP_WRITE"), "{spans:#?}");
     assert!(spans.iter().all(|span| span.trace == hex(&TRACE_ID) && span.name != "OP_READ"), "{spans:#?}");
+}
+
+#[test]
+fn a_traced_call_of_nfsv3_is_found_too() {
+    if !is_root() {
+        eprintln!("not root: nothing can be served");
+        return;
+    }
+    let scratch = Scratch::new("procedures");
+    let traces = scratch.0.join("traces.jsonl");
+    let config = format!("[tracing]\notlp_file = {traces:?}\n");
+    serve(&config, &scratch, |address| {
+        let asked = block_on(EngineConfig::small(), move |shard| async move {
+            let endpoint = Endpoint::new(&shard, Limits::default());
+            let options = ClientOptions { annotations: true, ..ClientOptions::default() };
+            let client = nfs3::Client::connect(&endpoint, address, options).await.expect("a client");
+            let root = client.mount("/").await.expect("the root");
+            let how = CreateHow::Guarded(SetAttributes::default());
+            let file = client.create(root, "a", how).await.expect("a file");
+            let traced = async {
+                client.write(file, 4096, &[7; 100_000], StableHow::FileSync).await.expect("a write");
+                client.lookup(root, "missing").await.expect_err("nothing is there");
+            };
+            within_trace(Trace::recorded(TRACE_ID, SPAN_ID), traced).await;
+            client.close();
+        });
+        asked.expect("a ring for the client");
+    });
+    let spans = spans(&traces);
+    let call = |name| {
+        let found = spans.iter().find(|span| span.name == name && span.parent == hex(&SPAN_ID));
+        found.unwrap_or_else(|| panic!("no {name} in {spans:#?}"))
+    };
+    below(&spans, below(&spans, call("NFSPROC3_WRITE"), "storage.write"), "write");
+    assert!(!call("NFSPROC3_WRITE").attributes.contains("status"));
+    assert!(call("NFSPROC3_LOOKUP").attributes.contains("NFS3ERR_NOENT"));
 }

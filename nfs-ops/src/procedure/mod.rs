@@ -65,7 +65,8 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         Begun::Discard => return Ok(Answer::Nothing),
     };
     let arguments = Arguments::decode(procedure, decoder)?;
-    let span = trace::of_call(&server.env, &call.peer, annotation::trace(server, items, None));
+    let context = annotation::trace(server, items, None);
+    let span = trace::of_call(&server.env, &call.peer, procedure.name(), context);
     let mut request = Request::new(server, caller, call, Protocol::V3);
     request.charged_to = charged_to(&request);
     request.areas = items.and_then(|items| annotation::areas(server, &items, request.call_bytes));
@@ -74,7 +75,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     }
     reply.set_limit(server.shared.settings.payload_bytes_max as usize + REPLY_BYTES_MAX);
     let start = reply.position();
-    let written = answer(&mut request, arguments, reply).instrument(span).await;
+    let written = answer(&mut request, arguments, reply).instrument(span.clone()).await;
     annotation::finish(&mut request);
     if written.is_err() {
         // Nothing that is asked for is longer than the room there is, so this is a mistake of ours.
@@ -83,6 +84,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         tracing::error!("the result of {procedure:?} does not fit its reply");
         reply.put(&Status::Serverfault).expect("an empty reply has room for a status");
     }
+    trace::answered(&span, reply.head_from(start));
     remembered::complete(server, claim, reply);
     Ok(Answer::Written(request.data))
 }
