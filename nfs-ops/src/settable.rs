@@ -4,12 +4,13 @@ use vfs::{SetAttributes, SetTime, Time};
 use wire::nfs4::{self, Bitmap, NumericOwner, RawAttributes, Status, attribute};
 
 use crate::attributes;
+use crate::common::data::check_range;
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::server::Settings;
 
 /// The permission bits with setuid, setgid and sticky.
-const MODE_BITS: u32 = 0o7777;
+pub const MODE_BITS: u32 = 0o7777;
 
 /// What is to be set, and how to tell the client that it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,12 +40,13 @@ impl Wanted {
         }
         let sent = raw.decode_values().map_err(Status::from)?;
         let (mode, umask) = mode(&sent)?;
+        check_range(sent.size.unwrap_or(0), 0)?;
         let attributes = SetAttributes {
             mode,
             umask,
             uid: owner(env, settings, sent.owner.map(|owner| owner.bytes()), false).await?,
             gid: owner(env, settings, sent.owner_group.map(|owner| owner.bytes()), true).await?,
-            size_bytes: size(sent.size)?,
+            size_bytes: sent.size,
             accessed: set_time(sent.time_access_set.as_ref())?,
             modified: set_time(sent.time_modify_set.as_ref())?,
         };
@@ -72,22 +74,23 @@ fn mode(sent: &nfs4::Attributes<'_>) -> Result<(Option<u32>, Option<u32>), Statu
     }
 }
 
-fn size(sent: Option<u64>) -> Result<Option<u64>, Status> {
-    match sent {
-        Some(size) if size > i64::MAX as u64 => Err(Status::Fbig),
-        size => Ok(size),
-    }
-}
-
 fn set_time(sent: Option<&nfs4::SetTime>) -> Result<Option<SetTime>, Status> {
     match sent {
         None => Ok(None),
         Some(nfs4::SetTime::Server) => Ok(Some(SetTime::Now)),
-        Some(nfs4::SetTime::Client(time)) if time.is_valid() => {
-            Ok(Some(SetTime::To(Time { seconds: time.seconds, nanoseconds: time.nanoseconds })))
-        }
-        Some(nfs4::SetTime::Client(_)) => Err(Status::Inval),
+        Some(nfs4::SetTime::Client(time)) => client_time(time.seconds, time.nanoseconds).map(Some),
     }
+}
+
+/// A time that a client wants set.
+///
+/// # Errors
+/// `NFS4ERR_INVAL` for more nanoseconds than a second has.
+pub fn client_time(seconds: i64, nanoseconds: u32) -> Result<SetTime, Status> {
+    if nanoseconds >= 1_000_000_000 {
+        return Err(Status::Inval);
+    }
+    Ok(SetTime::To(Time { seconds, nanoseconds }))
 }
 
 /// RFC 8881 §5.9: a string of digits is an id; anything else is a name in our domain.

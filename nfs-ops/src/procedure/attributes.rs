@@ -1,6 +1,6 @@
 //! GETATTR, SETATTR, ACCESS (RFC 1813 §3.3.1, §3.3.2, §3.3.4).
 
-use vfs::{SetAttributes, SetTime, Time, Vfs};
+use vfs::{SetAttributes, SetTime, Vfs};
 use wire::nfs3::{
     self, AccessArgs, AccessResult, FileAttributes, GetAttrArgs, Outcome, PostOpAttributes, SetAttrArgs,
     WccData,
@@ -10,15 +10,14 @@ use wire::nfs4::Status;
 use super::anonymous;
 use super::place::{after, bare, changed, place, place_to_change, time, told, with, with_file};
 use crate::common::access;
+use crate::common::data::check_range;
 use crate::common::names::changeable;
 use crate::common::open_file::{OpenFile, Want};
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::object::Place;
 use crate::request::Request;
-
-/// The permission bits with setuid, setgid and sticky.
-const MODE_BITS: u32 = 0o7777;
+use crate::settable::{MODE_BITS, client_time};
 
 /// GETATTR.
 pub async fn get<V: Vfs, E: Env + Backchannel>(
@@ -76,9 +75,7 @@ pub async fn apply<V: Vfs, E: Env + Backchannel>(
 /// # Errors
 /// `NFS4ERR_INVAL`, `NFS4ERR_FBIG`.
 pub fn wanted(sent: &nfs3::SetAttributes) -> Result<SetAttributes, Status> {
-    if sent.size.is_some_and(|size| size > i64::MAX as u64) {
-        return Err(Status::Fbig);
-    }
+    check_range(sent.size.unwrap_or(0), 0)?;
     Ok(SetAttributes {
         mode: sent.mode.map(|mode| mode & MODE_BITS),
         umask: None,
@@ -94,10 +91,7 @@ fn set_time(sent: nfs3::SetTime) -> Result<Option<SetTime>, Status> {
     match sent {
         nfs3::SetTime::Keep => Ok(None),
         nfs3::SetTime::Server => Ok(Some(SetTime::Now)),
-        nfs3::SetTime::Client(time) if time.nanoseconds < 1_000_000_000 => {
-            Ok(Some(SetTime::To(Time { seconds: time.seconds.into(), nanoseconds: time.nanoseconds })))
-        }
-        nfs3::SetTime::Client(_) => Err(Status::Inval),
+        nfs3::SetTime::Client(time) => client_time(time.seconds.into(), time.nanoseconds).map(Some),
     }
 }
 

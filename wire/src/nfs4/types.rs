@@ -94,19 +94,12 @@ pub struct Fsid = "fsid4" {
 }
 
 xdr_struct! {
-/// Seconds and nanoseconds since the epoch.
+/// Seconds and nanoseconds since the epoch; whether the latter are less than a second (RFC 8881 §3.3.1) is not checked here.
 #[derive(Copy, Hash, Default, PartialOrd, Ord)]
 pub struct NfsTime = "nfstime4" {
     seconds: i64 = "seconds",
     nanoseconds: u32 = "nseconds",
 }
-}
-
-impl NfsTime {
-    /// Whether the nanoseconds are below one second, as they must be (RFC 8881 §3.3.1).
-    pub const fn is_valid(&self) -> bool {
-        self.nanoseconds < 1_000_000_000
-    }
 }
 
 xdr_struct! {
