@@ -39,21 +39,22 @@ pub(crate) struct Counters {
     pub(crate) tasks: AtomicU64,
 }
 
-/// A shard's figures since start, and what it has now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Turns of the loop.
-    pub turns: u64,
-    /// Turns that waited in the kernel.
-    pub waits: u64,
-    /// Completions reaped.
-    pub completions: u64,
-    /// Times a task was run.
-    pub polls: u64,
-    /// Operations in flight at the end of the last turn.
-    pub in_flight: u64,
-    /// Tasks alive at the end of the last turn.
-    pub tasks: u64,
+metric::metrics! {
+    /// A shard's figures since start, and what it has now.
+    pub struct Stats {
+        /// Turns of the loop.
+        pub turns: Counter,
+        /// Turns that waited in the kernel.
+        pub waits: Counter,
+        /// Completions reaped.
+        pub completions: Counter,
+        /// Times a task was run.
+        pub polls: Counter,
+        /// Operations in flight at the end of the last turn.
+        pub in_flight: Gauge,
+        /// Tasks alive at the end of the last turn.
+        pub tasks: Gauge,
+    }
 }
 
 impl Counters {

@@ -12,37 +12,20 @@ use crate::env::{Backchannel, Env};
 use crate::request::Request;
 use crate::server::Server;
 
-/// What became of the annotations of calls on one core.
-#[derive(Debug, Default)]
-pub struct AnnotationCounters {
-    calls: Cell<u64>,
-    areas_right: Cell<u64>,
-    areas_wrong: Cell<u64>,
-    items_unusable: Cell<u64>,
-}
+metric::counters! {
+    /// What became of the annotations of calls on one core.
+    pub struct AnnotationCounters;
 
-/// [`AnnotationCounters`] at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AnnotationCounts {
-    /// Calls that came in a wrapper.
-    pub calls: u64,
-    /// Bulk areas where there was a payload just like that.
-    pub areas_right: u64,
-    /// Bulk areas where there was none.
-    pub areas_wrong: u64,
-    /// Items of a known kind that made no sense, and were skipped.
-    pub items_unusable: u64,
-}
-
-impl AnnotationCounters {
-    /// The counters now.
-    pub fn now(&self) -> AnnotationCounts {
-        AnnotationCounts {
-            calls: self.calls.get(),
-            areas_right: self.areas_right.get(),
-            areas_wrong: self.areas_wrong.get(),
-            items_unusable: self.items_unusable.get(),
-        }
+    /// [`AnnotationCounters`] at one moment.
+    pub struct AnnotationCounts {
+        /// Calls that came in a wrapper.
+        pub calls: Counter,
+        /// Bulk areas where there was a payload just like that.
+        pub areas_right: Counter,
+        /// Bulk areas where there was no such payload.
+        pub areas_wrong: Counter,
+        /// Items of a known kind that made no sense, and were skipped.
+        pub items_unusable: Counter,
     }
 }
 

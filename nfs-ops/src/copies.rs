@@ -2,13 +2,17 @@
 
 use std::cell::Cell;
 
-/// Payload bytes copied; they only grow.
-#[derive(Debug, Default)]
-pub struct Copies {
-    /// Of READs whose reply a slot keeps, as its client wished.
-    pub read_bytes: Cell<u64>,
-    /// Of WRITEs too short for the transport to place.
-    pub written_bytes: Cell<u64>,
+metric::counters! {
+    /// Payload bytes copied; they only grow.
+    pub struct Copies;
+
+    /// [`Copies`] at one moment.
+    pub struct CopiesSnapshot {
+        /// Payload bytes copied of READs whose reply a slot keeps, as its client wished.
+        pub read_bytes: Counter,
+        /// Payload bytes copied of WRITEs too short for the transport to place.
+        pub written_bytes: Counter,
+    }
 }
 
 /// Adds to one of them.

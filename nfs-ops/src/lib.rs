@@ -36,7 +36,7 @@ mod trace;
 
 pub use annotation::{AnnotationCounters, AnnotationCounts};
 pub use callback::{recall_slots, send_pending, sweep};
-pub use copies::Copies;
+pub use copies::{Copies, CopiesSnapshot};
 pub use dispatch::NfsService;
 pub use env::{Backchannel, BackchannelError, Env};
 pub use export::{

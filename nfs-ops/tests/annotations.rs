@@ -252,7 +252,7 @@ fn annotated_and_plain_calls_give_the_same_bytes() {
 fn give_the_same_bytes(plain: &Asking, other: &Asking) {
     let (mut asked, mut answered) = (Random(0x1234_5678), Random(0x1234_5678));
     let mut choice = Random(0x8765_4321);
-    let now = || other.world.server().annotations.now();
+    let now = || other.world.server().annotations.snapshot();
     let mut right = 0;
     for round in 0..ROUNDS {
         let expected = plain.reply((plain.call)(&mut asked));
@@ -303,12 +303,12 @@ fn shifted(call: &Call, areas: BulkAreas, trace: Option<TraceContext<'_>>) -> Bu
 fn areas_are_held_against_the_payloads() {
     let (world, side) = Side::new();
     let ask = |areas: &dyn Fn(&Call) -> BulkAreas, operations: &[Op]| {
-        let before = world.server().annotations.now();
+        let before = world.server().annotations.snapshot();
         let all = [&[side.client.sequence_on(1), putfh(side.file)][..], operations].concat();
         let call = side.client.connection().call(b"", 2, all.len() as u32, &all);
         let bulk = shifted(&call, areas(&call), None);
         let reply = side.reply(annotated(call, &Annotations { bulk, ..Annotations::default() }));
-        let after = world.server().annotations.now();
+        let after = world.server().annotations.snapshot();
         assert_eq!(after.calls, before.calls + 1);
         (
             after.areas_right - before.areas_right,
@@ -350,7 +350,7 @@ fn areas_of_nfsv3_are_held_against_the_payload() {
     let root = client.root();
     let file = client.make_file(root, "file", b"");
     let ask = |call: Call, length: i64| {
-        let before = world.server().annotations.now();
+        let before = world.server().annotations.snapshot();
         let areas = true_areas(&call).as_slice().to_vec();
         let told = areas.iter().map(|area| BulkArea {
             length: u32::try_from(i64::from(area.length) + length).unwrap(),
@@ -361,7 +361,7 @@ fn areas_of_nfsv3_are_held_against_the_payload() {
             client.connection().outcome(annotated(call, &Annotations { bulk, ..Annotations::default() })),
         );
         assert_eq!(denied(&reply), None);
-        let after = world.server().annotations.now();
+        let after = world.server().annotations.snapshot();
         assert_eq!(after.calls, before.calls + 1);
         (
             after.areas_right - before.areas_right,
@@ -445,7 +445,7 @@ fn a_wrapper_that_is_none_is_denied_and_changes_nothing() {
         side.client.resynchronise(2);
     }
     assert_eq!(side.client.contents(side.file), before);
-    assert_eq!(world.server().annotations.now().areas_right, 0);
+    assert_eq!(world.server().annotations.snapshot().areas_right, 0);
 }
 
 #[test]
@@ -488,5 +488,5 @@ fn switched_off_the_flavor_is_one_that_is_not_served() {
     assert_eq!(denied(&reply), Some(AuthStatus::BadCred));
     let plain = Bytes::from(bytes_of(connection.outcome(call())));
     assert_eq!(denied(&plain), None);
-    assert_eq!(world.server().annotations.now(), AnnotationCounts::default());
+    assert_eq!(world.server().annotations.snapshot(), AnnotationCounts::default());
 }

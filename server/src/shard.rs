@@ -155,10 +155,11 @@ fn tell_payload(shard: &Shard, server: &NfsServer, endpoint: &Endpoint) {
     tracing::info!(
         shard = shard.index(),
         calls = sent.calls,
-        sent_from_pipes = sent.payload_spliced,
-        sent_from_memory = sent.payload_from_memory,
-        received_into_place = sent.payload_placed,
-        received_and_copied = sent.payload_caught + sent.payload_caught_first + sent.payload_short,
+        sent_from_pipes = sent.payload_spliced_bytes,
+        sent_from_memory = sent.payload_from_memory_bytes,
+        received_into_place = sent.payload_placed_bytes,
+        received_and_copied =
+            sent.payload_caught_bytes + sent.payload_caught_first_bytes + sent.payload_short_bytes,
         copied_of_reads = server.copies.read_bytes.get(),
         copied_of_writes = server.copies.written_bytes.get(),
         reads_that_slept = slept,

@@ -31,19 +31,22 @@ pub struct ClientSummary {
     pub locks: u32,
 }
 
-/// Sums over all clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// Clients.
-    pub clients: u64,
-    /// Opens.
-    pub opens: u64,
-    /// Locked ranges and lock stateids.
-    pub locks: u64,
-    /// Bytes reserved for cached replies.
-    pub reply_cache_bytes: u64,
-    /// Recorded clients that have not finished reclaiming; counts only while the grace period runs.
-    pub reclaiming: u64,
+metric::metrics! {
+    /// Sums over all clients.
+    pub struct Totals {
+        /// Clients.
+        pub clients: Gauge,
+        /// Sessions, ended ones included until no core keeps them.
+        pub sessions: Gauge,
+        /// Opens.
+        pub opens: Gauge,
+        /// Locked ranges and lock stateids.
+        pub locks: Gauge,
+        /// Bytes reserved for cached replies.
+        pub reply_cache_bytes: Gauge,
+        /// Recorded clients that have not finished reclaiming; counts only while the grace period runs.
+        pub reclaiming: Gauge,
+    }
 }
 
 impl<F: Clone + Send + Sync> State<F> {
@@ -76,6 +79,7 @@ impl<F: Clone + Send + Sync> State<F> {
         let shared = &self.inner.shared;
         Totals {
             clients: shared.clients.load(Ordering::Acquire),
+            sessions: shared.sessions.load(Ordering::Acquire),
             opens: shared.opens.load(Ordering::Acquire),
             locks: shared.locks.load(Ordering::Acquire),
             reply_cache_bytes: shared.reply_bytes.load(Ordering::Acquire),

@@ -64,27 +64,28 @@ pub struct FirstReply {
     answer: Awaited<Vec<u8>>,
 }
 
-/// How the cache has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct DuplicateCounts {
-    /// Calls remembered now, those in progress included.
-    pub calls: u64,
-    /// Bytes of their replies.
-    pub reply_bytes: u64,
-    /// Calls that were new.
-    pub executed: u64,
-    /// Calls answered with the first reply.
-    pub replayed: u64,
-    /// Calls that waited for the first reply.
-    pub joined: u64,
-    /// Calls dropped because enough others waited.
-    pub discarded: u64,
-    /// Replies forgotten before their time for lack of room.
-    pub evicted: u64,
-    /// Calls executed without being remembered for lack of room, all that is there being in progress.
-    pub unremembered: u64,
-    /// Replies too long to be kept.
-    pub too_long: u64,
+metric::metrics! {
+    /// How the cache has done.
+    pub struct DuplicateCounts {
+        /// Calls remembered now, those in progress included.
+        pub calls: Gauge,
+        /// Bytes of the replies remembered now.
+        pub reply_bytes: Gauge,
+        /// Calls that were new.
+        pub executed: Counter,
+        /// Calls that came again and were answered with the first reply.
+        pub replayed: Counter,
+        /// Calls that came again and waited for the first reply.
+        pub joined: Counter,
+        /// Calls that came again and were dropped because enough others waited.
+        pub discarded: Counter,
+        /// Replies forgotten before their time for lack of room.
+        pub evicted: Counter,
+        /// Calls executed without being remembered for lack of room, all that is there being in progress.
+        pub unremembered: Counter,
+        /// Replies too long to be kept.
+        pub too_long: Counter,
+    }
 }
 
 /// The cache; cloning it clones a reference.
@@ -126,20 +127,7 @@ impl DuplicateRequests {
 
     /// How it has done. Takes each stripe's lock for a moment; of different stripes the moments differ.
     pub fn counts(&self) -> DuplicateCounts {
-        (0..STRIPES).fold(DuplicateCounts::default(), |sum, stripe| {
-            let of = self.calls.stripes.lock(stripe).counts();
-            DuplicateCounts {
-                calls: sum.calls + of.calls,
-                reply_bytes: sum.reply_bytes + of.reply_bytes,
-                executed: sum.executed + of.executed,
-                replayed: sum.replayed + of.replayed,
-                joined: sum.joined + of.joined,
-                discarded: sum.discarded + of.discarded,
-                evicted: sum.evicted + of.evicted,
-                unremembered: sum.unremembered + of.unremembered,
-                too_long: sum.too_long + of.too_long,
-            }
-        })
+        (0..STRIPES).map(|stripe| self.calls.stripes.lock(stripe).counts()).sum()
     }
 
     /// Forgets what is past its time, of those too who do not call any more.

@@ -62,6 +62,7 @@ impl Session {
         shared: &Arc<Shared>,
     ) -> Self {
         let slots = fore.requests_max;
+        shared.sessions.fetch_add(1, Ordering::AcqRel);
         let back_slots = vec![BackSlot::default(); back.requests_max as usize];
         Self {
             id,
@@ -219,6 +220,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.shared.sessions.fetch_sub(1, Ordering::AcqRel);
         let bytes = self.bytes_of(self.granted_slots.load(Ordering::Acquire));
         give_back(&self.shared.reply_bytes, &self.client.host().reply_bytes, bytes);
     }

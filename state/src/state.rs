@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     /// Somebody got fewer slots than it asked for, or has been asked to give some back.
     pub(crate) slots_short: AtomicBool,
     pub(crate) clients: AtomicU64,
+    pub(crate) sessions: AtomicU64,
     /// A client was turned away for lack of room: expired clients are to go.
     pub(crate) pressed: AtomicBool,
     pub(crate) opens: AtomicU64,
@@ -88,6 +89,7 @@ impl<F: Clone + Send + Sync> State<F> {
             reply_bytes: AtomicU64::new(0),
             slots_short: AtomicBool::new(false),
             clients: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             opens: AtomicU64::new(0),
             locks: AtomicU64::new(0),

@@ -182,7 +182,7 @@ impl Shared {
 
     pub(crate) fn register(&self, connection: &Rc<Connection>) {
         add(&self.stats.connections, 1);
-        add(&self.stats.connections_total, 1);
+        add(&self.stats.connections_opened, 1);
         self.connections.borrow_mut().insert(connection.id(), Rc::clone(connection));
         self.watched.notify();
     }

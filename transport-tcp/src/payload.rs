@@ -150,11 +150,11 @@ impl Stream {
         let Some((mut data, hold)) = memory else { return Ok(false) };
         let caught = self.window.move_to(&mut data);
         let stats = &self.connection.shared.stats;
-        add(&stats.payload_placed, place.cut.length - caught);
+        add(&stats.payload_placed_bytes, place.cut.length - caught);
         let copied = match record.caught {
-            Caught::Short => &stats.payload_short,
-            Caught::First => &stats.payload_caught_first,
-            Caught::Steady => &stats.payload_caught,
+            Caught::Short => &stats.payload_short_bytes,
+            Caught::First => &stats.payload_caught_first_bytes,
+            Caught::Steady => &stats.payload_caught_bytes,
         };
         add(copied, caught);
         let data = self.fill(data, caught, tail, ahead).await?;

@@ -122,7 +122,7 @@ impl Stream {
         if loan.is_empty() {
             return Err(Fault::Closed);
         }
-        add(&self.connection.shared.stats.bytes_in, loan.len());
+        add(&self.connection.shared.stats.received_bytes, loan.len());
         self.window.push(loan);
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Stream {
             let open = self.connection.phase.get() == Phase::Open;
             return Err(if open { Fault::Truncated } else { Fault::Stopped });
         }
-        add(&self.connection.shared.stats.bytes_in, count);
+        add(&self.connection.shared.stats.received_bytes, count);
         self.connection.receiving.moved(count);
         Ok(count)
     }

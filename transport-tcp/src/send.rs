@@ -61,7 +61,7 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
     if sent == 0 && connection.spares_copy(memory) {
         match connection.send_sparing_copy(pieces, length, piped.is_some()).await? {
             Sent::All => {
-                add(&stats.payload_from_memory, memory);
+                add(&stats.payload_from_memory_bytes, memory);
                 return send_rest(connection, piped, more).await;
             }
             Sent::Refused(again) => pieces = again,
@@ -77,11 +77,11 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
         result?;
         pieces = slice.into_inner();
         connection.sending.moved(end - sent);
-        add(&stats.bytes_out, end - sent);
+        add(&stats.sent_bytes, end - sent);
         add(&stats.sends, 1);
         sent = end;
     }
-    add(&stats.payload_from_memory, memory);
+    add(&stats.payload_from_memory_bytes, memory);
     connection.outbox.keep(pieces);
     send_rest(connection, piped, more).await
 }
@@ -109,7 +109,7 @@ fn send_now(connection: &Connection, pieces: &Vec<Piece>, length: usize, piped: 
         sent = connection.socket.send_now(piece, piped || position < length).map(|bytes| before + bytes);
         add(&stats.sends, 1);
     });
-    add(&stats.bytes_out, *sent.as_ref().unwrap_or(&0));
+    add(&stats.sent_bytes, *sent.as_ref().unwrap_or(&0));
     sent
 }
 
@@ -119,8 +119,8 @@ async fn send_piped(connection: &Connection, mut piped: Piped, more: bool) -> io
         None => connection.sending.wait(connection.shared.shard.now(), connection.outbox.holds_memory()),
         Some(bytes) => {
             connection.sending.moved(bytes);
-            add(&stats.bytes_out, bytes);
-            add(&stats.payload_spliced, bytes);
+            add(&stats.sent_bytes, bytes);
+            add(&stats.payload_spliced_bytes, bytes);
             add(&stats.sends, 1);
         }
     };

@@ -155,7 +155,7 @@ impl Stream {
         self.source.anew = true;
         while let Some(received) = self.source.many.next().await {
             if let Ok(loan) = received {
-                add(&self.connection.shared.stats.bytes_in, loan.len());
+                add(&self.connection.shared.stats.received_bytes, loan.len());
                 self.window.push(loan);
             }
         }

@@ -86,7 +86,7 @@ impl Connection {
                 };
             }
             self.sending.moved(end - sent);
-            add(&self.shared.stats.bytes_out, end - sent);
+            add(&self.shared.stats.sent_bytes, end - sent);
             add(&self.shared.stats.sends, 1);
             add(&self.shared.stats.sends_sparing_copy, 1);
             sent = end;

@@ -262,10 +262,12 @@ fn a_steady_stream_is_received_in_place_and_in_order() {
         cases.iter().for_each(|case| case.check(&peer.receive()));
         sending.join().expect("no panic").expect("all sent");
         let stats = server.stats();
-        let first = stats.payload_caught_first - before.payload_caught_first;
+        let first = stats.payload_caught_first_bytes - before.payload_caught_first_bytes;
         assert!(first <= u64::from(BURST_BYTES) + 4096, "{first} bytes caught at first");
-        let (caught, placed) =
-            (stats.payload_caught - before.payload_caught, stats.payload_placed - before.payload_placed);
+        let (caught, placed) = (
+            stats.payload_caught_bytes - before.payload_caught_bytes,
+            stats.payload_placed_bytes - before.payload_placed_bytes,
+        );
         assert!(caught * 100 < placed, "{caught} caught, {placed} placed");
         assert_eq!(caught + first + placed, u64::from(WRITES) * 65_536);
     }
@@ -287,7 +289,7 @@ fn mixed_loads_lose_and_reorder_nothing() {
     }
     let stats = server.stats();
     assert!(stats.switches_to_bulk > 12 && stats.switches_to_small > 0, "{stats:?}");
-    assert!(stats.payload_caught_first <= stats.switches_to_bulk * (u64::from(BURST_BYTES) + 4096));
+    assert!(stats.payload_caught_first_bytes <= stats.switches_to_bulk * (u64::from(BURST_BYTES) + 4096));
     assert_eq!((stats.faults, server.payload_bytes()), (0, 0));
 }
 

@@ -43,8 +43,12 @@ fn payloads_arrive_aligned_and_whole() {
     peer.echo(1);
     let stats = server.stats();
     // The heads of this peer are shorter than the first guess, and later as long as the one before.
-    assert!(stats.payload_caught < 256, "{} payload bytes were copied", stats.payload_caught);
-    assert!(stats.payload_caught_first < 20_480, "{} were copied at first", stats.payload_caught_first);
+    assert!(stats.payload_caught_bytes < 256, "{} payload bytes were copied", stats.payload_caught_bytes);
+    assert!(
+        stats.payload_caught_first_bytes < 20_480,
+        "{} were copied at first",
+        stats.payload_caught_first_bytes
+    );
     assert_eq!(stats.switches_to_bulk, 1, "{stats:?}");
     assert_eq!((stats.collected, server.payload_bytes()), (0, 0));
 }
@@ -65,11 +69,15 @@ fn a_stream_of_writes_is_hardly_copied() {
     }
     sending.join().expect("no panic").expect("all sent");
     let stats = server.stats();
-    let copied = stats.payload_caught + stats.payload_caught_first;
-    assert_eq!(copied + stats.payload_placed, u64::from(WRITES) * MIB as u64);
+    let copied = stats.payload_caught_bytes + stats.payload_caught_first_bytes;
+    assert_eq!(copied + stats.payload_placed_bytes, u64::from(WRITES) * MIB as u64);
     // Heads are received to their end; but the second may come with the tail of the first, when its length is a guess.
-    assert!(stats.payload_caught < 256, "{} caught later", stats.payload_caught);
-    assert!(stats.payload_caught_first < 20_480, "{} caught at first", stats.payload_caught_first);
+    assert!(stats.payload_caught_bytes < 256, "{} caught later", stats.payload_caught_bytes);
+    assert!(
+        stats.payload_caught_first_bytes < 20_480,
+        "{} caught at first",
+        stats.payload_caught_first_bytes
+    );
 }
 
 #[test]
@@ -99,7 +107,7 @@ fn stalled_peers(server: &Server, count: usize) -> Vec<Peer> {
             peer
         })
         .collect();
-    server.wait_until("all are accepted", |stats| stats.connections_total >= count as u64);
+    server.wait_until("all are accepted", |stats| stats.connections_opened >= count as u64);
     stalled
 }
 
@@ -182,7 +190,7 @@ fn who_collects_does_not_wait_for_a_payload() {
     let (mut holder, mut collector) = (server.peer(), server.peer());
     let sent = record(&first);
     holder.send(&sent[..4 + placed_end]);
-    server.wait_until("the payload is here", |stats| stats.bytes_in >= 4 + placed_end as u64);
+    server.wait_until("the payload is here", |stats| stats.received_bytes >= 4 + placed_end as u64);
     collector.send(&fragmented(&second, &[places[6].0]));
     let answer = collector.receive();
     assert_eq!(word(&answer, 8), 0, "its payload stayed in the message");

@@ -35,7 +35,7 @@ fn pieces_of_every_size_stand_in_their_place() {
         }
     }
     let stats = server.stats();
-    assert_eq!((stats.payload_spliced, stats.payload_from_memory), (spliced, 0));
+    assert_eq!((stats.payload_spliced_bytes, stats.payload_from_memory_bytes), (spliced, 0));
 }
 
 #[test]
@@ -81,13 +81,13 @@ fn without_a_pipe_memory_serves_and_pipes_come_back() {
         }
     }
     let all = server.stats();
-    assert!(all.payload_spliced >= (PIPES / 2 * FILE_BYTES) as u64, "{all:?}");
-    assert_eq!(all.payload_spliced + all.payload_from_memory, (140 * FILE_BYTES) as u64);
+    assert!(all.payload_spliced_bytes >= (PIPES / 2 * FILE_BYTES) as u64, "{all:?}");
+    assert_eq!(all.payload_spliced_bytes + all.payload_from_memory_bytes, (140 * FILE_BYTES) as u64);
     // All is given back.
     let mut peer = server.peer();
     peer.send(&piped_call(1, FILE_BYTES, PIPES / 2, 0));
     assert!(peer.receive() == piped_reply(1, FILE_BYTES, PIPES / 2, 0));
-    let spliced = server.stats().payload_spliced - all.payload_spliced;
+    let spliced = server.stats().payload_spliced_bytes - all.payload_spliced_bytes;
     assert_eq!(spliced, (PIPES / 2 * FILE_BYTES) as u64, "there are pipes again");
 }
 
@@ -124,16 +124,20 @@ fn a_peer_that_goes_away_within_a_pipe_takes_nothing_with_it() {
     let server = Server::start(Limits::default(), REGION_BYTES);
     for _ in 0..3 * PIPES {
         let mut peer = server.peer();
-        let before = server.stats().payload_spliced;
+        let before = server.stats().payload_spliced_bytes;
         (0..7).for_each(|xid| peer.send(&piped_call(xid, FILE_BYTES, 1, 4)));
-        server.wait_until("it is sent to", |stats| stats.payload_spliced > before);
+        server.wait_until("it is sent to", |stats| stats.payload_spliced_bytes > before);
         drop(peer);
         server.wait_until("it is gone", |stats| stats.connections == 0);
     }
-    let before = server.stats().payload_spliced;
+    let before = server.stats().payload_spliced_bytes;
     let mut peer = server.peer();
     peer.send(&piped_call(1, FILE_BYTES, PIPES / 2, 0));
     assert!(peer.receive() == piped_reply(1, FILE_BYTES, PIPES / 2, 0));
-    assert_eq!(server.stats().payload_spliced - before, (PIPES / 2 * FILE_BYTES) as u64, "there are pipes");
+    assert_eq!(
+        server.stats().payload_spliced_bytes - before,
+        (PIPES / 2 * FILE_BYTES) as u64,
+        "there are pipes"
+    );
     assert_eq!(server.payload_bytes(), 0);
 }

@@ -25,7 +25,7 @@ fn on_a_local_route_nothing_is_tried() {
     (0..10).for_each(|xid| peer.send(&call(xid)));
     (0..10).for_each(|xid| assert!(peer.receive() == expected(xid)));
     let stats = server.stats();
-    assert_eq!((stats.payload_from_memory, stats.sends_sparing_copy), (10 * FILE_BYTES as u64, 0));
+    assert_eq!((stats.payload_from_memory_bytes, stats.sends_sparing_copy), (10 * FILE_BYTES as u64, 0));
 }
 
 #[test]
