@@ -109,24 +109,26 @@ impl Files {
         }
     }
 
-    /// Most bytes of one READ.
+    /// Most bytes of one READ; at least one, whatever the server says.
     pub fn read_max(&self) -> u32 {
-        match self {
+        let max = match self {
             Self::V4(client) => {
                 client.session().granted().fore_channel.response_size_max.saturating_sub(CALL_OVERHEAD)
             }
             Self::V3(tree) => tree.read_max(),
-        }
+        };
+        max.max(1)
     }
 
-    /// Most bytes of one WRITE.
+    /// Most bytes of one WRITE; at least one too.
     pub fn write_max(&self) -> u32 {
-        match self {
+        let max = match self {
             Self::V4(client) => {
                 client.session().granted().fore_channel.request_size_max.saturating_sub(CALL_OVERHEAD)
             }
             Self::V3(tree) => tree.write_max(),
-        }
+        };
+        max.max(1)
     }
 
     /// The handle of an object, by its path from the root.

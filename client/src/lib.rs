@@ -1,6 +1,7 @@
-//! An NFSv4.1 and 4.2 client: sessions, compounds, callbacks, and the operations of a data path.
+//! A client of NFSv4.1 and NFSv4.2: sessions, compounds, callbacks, and the operations of a data path; and of NFSv3 ([`nfs3`]).
+//! Who cares only for files uses either through [`Files`].
 //!
-//! Three layers, each usable alone. A [`Channel`] sends compounds over one connection and knows nothing of
+//! Three layers for NFSv4, each usable alone. A [`Channel`] sends compounds over one connection and knows nothing of
 //! sessions. A [`Session`] adds slots, SEQUENCE, further connections and the retry of what a broken connection
 //! left unanswered. On top are functions for whole tasks ([`Session::open`], [`Session::read`], ...). For load
 //! there is a way beside them that spends next to nothing on a call: [`pipeline`].

@@ -14,7 +14,8 @@ use crate::tool::{
 
 /// The program and its subcommands.
 #[derive(Debug, Parser)]
-#[command(name = "penstock", version, about = "An NFSv4.1 and NFSv4.2 server", after_long_help = EXAMPLES)]
+#[command(name = "penstock", version, about = "A server of NFSv3, NFSv4.1 and NFSv4.2")]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{LOCATIONS}"))]
 pub struct CommandLine {
     /// What to do.
     #[command(subcommand)]
@@ -34,6 +35,11 @@ Examples:
   Take over changed exports without stopping:
       kill -HUP $(pidof penstock)";
 
+const LOCATIONS: &str = "\
+Commands that are clients take locations: nfs://host[:port]/path. NFSv4.2 is spoken unless ?version=4.1 or ?version=3 is
+added. With NFSv3 the path begins with that of an export, &nfsport=N is another way to say the port, and &mountport=N
+the port of MOUNT, where it is not the same. Quote what has ? or & in it from the shell.";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -42,7 +48,7 @@ pub enum Command {
     Serve(ServeArguments),
     /// Read a configuration file and say what it would export; nothing is started.
     Check(CheckArguments),
-    /// Put a load on any NFSv4.1 or NFSv4.2 server and measure what becomes of it.
+    /// Put a load on any server of NFSv3, NFSv4.1 or NFSv4.2 and measure what becomes of it.
     Bench(Box<BenchArguments>),
     /// List a directory on a server, without a mount.
     Ls(ListArguments),

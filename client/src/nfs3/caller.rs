@@ -32,13 +32,22 @@ impl Caller {
 
     /// Connects, if that has not been done.
     pub(super) async fn connect(&self) -> Result<Channel> {
-        let channel = match self.channel() {
-            Some(channel) if channel.connection().is_open() => return Ok(channel),
-            Some(_) => self.origin.reconnect().await?,
-            None => self.origin.connect().await?,
-        };
-        *self.channel.borrow_mut() = Some(channel.clone());
-        Ok(channel)
+        if let Some(channel) = self.open_channel() {
+            return Ok(channel);
+        }
+        let is_first = self.channel.borrow().is_none();
+        let made = if is_first { self.origin.connect().await? } else { self.origin.reconnect().await? };
+        if let Some(channel) = self.open_channel() {
+            // Another call was faster.
+            made.connection().close();
+            return Ok(channel);
+        }
+        *self.channel.borrow_mut() = Some(made.clone());
+        Ok(made)
+    }
+
+    fn open_channel(&self) -> Option<Channel> {
+        self.channel().filter(|channel| channel.connection().is_open())
     }
 
     /// Sends one call until it is answered, over whatever connection there is. With bulk data, which has one owner, it is sent

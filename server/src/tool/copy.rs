@@ -28,7 +28,7 @@ then put.";
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct CopyArguments {
-    /// The file: nfs://host:port/path.
+    /// The file: nfs://host:port/path, with ?version=3 for NFSv3.
     pub source: Location,
     /// A directory that is there, or the new name, on the same server.
     pub target: Location,

@@ -27,7 +27,7 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct GetArguments {
-    /// What to fetch: nfs://host:port/path.
+    /// What to fetch: nfs://host:port/path, with ?version=3 for NFSv3.
     pub url: Location,
     /// Where to: a file, a directory that is there, or - for standard output.
     #[arg(default_value = ".")]

@@ -15,13 +15,14 @@ const EXAMPLES: &str = "\
 Examples:
   penstock ls nfs://server/
   penstock ls -l nfs://server/projects
+  penstock ls 'nfs://server/export?version=3'
   penstock ls -R --json nfs://server/projects | jq -r '.[] | select(.size > 1e9) | .path'";
 
 /// Arguments of `penstock ls`.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ListArguments {
-    /// What to list: nfs://host:port/path.
+    /// What to list: nfs://host:port/path, with ?version=3 for NFSv3.
     pub url: Location,
     /// Permissions, links, owner, group, size and time (UTC) as well.
     #[arg(short, long)]

@@ -14,7 +14,7 @@ const MODE: &str = "755";
 /// Arguments of `penstock mkdir`.
 #[derive(Args, Clone, Debug)]
 pub struct MakeArguments {
-    /// The directory: nfs://host:port/path.
+    /// The directory: nfs://host:port/path, with ?version=3 for NFSv3.
     pub url: Location,
     /// The directories that it is in as well; no complaint if it is there.
     #[arg(short, long)]

@@ -31,7 +31,7 @@ A file appears under its name when all of it is in stable storage; what had the 
 pub struct PutArguments {
     /// What to store: a file, a directory with -r, or - for standard input.
     pub source: PathBuf,
-    /// Where to: a directory that is there, or the new name: nfs://host:port/path.
+    /// Where to: a directory that is there, or the new name: nfs://host:port/path, with ?version=3 for NFSv3.
     pub url: Location,
     /// Directories with everything below them.
     #[arg(short, long)]

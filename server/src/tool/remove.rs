@@ -17,7 +17,7 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct RemoveArguments {
-    /// What to remove, all on one server: nfs://host:port/path.
+    /// What to remove, all on one server: nfs://host:port/path, with ?version=3 for NFSv3.
     #[arg(required = true)]
     pub urls: Vec<Location>,
     /// Directories with everything below them.

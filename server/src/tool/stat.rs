@@ -15,7 +15,7 @@ use super::unit::bytes_text;
 /// Arguments of `penstock stat`.
 #[derive(Args, Clone, Debug)]
 pub struct StatArguments {
-    /// The object: nfs://host:port/path.
+    /// The object: nfs://host:port/path, with ?version=3 for NFSv3.
     pub url: Location,
     /// Where a symbolic link leads, not the link itself.
     #[arg(short = 'L', long)]

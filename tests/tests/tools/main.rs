@@ -10,10 +10,15 @@ use std::process::{Command, Output, Stdio};
 
 use testkit::server::{Scratch, Server, ServerPlan, can_serve, program};
 
+/// The versions of NFS that the commands speak by default, and the one that has nothing in common with it.
+const VERSIONS: [&str; 2] = ["4.2", "3"];
+
 /// A server of one writable directory.
 struct Served {
     server: Server,
     data: PathBuf,
+    /// In which its locations are used.
+    version: &'static str,
 }
 
 impl Served {
@@ -25,12 +30,25 @@ impl Served {
         let scratch = Scratch::new(name);
         let data = scratch.directory("data");
         let server = Server::start(scratch, ServerPlan::exporting(&[&data]));
-        Some(Self { server, data })
+        Some(Self { server, data, version: VERSIONS[0] })
+    }
+
+    /// Starts one for each version that differs.
+    fn in_each_version(name: &str) -> impl Iterator<Item = Self> {
+        VERSIONS.into_iter().filter_map(move |version| {
+            let served = Self::start(&format!("{name}-{version}"))?;
+            Some(Self { version, ..served })
+        })
     }
 
     /// The location of a path on it.
     fn url(&self, path: &str) -> String {
-        format!("nfs://{}/{path}", self.server.address())
+        self.url_in(self.version, path)
+    }
+
+    /// The location of a path on it, in a certain version.
+    fn url_in(&self, version: &str, path: &str) -> String {
+        format!("nfs://{}/{path}?version={version}", self.server.address())
     }
 
     /// A directory beside the served one.

@@ -4,7 +4,7 @@ use std::fs;
 
 use client::OpenHow;
 use testkit::asking::ask;
-use testkit::server::{Scratch, Server, ServerPlan, can_serve};
+use testkit::server::{Scratch, Server, ServerPlan, can_serve, export, free_port};
 
 use crate::{Served, bad, good, penstock, said};
 
@@ -20,51 +20,85 @@ fn complains(arguments: &[&str], subject: &str, reason: &str) {
 
 #[test]
 fn the_object_and_the_reason_are_named() {
-    let Some(served) = Served::start("tools-mistakes") else { return };
-    fs::write(served.data.join("file"), b"").expect("a file");
-    fs::create_dir_all(served.data.join("full/of")).expect("a directory");
-    let local = served.aside("local");
-    let local = local.to_str().expect("text");
-    let (missing, file, full) = (served.url("missing"), served.url("file"), served.url("full"));
+    for served in Served::in_each_version("tools-mistakes") {
+        fs::write(served.data.join("file"), b"").expect("a file");
+        fs::create_dir_all(served.data.join("full/of")).expect("a directory");
+        let local = served.aside("local");
+        let local = local.to_str().expect("text");
+        let (missing, file, full) = (served.url("missing"), served.url("file"), served.url("full"));
 
-    complains(&["ls", &missing], "/missing", "no such file or directory");
-    complains(&["stat", &missing], "/missing", "no such file or directory");
-    complains(&["get", &missing, local], "/missing", "no such file or directory");
-    complains(&["cp", &missing, &file], "/missing", "no such file or directory");
-    complains(&["rm", &missing], "/missing", "no such file or directory");
-    good(&penstock(&["rm", "-f", &missing]));
-    complains(&["put", "/nowhere/at/all", &file], "/nowhere/at/all", "No such file");
-    complains(&["ls", &served.url("file/below")], "/file/below", "not a directory");
-    complains(&["put", "/dev/null", &served.url("missing/name")], "/missing", "no such file or directory");
-    complains(&["mkdir", &full], "/full", "file exists");
-    complains(&["mkdir", "-p", &served.url("file/below")], "/file", "not a directory");
-    complains(&["rm", &full], "/full", "-r");
-    complains(&["get", &full, local], "/full", "-r");
-    complains(&["put", local, &full], local, "-r");
-    complains(&["cp", &full, &served.url("other")], "/full", "not a regular file");
-    complains(&["rm", &served.url("")], "nfs://", "no name");
-    complains(&["bench", &missing], "/missing", "no such file or directory");
-    complains(&["bench", &file], "/file", "not a directory");
-    assert!(served.data.join("full/of").is_dir(), "nothing was removed");
+        complains(&["ls", &missing], "/missing", "no such file or directory");
+        complains(&["stat", &missing], "/missing", "no such file or directory");
+        complains(&["get", &missing, local], "/missing", "no such file or directory");
+        complains(&["cp", &missing, &file], "/missing", "no such file or directory");
+        complains(&["rm", &missing], "/missing", "no such file or directory");
+        good(&penstock(&["rm", "-f", &missing]));
+        complains(&["put", "/nowhere/at/all", &file], "/nowhere/at/all", "No such file");
+        complains(&["ls", &served.url("file/below")], "/file/below", "not a directory");
+        complains(
+            &["put", "/dev/null", &served.url("missing/name")],
+            "/missing",
+            "no such file or directory",
+        );
+        complains(&["mkdir", &full], "/full", "file exists");
+        complains(&["mkdir", "-p", &served.url("file/below")], "/file", "not a directory");
+        complains(&["rm", &full], "/full", "-r");
+        complains(&["get", &full, local], "/full", "-r");
+        complains(&["put", local, &full], local, "-r");
+        complains(&["cp", &full, &served.url("other")], "/full", "not a regular file");
+        complains(&["rm", &served.url("")], "nfs://", "no name");
+        complains(&["bench", &missing], "/missing", "no such file or directory");
+        complains(&["bench", &file], "/file", "not a directory");
+        assert!(served.data.join("full/of").is_dir(), "nothing was removed");
+    }
 }
 
 #[test]
 fn permission_is_the_servers_to_give() {
-    let Some(served) = Served::start("tools-permission") else { return };
-    fs::write(served.data.join("secret"), b"secret").expect("a file");
-    fs::set_permissions(served.data.join("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .expect("a mode");
-    fs::create_dir(served.data.join("theirs")).expect("a directory");
-    let user = ["--uid", "4711", "--gid", "4711"];
-    let with = |arguments: &[&str]| penstock(&[arguments, &user].concat());
-    let secret = served.url("secret");
-    let said = bad(&with(&["get", &secret, "-"]));
-    assert!(said.contains("/secret: permission denied"), "{said}");
-    let said = bad(&with(&["put", "/dev/null", &served.url("theirs/name")]));
-    assert!(said.contains("/theirs/name: permission denied"), "{said}");
-    let said = bad(&with(&["bench", &served.url("theirs")]));
-    assert!(said.contains("--uid"), "{said}");
-    assert_eq!(penstock(&["get", &secret, "-"]).stdout, b"secret");
+    for served in Served::in_each_version("tools-permission") {
+        fs::write(served.data.join("secret"), b"secret").expect("a file");
+        fs::set_permissions(served.data.join("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .expect("a mode");
+        fs::create_dir(served.data.join("theirs")).expect("a directory");
+        let user = ["--uid", "4711", "--gid", "4711"];
+        let with = |arguments: &[&str]| penstock(&[arguments, &user].concat());
+        let secret = served.url("secret");
+        let said = bad(&with(&["get", &secret, "-"]));
+        assert!(said.contains("/secret: permission denied"), "{said}");
+        let said = bad(&with(&["put", "/dev/null", &served.url("theirs/name")]));
+        assert!(said.contains("/theirs/name: permission denied"), "{said}");
+        let said = bad(&with(&["bench", &served.url("theirs")]));
+        assert!(said.contains("--uid"), "{said}");
+        assert_eq!(penstock(&["get", &secret, "-"]).stdout, b"secret");
+    }
+}
+
+#[test]
+fn nfsv3_says_what_is_exported_and_where_mount_is_not() {
+    if !can_serve() {
+        return;
+    }
+    let scratch = Scratch::new("tools-exports");
+    let (one, two) = (scratch.directory("one"), scratch.directory("two"));
+    let mount_port = free_port();
+    let mut plan = ServerPlan::new(
+        export(&one, "") + &export(&two, "") + &export(&scratch.directory("four"), "protocols = [\"4.2\"]"),
+    );
+    plan.settings.push_str(&format!("mount_port = {mount_port}\n"));
+    fs::write(one.join("file"), b"").expect("a file");
+    let server = Server::start(scratch, plan);
+    let address = server.address();
+    for path in ["", "four", "none/at/all"] {
+        complains(
+            &["ls", &format!("nfs://{address}/{path}?version=3")],
+            path,
+            "the server exports /one, /two",
+        );
+    }
+    let listed = penstock(&["ls", &format!("nfs://{address}/one?version=3&mountport={mount_port}")]);
+    assert_eq!(good(&listed), "file\n");
+    let url = format!("nfs://127.0.0.1/one?version=3&nfsport={}&mountport=9", server.port());
+    complains(&["ls", &url], "/one", "cannot connect");
 }
 
 #[test]
@@ -111,7 +145,7 @@ fn a_server_in_its_grace_period_is_waited_for() {
     let data = scratch.directory("data");
     let mut plan = ServerPlan::exporting(&[&data]);
     plan.settings.push_str("grace_seconds = 15\n");
-    let mut served = Served { server: Server::start(scratch, plan), data };
+    let mut served = Served { server: Server::start(scratch, plan), data, version: "4.2" };
     // Somebody who holds a file, and will not come back.
     ask(served.server.address(), |asking| async move {
         let client = asking.client("holder").await;

@@ -21,13 +21,15 @@ Examples:
       penstock bench nfs://server/scratch -w randread=70,randwrite=30 --rate 20000
   A thousand clients with one connection each and 1000 calls outstanding:
       penstock bench nfs://server/scratch -w getattr -q 1000 -c 1000 --sessions 1000 -t 4
+  Over NFSv3, of a server that has MOUNT on a port of its own:
+      penstock bench 'nfs://server/scratch?version=3&mountport=20048' -w read -b 64KiB
   How fast can the transport be, without any work:
       penstock bench nfs://server/ -w null
   For a program: the files are kept for the next run, the result is JSON (docs/BENCH.md):
       penstock bench nfs://server/scratch -w randread --keep --json --quiet
 
-Workloads: null, getattr, read, randread, write, randwrite, commit, open, create, create-remove,
-remove, mkdir. Several may be given with weights.";
+Workloads: null, getattr, read, randread, write, randwrite, commit, open (not over NFSv3), create,
+create-remove, remove, mkdir. Several may be given with weights.";
 
 /// Arguments of `penstock bench`.
 #[derive(Args, Debug)]
