@@ -70,7 +70,7 @@ pub struct Server<V: Vfs, E> {
     /// Which I/O was granted on this core.
     pub(crate) grants: Grants<V::File>,
     /// Files that are open on this core for calls that have no open of their own.
-    pub(crate) anonymous_files: AnonymousFiles<V::File>,
+    pub(crate) anonymous_files: AnonymousFiles<V::Kept>,
     exports: RefCell<Rc<ExportTable<V>>>,
     /// Sessions by the connections of this core that carry them, so that their requests need no table that cores share.
     sessions: RefCell<HashMap<(ConnectionId, SessionId), Arc<Session>>>,

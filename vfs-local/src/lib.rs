@@ -61,7 +61,7 @@ mod turns;
 mod write;
 mod xattr;
 
-pub use local::{File, Local, Node};
+pub use local::{File, Kept, Local, Node};
 pub use options::{Io, OpenError, Options};
 pub use read::ReadStats;
 pub use storage::LocalStorage;

@@ -1,8 +1,8 @@
 //! One export on one core.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::rc::{Rc, Weak};
-use std::sync::Arc;
+use std::rc::{self, Rc};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use buf::{Chain, Piped};
@@ -48,6 +48,20 @@ pub struct Node(pub(crate) Arc<Object>);
 /// An open file. Any core may use it.
 #[derive(Clone, Debug)]
 pub struct File(pub(crate) Arc<OpenFile>);
+
+/// An open file that lasts no longer than its object has a name. The export holds the file; this only finds it.
+pub struct Kept {
+    file: Weak<OpenFile>,
+    storage: Arc<LocalStorage>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.upgrade() {
+            self.storage.open_files().let_go(&file);
+        }
+    }
+}
 
 impl File {
     pub(crate) fn access(&self) -> OpenAccess {
@@ -170,7 +184,7 @@ impl Local {
 }
 
 /// Syncs files that were closed unsynced and that nobody commits, as long as the export is there.
-async fn settle_now_and_then(inner: Weak<Inner>) {
+async fn settle_now_and_then(inner: rc::Weak<Inner>) {
     while let Some(shard) = inner.upgrade().map(|inner| inner.shard.clone()) {
         shard.sleep(SETTLE_EVERY).await;
         let Some(local) = inner.upgrade().map(Local) else { return };
@@ -193,6 +207,7 @@ async fn settle_now_and_then(inner: Weak<Inner>) {
 impl Vfs for Local {
     type Node = Node;
     type File = File;
+    type Kept = Kept;
 
     fn capabilities(&self) -> Capabilities {
         self.storage().capabilities()
@@ -262,6 +277,15 @@ impl Vfs for Local {
         authority: Authority,
     ) -> Result<File> {
         self.open_node(node, identity, access, authority).await
+    }
+
+    fn keep(&self, file: &File) -> Kept {
+        self.storage().open_files().keep(&file.0);
+        Kept { file: Arc::downgrade(&file.0), storage: Arc::clone(self.storage()) }
+    }
+
+    fn kept(&self, kept: &Kept) -> Option<File> {
+        kept.file.upgrade().map(File)
     }
 
     async fn open_create(

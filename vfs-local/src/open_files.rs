@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use vfs::NodeHandle;
 
+use crate::attribute;
 use crate::inode::Inode;
 use crate::object::Object;
+use crate::open::OpenFile;
 
 /// Files closed unsynced that keep a descriptor at most. Clients commit before they close, but for what they write
 /// without opening; beyond this number files are synced as they are closed.
@@ -37,6 +39,8 @@ struct All {
 struct Entry {
     inode: Arc<Inode>,
     opens: usize,
+    /// Opens that end when the last name goes.
+    kept: Vec<Arc<OpenFile>>,
     /// Since when it is closed and unsynced.
     left: Option<Instant>,
 }
@@ -56,7 +60,12 @@ impl OpenFiles {
     /// Notes an open of `object`.
     pub fn add(&self, object: &Arc<Object>) -> Arc<Inode> {
         let mut all = self.all();
-        let fresh = || Entry { inode: Arc::new(Inode::new(Arc::clone(object))), opens: 0, left: None };
+        let fresh = || Entry {
+            inode: Arc::new(Inode::new(Arc::clone(object))),
+            opens: 0,
+            kept: Vec::new(),
+            left: None,
+        };
         let entry = all.by_handle.entry(*object.handle()).or_insert_with(fresh);
         entry.opens += 1;
         let (inode, was_left) = (Arc::clone(&entry.inode), entry.left.take().is_some());
@@ -92,11 +101,33 @@ impl OpenFiles {
         Some(Arc::clone(entry.inode.object()))
     }
 
-    /// Lets go of a file that was left unsynced: its last name is gone, and so is its data.
+    /// Keeps a file open until its last name goes, or [`OpenFiles::let_go`].
+    pub fn keep(&self, file: &Arc<OpenFile>) {
+        let mut all = self.all();
+        let Some(entry) = all.by_handle.get_mut(file.object().handle()) else { return };
+        // With the lock held: a name that goes after this finds the file here.
+        if attribute::raw(&**file.object()).is_ok_and(|seen| seen.stx_nlink > 0) {
+            entry.kept.push(Arc::clone(file));
+        }
+    }
+
+    /// Ends that.
+    pub fn let_go(&self, file: &Arc<OpenFile>) {
+        let mut all = self.all();
+        let Some(entry) = all.by_handle.get_mut(file.object().handle()) else { return };
+        let ended: Vec<_> = entry.kept.extract_if(.., |kept| Arc::ptr_eq(kept, file)).collect();
+        drop(all);
+        drop(ended);
+    }
+
+    /// Lets go of a file whose last name is gone: what was kept open, or left unsynced, as its data is gone too.
     pub fn forget(&self, handle: &NodeHandle) {
-        let forgotten = self.all().take_left(handle, |_| true);
+        let mut all = self.all();
+        let kept = all.by_handle.get_mut(handle).map(|entry| std::mem::take(&mut entry.kept));
+        let left = all.take_left(handle, |_| true);
+        drop(all);
         // Closed without the lock: that may free all its blocks.
-        drop(forgotten);
+        drop((kept, left));
     }
 
     /// Files left unsynced for longer than `age`.

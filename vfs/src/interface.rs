@@ -41,6 +41,8 @@ pub trait Vfs: Clone + 'static {
     type Node: Clone + 'static;
     /// An open file, held by state that any core may use. Cheap to clone. While one exists the object stays.
     type File: Clone + Send + Sync + 'static;
+    /// A file that stays open in case it is used again, as long as its object has a name.
+    type Kept: 'static;
 
     /// What the export's file system can do.
     fn capabilities(&self) -> Capabilities;
@@ -98,6 +100,12 @@ pub trait Vfs: Clone + 'static {
         access: OpenAccess,
         authority: Authority,
     ) -> Result<Self::File>;
+
+    /// Keeps a file open. Unlike `file` itself, what this returns keeps no object that has lost its last name.
+    fn keep(&self, file: &Self::File) -> Self::Kept;
+
+    /// The file, unless the last name of its object has gone. While somebody else has that file open it may be answered yet.
+    fn kept(&self, kept: &Self::Kept) -> Option<Self::File>;
 
     /// Opens `name` in `directory` as a regular file, making it as `how` says. The opener's access holds
     /// even where the new mode would forbid it to later openers.

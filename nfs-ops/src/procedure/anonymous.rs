@@ -2,7 +2,7 @@
 //!
 //! Opening a file for each READ and WRITE would cost more than the I/O, so each core keeps those it opened lately. Permission is
 //! asked when a file is opened, so a file is kept for a moment only ([`KEPT_NS`]), and never longer than until its attributes
-//! are set through this core. Deny modes of NFSv4's opens are asked for every request.
+//! are set through this core, or its last name goes. Deny modes of NFSv4's opens are asked for every request.
 
 use std::cell::RefCell;
 
@@ -27,34 +27,40 @@ const FILES_MAX: usize = 1024;
 const USERS_MAX: usize = 16;
 
 /// The files that one core keeps open.
-pub struct AnonymousFiles<F> {
-    files: RefCell<Files<F>>,
+pub struct AnonymousFiles<K> {
+    files: RefCell<Files<K>>,
 }
 
 /// By file and purpose; of hardly any file by more than one user at a time.
-type Files<F> = HashMap<(FileKey, IoWant), Vec<Kept<F>>>;
+type Files<K> = HashMap<(FileKey, IoWant), Vec<Kept<K>>>;
 
-struct Kept<F> {
+struct Kept<K> {
     identity: Identity,
-    file: F,
+    file: K,
     until_ns: u64,
 }
 
-impl<F> Default for AnonymousFiles<F> {
+impl<K> Default for AnonymousFiles<K> {
     fn default() -> Self {
         Self { files: RefCell::default() }
     }
 }
 
-impl<F: Clone> AnonymousFiles<F> {
-    fn find(&self, file: &FileKey, want: IoWant, identity: &Identity, now: u64) -> Option<F> {
+impl<K> AnonymousFiles<K> {
+    fn find<V: Vfs<Kept = K>>(
+        &self,
+        place: &Place<V>,
+        file: &FileKey,
+        want: IoWant,
+        now: u64,
+    ) -> Option<V::File> {
         let files = self.files.borrow();
         let kept = files.get(&(*file, want))?;
-        let kept = kept.iter().find(|kept| kept.identity == *identity && now < kept.until_ns)?;
-        Some(kept.file.clone())
+        let kept = kept.iter().find(|kept| kept.identity == place.identity && now < kept.until_ns)?;
+        place.storage().kept(&kept.file)
     }
 
-    fn keep(&self, file: FileKey, want: IoWant, kept: Kept<F>) {
+    fn keep(&self, file: FileKey, want: IoWant, kept: Kept<K>) {
         // Closing a file may take long and come back here, so what goes is dropped when nothing is borrowed.
         let mut files = self.files.borrow_mut();
         let dropped = if files.len() >= FILES_MAX { std::mem::take(&mut *files) } else { Files::default() };
@@ -69,7 +75,7 @@ impl<F: Clone> AnonymousFiles<F> {
     }
 
     /// Closes the files of an object: somebody else may be allowed to use it now.
-    pub fn forget<V: Vfs<File = F>>(&self, place: &Place<V>) {
+    pub fn forget<V: Vfs<Kept = K>>(&self, place: &Place<V>) {
         let file = open_file::key(place);
         let mut files = self.files.borrow_mut();
         let dropped = [IoWant::Read, IoWant::Write].map(|want| files.remove(&(file, want)));
@@ -102,13 +108,14 @@ pub async fn open<V: Vfs, E: Env + Backchannel>(
     }
     let server = &request.server;
     let now = server.env.now_ns();
-    if let Some(kept) = server.anonymous_files.find(&file, io, &place.identity, now) {
+    if let Some(kept) = server.anonymous_files.find(place, &file, io, now) {
         server.shared.state.check_anonymous_io(&file, io, now)?;
         return Ok(OpenFile::Once(kept));
     }
     let opened = open_anew(place, io).await?;
     server.shared.state.check_anonymous_io(&file, io, now)?;
-    let kept = Kept { identity: place.identity.clone(), file: opened.clone(), until_ns: now + KEPT_NS };
+    let kept = place.storage().keep(&opened);
+    let kept = Kept { identity: place.identity.clone(), file: kept, until_ns: now + KEPT_NS };
     server.anonymous_files.keep(file, io, kept);
     Ok(OpenFile::Once(opened))
 }

@@ -59,3 +59,28 @@ pub(super) async fn open_files_outlive_their_name<V: Vfs>(fixture: &Fixture<V>) 
     drop(other);
     assert_eq!(vfs.node(&handle).await.err(), Some(Error::Stale));
 }
+
+pub(super) async fn kept_files_do_not<V: Vfs>(fixture: &Fixture<V>) {
+    let (vfs, directory, alice) = (&fixture.vfs, &fixture.directory, alice());
+    for replaced in [false, true] {
+        let opened = fixture.file(&alice, b"file", 0o600).await;
+        fixture.write(&opened.file, &alice, 0, b"data").await;
+        let (handle, kept) = (vfs.handle(&opened.node), vfs.keep(&opened.file));
+        drop(opened);
+        vfs.rename(directory, b"file", directory, b"moved", &alice).await.unwrap();
+        let file = vfs.kept(&kept).expect("it has a name");
+        assert_eq!(fixture.read(&file, 0, 10).await, (b"data".to_vec(), true));
+        if replaced {
+            drop(fixture.file(&alice, b"file", 0o600).await);
+            vfs.rename(directory, b"file", directory, b"moved", &alice).await.unwrap();
+        } else {
+            vfs.remove(directory, &alice, b"moved", Removed::Anything).await.unwrap();
+        }
+        assert_eq!(fixture.read(&file, 0, 10).await, (b"data".to_vec(), true), "it is in use");
+        // What is nameless already is not kept either.
+        let again = vfs.keep(&file);
+        drop(file);
+        assert!(vfs.kept(&kept).is_none() && vfs.kept(&again).is_none());
+        assert_eq!(vfs.node(&handle).await.err(), Some(Error::Stale));
+    }
+}

@@ -65,6 +65,7 @@ pub async fn run<V: Vfs>(vfs: &V, pool: &Pool) {
             handle::handles_name_their_object_for_ever,
             handle::handles_of_removed_objects_are_stale,
             handle::open_files_outlive_their_name,
+            handle::kept_files_do_not,
             directory::pages_join_without_gap_or_repeat,
             directory::removals_between_pages_disturb_nobody,
             directory::entries_carry_attributes_and_handles,

@@ -7,7 +7,7 @@ use super::attribute::FILE_BYTES_MAX;
 use super::content::BLOCK;
 use super::namespace::{LINKS_MAX, NAME_BYTES_MAX};
 use super::permission::granted;
-use super::{Mem, MemFile, MemNode};
+use super::{KeptMemFile, Mem, MemFile, MemNode};
 use crate::{
     Access, Advice, Attributes, Authority, Capabilities, Copied, CreateHow, Created, DirectoryChange,
     DirectoryPage, DirectoryRequest, Identity, NewObject, NodeHandle, OpenAccess, Opened, ReadDone, Removed,
@@ -17,6 +17,7 @@ use crate::{
 impl Vfs for Mem {
     type Node = MemNode;
     type File = MemFile;
+    type Kept = KeptMemFile;
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -106,6 +107,14 @@ impl Vfs for Mem {
         let mut storage = self.storage.lock();
         storage.check_open(*node, identity, access, authority)?;
         Ok(MemFile::new(&self.storage, &mut storage, node.number, access))
+    }
+
+    fn keep(&self, file: &MemFile) -> KeptMemFile {
+        file.keep(&self.storage.lock())
+    }
+
+    fn kept(&self, kept: &KeptMemFile) -> Option<MemFile> {
+        kept.open(&self.storage)
     }
 
     async fn open_create(

@@ -22,7 +22,7 @@ mod xattr;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use open::MemFile;
+pub use open::{KeptMemFile, MemFile};
 
 use crate::{Error, Fsid, NodeHandle, Result, Time};
 use inode::Number;

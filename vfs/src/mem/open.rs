@@ -27,6 +27,24 @@ struct OpenFile {
     failures_seen: AtomicU64,
 }
 
+/// How a file can be opened again: nothing stays open here.
+#[derive(Debug)]
+pub struct KeptMemFile {
+    node: MemNode,
+    access: OpenAccess,
+    life: u64,
+}
+
+impl KeptMemFile {
+    /// The file, if its object has a name and the storage was not started anew.
+    pub(super) fn open(&self, owner: &MemStorage) -> Option<MemFile> {
+        let mut storage = owner.lock();
+        let is_named = storage.get(self.node).is_ok_and(|inode| inode.links > 0);
+        let is_open = is_named && self.life == storage.life;
+        is_open.then(|| MemFile::new(owner, &mut storage, self.node.number, self.access))
+    }
+}
+
 impl Drop for OpenFile {
     fn drop(&mut self) {
         let mut storage = self.storage.lock();
@@ -59,6 +77,11 @@ impl MemFile {
             life: storage.life,
             failures_seen: AtomicU64::new(failures),
         }))
+    }
+
+    pub(super) fn keep(&self, storage: &Storage) -> KeptMemFile {
+        let OpenFile { number, access, life, .. } = *self.0;
+        KeptMemFile { node: storage.inode(number).node(), access, life }
     }
 
     /// The object, unless a restart has closed the file.
