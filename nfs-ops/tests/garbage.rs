@@ -124,11 +124,16 @@ fn changed_calls_of_nfsv3_and_mount_are_answered_in_form() {
     for _ in 0..ROUNDS {
         for call in procedures(&client, root, file) {
             let bytes = change(&call, &random);
-            let changed = Call { head: Bytes::copy_from_slice(&bytes), ..call };
+            let mut changed = Call { head: Bytes::copy_from_slice(&bytes), ..call };
+            if changed.payloads.is_empty() && next_random(&random).is_multiple_of(8) {
+                // As if the transport had found a payload there.
+                let position = (next_random(&random) % bytes.len() as u64) as usize / 4 * 4;
+                changed.payloads.push(client.connection().payload(position, &[7; 20]));
+            }
             answered += usize::from(check(client.connection().outcome(changed), &bytes));
         }
     }
-    assert!(answered > 5000, "only {answered} calls reached a procedure");
+    assert!(answered > 4000, "only {answered} calls reached a procedure");
     assert_eq!(world.env().pool().bytes_taken(), 0, "payload memory went back");
     world.connection().nfs3().make_file(root, "fresh", b"data");
 }

@@ -140,3 +140,23 @@ fn file_type(kind: FileKind) -> FileType {
 pub fn time(time: Time) -> NfsTime {
     NfsTime { seconds: time.seconds as u32, nanoseconds: time.nanoseconds }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::pseudo_attributes;
+    use crate::pseudo::{Junction, PseudoTree};
+
+    #[test]
+    fn attributes_before_are_told_of_what_was_alone() {
+        let tree = PseudoTree::new(std::iter::empty()).unwrap();
+        let Junction::Directory(root) = tree.root() else { panic!("nothing is exported") };
+        let before = pseudo_attributes(&tree, root).unwrap();
+        let after = Attributes { size_bytes: 77, ..before };
+        let alone = wcc(&DirectoryChange { atomic: true, before, after });
+        assert_eq!(alone.before, Some(WccAttributes::from(&told(&before))));
+        assert_eq!(alone.after, Some(told(&after)));
+        let crowded = wcc(&DirectoryChange { atomic: false, before, after });
+        assert_eq!(crowded, WccData { before: None, ..alone });
+    }
+}

@@ -118,7 +118,7 @@ impl Connection {
     }
 
     /// Bulk data that was cut out of a call at this position.
-    pub(super) fn payload(&self, position: usize, data: &[u8]) -> Payload {
+    pub fn payload(&self, position: usize, data: &[u8]) -> Payload {
         let mut chain = self.world.env().pool().take(data.len(), 0).unwrap();
         chain.copy_from(0, data);
         Payload { cut: Cut { position, length: data.len() }, data: chain }

@@ -4,7 +4,7 @@ use wire::nfs3::{self, CreateHow, FileHandle, StableHow, Status, Verifier};
 use wire::nfs4::{self, OpenClaim, Stateid, attribute, share_access, share_deny};
 
 use super::world;
-use crate::support::nfs3::{Nfs3, with_mode, with_size};
+use crate::support::nfs3::{Nfs3, Write, with_mode, with_size};
 use crate::support::*;
 
 /// A file of the superuser's that both protocols have.
@@ -128,6 +128,27 @@ fn what_an_open_denies_is_to_be_tried_later() {
 }
 
 #[test]
+fn who_waits_for_admission_is_asked_behind_it() {
+    let (world, client, _, newer, file) = shared();
+    let there = world.on_another_core();
+    let call = || {
+        let head = nfs3::WriteHead { file, offset: 0, count: 5, stable: StableHow::Unstable };
+        Write { head, data: b"later" }
+    };
+    client.send(&call()).ok();
+    client.write(file, 0, StableHow::Unstable, b"first").ok();
+    let gate = world.server().admission.gate().clone();
+    let epoch = gate.close(world.now_ns(), u64::MAX).unwrap();
+    let waiting = client.start(&call());
+    assert!(!waiting.is_done());
+    let elsewhere = newer.over(&there.connection());
+    elsewhere.open(*file, share(share_access::READ, share_deny::WRITE)).ok();
+    gate.open(epoch, world.now_ns()).unwrap();
+    client.sees_after(file, waiting.finish().fails(Status::Jukebox));
+    assert_eq!(client.contents(file), b"first");
+}
+
+#[test]
 fn a_downgrade_lets_others_in() {
     let (_, client, root, newer, file) = shared();
     let wide = newer.open(*file, share(share_access::READ, share_deny::NONE)).ok().opened().stateid;
@@ -170,6 +191,12 @@ fn data_waits_for_those_who_reclaim() {
     assert_eq!(statuses(&client, root, file), (Status::Jukebox, Status::Jukebox));
     newer.run(&[reclaim_complete()]).ok();
     assert_eq!(statuses(&client, root, file), (Status::Ok, Status::Jukebox));
+    // It ends, too, when nobody comes back.
+    world.restart();
+    assert_eq!(statuses(&client, root, file), (Status::Jukebox, Status::Jukebox));
+    world.advance_seconds(100);
+    nfs_ops::sweep(&world.server());
+    assert_eq!(statuses(&client, root, file), (Status::Ok, Status::Ok));
 }
 
 #[test]

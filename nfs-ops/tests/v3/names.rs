@@ -138,7 +138,10 @@ fn renamed_is_what_may_replace_the_target() {
     assert_eq!(client.lookup(directory, "moved").ok().object, file, "the handle stays");
     client.rename((directory, "moved"), (root, "file")).ok();
     client.make_file(root, "other", b"");
-    client.rename((root, "file"), (root, "other")).ok();
+    let before = client.attributes(root);
+    let told = client.rename((root, "file"), (root, "other")).ok();
+    client.sees_all(root, before, told.from_directory_wcc);
+    assert_eq!(told.from_directory_wcc, told.to_directory_wcc);
     assert_eq!(client.lookup(root, "other").ok().object, file);
     // Two names of one object stay.
     client.link(file, root, "twin").ok();
