@@ -3,9 +3,9 @@
 
 use crate::config::Limits;
 
-/// What the server itself needs, for files and the descriptors of a helper's call, and a shard for READs in pipes, which
-/// have two ends.
-const OF_PROCESS: u64 = 64;
+/// What the server itself needs, for files, for those who ask for metrics, and the descriptors of a helper's call, and a
+/// shard for READs in pipes, which have two ends.
+const OF_PROCESS: u64 = 96;
 const OF_SHARD: u64 = 32 + 2 * buf::PIPES_MAX as u64;
 const OF_HELPER: u64 = 4;
 

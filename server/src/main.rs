@@ -7,6 +7,7 @@ mod bounds;
 mod check;
 mod cli;
 mod config;
+mod control;
 mod descriptors;
 mod environment;
 mod exports;

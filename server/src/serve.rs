@@ -25,7 +25,7 @@ use crate::signals::{self, Event};
 use crate::state_directory::{Identity, StateDirectory};
 use crate::store::RecordStore;
 use crate::traces::Export;
-use crate::{announce, bounds, descriptors, logging, process, shard};
+use crate::{announce, bounds, control, descriptors, logging, process, shard};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -81,6 +81,7 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     }
 
     let listeners = listen(&settings.server)?;
+    let metrics = settings.server.metrics.map(control::listen).transpose()?;
     let addresses = listeners.iter().map(|listener| listener.address().ip());
     let registration = Registration::new(&settings.server, addresses);
     let hosts = Hosts::resolve(&settings.exports, &Hosts::default());
@@ -89,6 +90,9 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     process::drop_rights()?;
     let engine = start_engine(engine_config, &settings, &served, &shared, origin, listeners)?;
 
+    if let Some(listener) = metrics {
+        control::start(listener, engine.remote().clone(), Arc::clone(&shared))?;
+    }
     registration.offer(&settings.exports);
     announce::print(&settings.exports, &host(&settings.server), &settings.server);
     announce::notify(&[NotifyState::Ready]);

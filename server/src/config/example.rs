@@ -34,6 +34,8 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 #domain = "example.org"
 # Take calls whose clients say where bulk data lies and of which trace they are a part.
 #annotations = true
+# Where the metrics are served, for Prometheus, over HTTP at /metrics. Not set by default.
+#metrics = "127.0.0.1:9469"
 
 [log]
 # error, warn, info, debug, trace, or a filter such as "info,nfs_ops=debug".

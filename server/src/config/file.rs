@@ -39,6 +39,7 @@ pub struct ServerSection {
     pub resolve_seconds: Option<Spanned<i64>>,
     pub domain: Option<Spanned<String>>,
     pub annotations: Option<bool>,
+    pub metrics: Option<Spanned<String>>,
 }
 
 /// `[log]`.

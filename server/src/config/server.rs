@@ -1,6 +1,6 @@
 //! `[server]` and `[log]`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use toml::Spanned;
@@ -70,6 +70,8 @@ pub struct ServerSettings {
     pub domain: Option<String>,
     /// Whether annotated calls are taken.
     pub annotations: bool,
+    /// Where the metrics are served; `None` serves none.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Default for ServerSettings {
@@ -89,6 +91,7 @@ impl Default for ServerSettings {
             resolve_seconds: RESOLVE_SECONDS,
             domain: None,
             annotations: true,
+            metrics: None,
         }
     }
 }
@@ -205,6 +208,7 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
         ),
         domain: section.domain.as_ref().map(|domain| self::domain(domain, source)),
         annotations: section.annotations.unwrap_or(true),
+        metrics: section.metrics.as_ref().and_then(|written| metrics(written, source)),
     }
 }
 
@@ -236,6 +240,18 @@ fn state_directory(section: &ServerSection, source: &mut Source<'_>) -> PathBuf 
         );
     }
     written.get_ref().clone()
+}
+
+fn metrics(written: &Spanned<String>, source: &mut Source<'_>) -> Option<SocketAddr> {
+    let address = written.get_ref().parse();
+    if address.is_err() {
+        source.wrong(
+            written.span(),
+            format!("`metrics` is {:?}, which is no address with a port", written.get_ref()),
+            "write it as \"127.0.0.1:9469\" or \"[::1]:9469\", or leave it out for no metrics",
+        );
+    }
+    address.ok()
 }
 
 fn shards(written: &Spanned<i64>, source: &mut Source<'_>) -> usize {

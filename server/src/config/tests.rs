@@ -71,6 +71,9 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[server]\nshards = 0\n", "2:10", "`shards` is 0");
     refused("[server]\ndomain = \"\"\n", "2:10", "`domain`");
     refused("[server]\ndomain = \"user@example.org\"\n", "2:10", "`domain`");
+    for address in ["localhost:9469", "127.0.0.1", ":9469", "[::1]:70000"] {
+        refused(&format!("[server]\nmetrics = {address:?}\n"), "2:11", "`metrics` is");
+    }
     refused("a = [1,\n", "1:8", "unclosed array");
     refused("[[export]]\npath = \"/usr\"\nsqush = \"all\"\n", "3:1", "unknown field `sqush`");
     refused("[[export]]\npath = \"/no/such/place\"\n", "2:8", "does not exist");
@@ -162,6 +165,7 @@ fn the_example_says_the_defaults() {
     assert_eq!(settings.server.shards.take(), Some(4));
     assert_eq!(settings.server.nfs3_port.take(), Some(2050));
     assert_eq!(settings.server.mount_port.take(), Some(20048));
+    assert_eq!(settings.server.metrics.take(), "127.0.0.1:9469".parse().ok());
     assert_eq!(settings.server, ServerSettings::default());
     assert_eq!(settings.log, LogSettings::default());
     assert_eq!(settings.limits, Limits::default());
