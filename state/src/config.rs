@@ -90,7 +90,7 @@ pub struct Limits {
     pub renewal_interval_ns: u64,
     /// For how long a notified waiter goes before later waiters; covers a callback and the retry.
     pub waiter_turn_ns: u64,
-    /// NFSv3 calls remembered for the sake of retransmissions, a bound on memory. One source address has at most a 128th.
+    /// NFSv3 calls remembered for the sake of retransmissions, a bound on memory. One source address has at most half.
     /// Beyond: the oldest of who has most is forgotten; if all are in progress, calls are executed without being remembered.
     pub duplicates_max: u64,
     /// Bytes of one such reply. The longest, of a CREATE with a handle of 64 bytes and a verifier of RPCSEC_GSS, has 344.

@@ -1,9 +1,10 @@
 //! The duplicate request cache of NFSv3's procedures that must not be executed twice (RFC 1813 §4.5): a call that comes
 //! again, over whatever connection, gets the first reply.
 //!
-//! Shared by all cores and striped by source address. What one address may have is bounded, so that nobody pushes out
-//! others' replies by being busy: an address has at most half of its stripe, and where a stripe is full, who has most of
-//! it gives.
+//! Shared by all cores and striped by call. What one address may have is bounded, so that nobody pushes out others' replies by
+//! being busy: an address has at most half of each stripe, and where a stripe is full, who has most of it gives. Less than
+//! that is too little for a client with several connections: until one that was cut is made anew, thousands of calls go over
+//! the others.
 
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -15,7 +16,6 @@ use std::task::{Context, Poll};
 use crate::answer::Awaited;
 use crate::config::Limits;
 use crate::duplicate_table::{CallTable, Found};
-use crate::host::origin;
 use crate::stripes::{KeyedHash, STRIPES, Stripes};
 
 /// What makes a call the same as another. The source port is no part of it: a call that is sent again over a new
@@ -155,7 +155,7 @@ impl DuplicateRequests {
 
 impl Calls {
     fn lock(&self, key: &CallKey) -> MutexGuard<'_, CallTable> {
-        self.stripes.lock(self.hash.stripe(&origin(key.address)))
+        self.stripes.lock(self.hash.stripe(key))
     }
 }
 

@@ -187,8 +187,8 @@ fn memory_stays_in_its_bound_under_ten_thousand_clients() {
         assert!(heap_bytes <= bytes_max, "{when}: {heap_bytes} of {bytes_max} bytes");
     };
     // Few with all they may have, then ten thousand with what each had before it, then as many as can be remembered.
-    for (clients, calls) in [(200, 1000), (10_000, 20), (100_000, 1)] {
-        for xid in 0..calls {
+    for (clients, first, calls) in [(200, 0, 1000), (10_000, 1000, 20), (100_000, 2000, 1)] {
+        for xid in first..first + calls {
             for client in 0..clients {
                 execute(cache, call(address(client), xid), 0).complete(&longest, 0);
             }
@@ -200,7 +200,7 @@ fn memory_stays_in_its_bound_under_ten_thousand_clients() {
     assert_eq!(counts.executed - counts.evicted, counts.calls);
     assert_eq!((counts.unremembered, counts.too_long), (0, 0));
     // All in progress.
-    let claims: Vec<_> = (0..100_000).map(|client| execute(cache, call(address(client), 1), 0)).collect();
+    let claims: Vec<_> = (0..100_000).map(|client| execute(cache, call(address(client), 3000), 0)).collect();
     check("in progress");
     let unremembered = cache.counts().unremembered;
     assert_eq!(unremembered, 100_000 - limits.duplicates_max);
@@ -209,30 +209,52 @@ fn memory_stays_in_its_bound_under_ten_thousand_clients() {
 }
 
 #[test]
+fn a_client_goes_on_over_other_connections_while_one_is_cut() {
+    let server = server(|_| ());
+    let cache = server.state.duplicates();
+    for xid in 0..30_000 {
+        execute(cache, call(HERE, xid), 0).complete(b"reply", 0);
+    }
+    assert!(reply(cache, call(HERE, 0), 0).is_some(), "some seconds' worth of calls of a busy client");
+    for xid in 30_000..100_000 {
+        execute(cache, call(HERE, xid), 0).complete(b"reply", 0);
+    }
+    assert_eq!(cache.counts().calls, server.state.config().limits.duplicates_max / 2);
+}
+
+/// So many transaction ids of an address, whose calls all fall into the same stripe.
+fn of_one_stripe(server: &Server, address: IpAddr, count: usize) -> Vec<u32> {
+    let hash = crate::stripes::KeyedHash::new(server.state.config().hash_key);
+    (0..).filter(|xid| hash.stripe(&call(address, *xid)) == 0).take(count).collect()
+}
+
+#[test]
 fn one_client_does_not_push_out_the_others() {
     // All in one stripe of 64 calls, so that all are in each other's way.
     let server = server(|limits| limits.duplicates_max = 64 * 64);
     let cache = server.state.duplicates();
-    let hash = crate::stripes::KeyedHash::new(server.state.config().hash_key);
-    let stripe = |address: &IpAddr| hash.stripe(&crate::host::origin(*address));
-    let mut neighbours = (0..).map(address).filter(|address| stripe(address) == 0);
-    let (greedy, busy) = (neighbours.next().unwrap(), neighbours.next().unwrap());
-    let few: Vec<_> = neighbours.take(8).collect();
-    let send = |address: IpAddr, xid| execute(cache, call(address, xid), 0).complete(b"reply", 0);
-    let remembers = |address: IpAddr, xid| cache.has(&call(address, xid));
-    let kept = |address: IpAddr| (0..10_000).filter(|xid| remembers(address, *xid)).count();
+    let mut xids = HashMap::new();
+    (0..10)
+        .map(address)
+        .for_each(|address| drop(xids.insert(address, of_one_stripe(&server, address, 5001))));
+    let (greedy, busy) = (address(0), address(1));
+    let few: Vec<_> = (2..10).map(address).collect();
+    let numbered = |address: IpAddr, number: usize| call(address, xids[&address][number]);
+    let send = |address, number| execute(cache, numbered(address, number), 0).complete(b"reply", 0);
+    let remembers = |address, number| cache.has(&numbered(address, number));
+    let kept = |address| (0..=5000).filter(|number| remembers(address, *number)).count();
     for address in &few {
-        (0..4).for_each(|xid| send(*address, xid));
+        (0..4).for_each(|number| send(*address, number));
     }
-    (0..1000).for_each(|xid| send(greedy, xid));
+    (0..1000).for_each(|number| send(greedy, number));
     assert_eq!((kept(greedy), cache.counts().calls), (32, 64), "half of the stripe");
     assert!(remembers(greedy, 999) && remembers(greedy, 968) && !remembers(greedy, 967), "its oldest go");
-    (0..1000).for_each(|xid| send(busy, xid));
-    (1000..2000).for_each(|xid| send(greedy, xid));
+    (0..1000).for_each(|number| send(busy, number));
+    (1000..2000).for_each(|number| send(greedy, number));
     assert_eq!((kept(greedy), kept(busy)), (17, 15), "who has most gives");
     assert!(few.iter().all(|address| kept(*address) == 4), "who has little keeps it");
     // Where all that one has is in progress, nothing of it goes, and the others still are remembered.
-    let claims: Vec<_> = (2000..3000).map(|xid| execute(cache, call(greedy, xid), 0)).collect();
+    let claims: Vec<_> = (2000..3000).map(|number| execute(cache, numbered(greedy, number), 0)).collect();
     assert_eq!(cache.counts().unremembered, 1000 - 32);
     assert!(few.iter().chain([&busy]).all(|address| kept(*address) >= 3), "the rest of the stripe is theirs");
     send(few[0], 5000);
@@ -245,13 +267,16 @@ fn one_client_does_not_push_out_the_others() {
 fn an_address_of_ipv6_is_no_way_around_the_bound() {
     let server = server(|limits| limits.duplicates_max = 64 * 8);
     let cache = server.state.duplicates();
-    let network = 0x2001_0db8 << 96;
-    for host in 0..100 {
-        execute(cache, call(Ipv6Addr::from(network + host), 1), 0).complete(b"reply", 0);
+    let host = |number: u128| IpAddr::from(Ipv6Addr::from((0x2001_0db8 << 96) + number));
+    let calls: Vec<_> =
+        (0..100).map(host).map(|host| call(host, of_one_stripe(&server, host, 1)[0])).collect();
+    for call in &calls {
+        execute(cache, *call, 0).complete(b"reply", 0);
     }
     assert_eq!(cache.counts().calls, 4);
-    assert_eq!(reply(cache, call(Ipv6Addr::from(network + 98), 1), 0).as_deref(), Some(&b"reply"[..]));
-    assert_eq!(reply(cache, call(Ipv6Addr::from(network + 200), 1), 0), None, "each has its own calls");
+    let last = calls[99];
+    assert_eq!(reply(cache, last, 0).as_deref(), Some(&b"reply"[..]));
+    assert_eq!(reply(cache, CallKey { address: host(200), ..last }, 0), None, "each has its own calls");
 }
 
 /// Against what is simply true of it, with bounds so tight that every branch is taken.
