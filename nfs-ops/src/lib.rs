@@ -36,6 +36,7 @@ mod trace;
 
 pub use annotation::{AnnotationCounters, AnnotationCounts};
 pub use callback::{recall_slots, send_pending, sweep};
+pub use common::attributes::Rights;
 pub use copies::{Copies, CopiesSnapshot};
 pub use dispatch::NfsService;
 pub use env::{Backchannel, BackchannelError, Env};
@@ -45,4 +46,5 @@ pub use export::{
 pub use handle::{ExportId, FILE_HANDLE_BYTES, HandleContent, HandleKey, PseudoId};
 pub use mount::Mounts;
 pub use offload::{OFFLOADS_MAX, OFFLOADS_PER_CLIENT_MAX, Offloads};
+pub use procedure::anonymous::FILES_MAX as KEPT_OPEN_MAX;
 pub use server::{Server, Settings, Shared};

@@ -12,6 +12,7 @@ use vfs::Vfs;
 use wire::nfs4::{SessionId, Status};
 
 use crate::annotation::AnnotationCounters;
+use crate::common::attributes::Rights;
 use crate::copies::Copies;
 use crate::env::{Backchannel, Env};
 use crate::export::ExportTable;
@@ -32,6 +33,8 @@ pub struct Shared<F> {
     pub settings: Settings,
     /// Copies that go on after their COPY was answered.
     pub offloads: Offloads,
+    /// Whether rights to objects have changed.
+    pub rights: Rights,
     /// Who has mounted what by the MOUNT protocol.
     pub mounts: Mounts,
 }

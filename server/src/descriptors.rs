@@ -4,9 +4,9 @@
 use crate::config::Limits;
 
 /// What the server itself needs, for files, for those who ask for metrics, and the descriptors of a helper's call, and a
-/// shard for READs in pipes, which have two ends.
+/// shard for READs in pipes, which have two ends, and for files that NFSv3 keeps open.
 const OF_PROCESS: u64 = 96;
-const OF_SHARD: u64 = 32 + 2 * buf::PIPES_MAX as u64;
+const OF_SHARD: u64 = 32 + 2 * buf::PIPES_MAX as u64 + OF_OPEN * nfs_ops::KEPT_OPEN_MAX as u64;
 const OF_HELPER: u64 = 4;
 
 /// An open file and the object it was opened from.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig, ShardFailed};
-use nfs_ops::{HandleKey, Mounts, Offloads, Shared};
+use nfs_ops::{HandleKey, Mounts, Offloads, Rights, Shared};
 use sd_notify::NotifyState;
 use state::State;
 use transport_tcp::{BULK_MAX, Intake, Listener};
@@ -145,6 +145,7 @@ fn shared(
         },
         offloads: Offloads::default(),
         mounts: Mounts::default(),
+        rights: Rights::default(),
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, io, net::SocketAddr, rc::Rc};
 
-use buf::{Piece, Slice};
+use buf::{Counted, Piece, Slice};
 use engine::ZeroCopyReports;
 use rustix::io::Errno;
 
@@ -16,6 +16,8 @@ pub(crate) struct ZeroCopy {
     /// Whether it still may pay.
     useful: Cell<bool>,
     reports: Rc<ZeroCopyReports>,
+    /// Bytes of batches that the kernel holds, of all connections of the core.
+    held_by_all: Rc<Cell<usize>>,
 }
 
 /// What became of a batch.
@@ -38,7 +40,8 @@ impl ZeroCopy {
         let stays = peer.is_loopback() || local.is_none_or(|local| local.ip().to_canonical() == peer);
         Self {
             useful: Cell::new(on_local_routes || !stays),
-            reports: Rc::new(ZeroCopyReports::new(Rc::clone(held_by_all))),
+            reports: Rc::default(),
+            held_by_all: Rc::clone(held_by_all),
         }
     }
 
@@ -47,7 +50,7 @@ impl ZeroCopy {
         if self.reports.spared() == 0 && self.reports.copied() >= limits::ZERO_COPY_TRIES {
             self.useful.set(false);
         }
-        self.useful.get() && bytes >= limits::ZERO_COPY_MIN && self.reports.held_by_all() + bytes <= held_max
+        self.useful.get() && bytes >= limits::ZERO_COPY_MIN && self.held_by_all.get() + bytes <= held_max
     }
 }
 
@@ -68,7 +71,9 @@ impl Connection {
         length: usize,
         more: bool,
     ) -> io::Result<Sent> {
-        let (pieces, mut sent) = (Rc::new(pieces), 0);
+        // The kernel holds all of it until it lets go of the last step.
+        let pieces = Rc::new(Counted::new(pieces, Rc::clone(&self.zero_copy.held_by_all)));
+        let mut sent = 0;
         while sent < length {
             let end = length.min(sent + limits::SEND_STEP);
             self.sending.wait(self.shared.shard.now(), true);
@@ -80,7 +85,7 @@ impl Connection {
                 return match Rc::try_unwrap(pieces) {
                     Ok(pieces) if sent == 0 && is_unknown(&error) => {
                         self.zero_copy.useful.set(false);
-                        Ok(Sent::Refused(pieces))
+                        Ok(Sent::Refused(pieces.into_inner()))
                     }
                     _ => Err(error),
                 };

@@ -27,22 +27,11 @@ const COPIED: u32 = 1 << 31;
 /// What has become of sends without a copy.
 #[derive(Debug, Default)]
 pub struct ZeroCopyReports {
-    held_by_all: Rc<Cell<usize>>,
     copied: Cell<u64>,
     spared: Cell<u64>,
 }
 
 impl ZeroCopyReports {
-    /// Those of one socket, of many that count together what the kernel holds.
-    pub fn new(held_by_all: Rc<Cell<usize>>) -> Self {
-        Self { held_by_all, ..Self::default() }
-    }
-
-    /// Bytes that the kernel still holds, of all these sockets.
-    pub fn held_by_all(&self) -> usize {
-        self.held_by_all.get()
-    }
-
     /// Sends whose bytes the kernel has copied after all.
     pub fn copied(&self) -> u64 {
         self.copied.get()
@@ -54,30 +43,13 @@ impl ZeroCopyReports {
     }
 }
 
-/// Counted as held until the kernel has let go of them.
-struct Held {
-    reports: Rc<ZeroCopyReports>,
-    bytes: usize,
-}
-
-impl Held {
-    fn new(reports: &Rc<ZeroCopyReports>, bytes: usize) -> Self {
-        reports.held_by_all.update(|held| held + bytes);
-        Self { reports: Rc::clone(reports), bytes }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.reports.held_by_all.update(|held| held - self.bytes);
-    }
-}
-
 struct SendZeroCopy<F, B> {
-    socket: F,
+    /// Until the bytes are sent: a socket that is closed is to be closed while the kernel still holds them, or a peer that does
+    /// not acknowledge could keep both.
+    socket: Option<F>,
     buffer: B,
     flags: i32,
-    held: Held,
+    reports: Rc<ZeroCopyReports>,
     /// Read by the kernel, and so is their message.
     pieces: Pieces,
 }
@@ -88,7 +60,7 @@ unsafe impl<F: AsFd + 'static, B: IoBuffer> Operation for SendZeroCopy<F, B> {
     type Output = (io::Result<usize>, B);
 
     fn entry(&mut self, _registered: Registered) -> squeue::Entry {
-        let socket = types::Fd(self.socket.as_fd().as_raw_fd());
+        let socket = types::Fd(self.socket.as_ref().expect("it was just given").as_fd().as_raw_fd());
         pieces::to_read(&self.buffer, 0..self.buffer.length(), &mut self.pieces);
         let send = opcode::SendMsgZc::new(socket, self.pieces.message());
         send.ioprio(REPORT_USAGE).flags(self.flags as u32).build()
@@ -101,7 +73,7 @@ unsafe impl<F: AsFd + 'static, B: IoBuffer> Operation for SendZeroCopy<F, B> {
     fn abandon(self, completion: Completion) {
         if cqueue::notif(completion.flags) {
             let copied = completion.result as u32 & COPIED != 0;
-            let counter = if copied { &self.held.reports.copied } else { &self.held.reports.spared };
+            let counter = if copied { &self.reports.copied } else { &self.reports.spared };
             counter.update(|count| count + 1);
         }
     }
@@ -109,7 +81,7 @@ unsafe impl<F: AsFd + 'static, B: IoBuffer> Operation for SendZeroCopy<F, B> {
 
 impl Shard {
     /// Sends all of the buffer's bytes, in order, and comes back when they are sent; the kernel may hold the buffer until
-    /// later, as `reports` counts. It comes back itself only if the kernel has nothing to do with it any more, as after most
+    /// later, and tells `reports` then. It comes back itself only if the kernel has nothing to do with it any more, as after most
     /// errors; `EINVAL` and `EOPNOTSUPP` say that kernel or socket know no such sends.
     ///
     /// `more` and overlapping in time are as with [`send`](Self::send).
@@ -126,14 +98,14 @@ impl Shard {
     {
         let (more, length) = (if more { libc::MSG_MORE } else { 0 }, buffer.length());
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more;
-        let held = Held::new(reports, length);
-        let pieces = Pieces::default();
-        let mut operation = self.submit(SendZeroCopy { socket, buffer, flags, held, pieces });
+        let (reports, pieces) = (Rc::clone(reports), Pieces::default());
+        let socket = Some(socket);
+        let mut operation = self.submit(SendZeroCopy { socket, buffer, flags, reports, pieces });
         let (completion, ended) = poll_fn(|context| operation.poll_next(context)).await;
         let buffer = match ended {
             Some(operation) => Some(operation.complete(completion).1),
             None => {
-                operation.leave();
+                operation.leave(|operation| operation.socket = None);
                 None
             }
         };

@@ -244,6 +244,15 @@ impl Driver {
         }
     }
 
+    /// Changes an operation in its place, of which the kernel has still to tell something.
+    fn with_operation<O: Operation>(&self, key: Key, change: impl FnOnce(&mut O)) {
+        let mut state = self.state();
+        let flight = state.table.get_mut(key).expect("who holds the key has not given it up");
+        let seat: &mut Seat<O> =
+            flight.operation.as_any().downcast_mut().expect("the key's type is the operation's");
+        change(seat.0.as_mut().expect("it is taken out with its last completion"));
+    }
+
     fn remove(&self, key: Key) -> Recycled<dyn Flying> {
         let flight = self.state().table.remove(key);
         flight.expect("who holds the key has not given it up").operation
@@ -317,9 +326,11 @@ impl<O: Operation> Submitted<O> {
         }
     }
 
-    /// Leaves an operation to itself whose work is done, though not its last completion there.
-    pub(crate) fn leave(mut self) {
+    /// Leaves an operation to itself whose work is done, though not its last completion there. `release` lets go of what only
+    /// the work needed, which is no memory that the kernel was given.
+    pub(crate) fn leave(mut self, release: impl FnOnce(&mut O)) {
         if let Hold::Table(key) = std::mem::replace(&mut self.hold, Hold::Taken) {
+            self.driver.with_operation(key, release);
             self.driver.orphan(key, true);
         }
     }

@@ -7,6 +7,7 @@ use wire::xdr::Encoder;
 
 use super::open_file;
 use crate::attributes::{self, Facts};
+use crate::common;
 use crate::common::names::changeable;
 use crate::common::open_file::OpenFile;
 use crate::compound::Compound;
@@ -57,7 +58,7 @@ async fn apply<V: Vfs, E: Env + Backchannel>(
     };
     let place = compound.place(Status::Rofs)?;
     let file = opened.as_ref().map(OpenFile::file);
-    place.storage().set_attributes(&place.node, file, &place.identity, &wanted.attributes).await?;
+    common::attributes::set(&compound.request, place, file, &wanted.attributes).await?;
     Ok(wanted.mask)
 }
 

@@ -1,8 +1,8 @@
 //! Open files of requests that have no open: NFSv3 knows none.
 //!
 //! Opening a file for each READ and WRITE would cost more than the I/O, so each core keeps those it opened lately. Permission is
-//! asked when a file is opened, so a file is kept for a moment only ([`KEPT_NS`]), and never longer than until its attributes
-//! are set through this core, or its last name goes. Deny modes of NFSv4's opens are asked for every request.
+//! asked when a file is opened, so a file is kept for a moment only ([`KEPT_NS`]), and never longer than until its owner or mode
+//! is set through this server, or its last name goes. Deny modes of NFSv4's opens are asked for every request.
 
 use std::cell::RefCell;
 
@@ -20,11 +20,8 @@ use crate::request::Request;
 /// How long a file is kept open, in nanoseconds: clients of NFSv3 trust what they know of an object for 3 s at least.
 const KEPT_NS: u64 = 1_000_000_000;
 
-/// Files kept on one core: what busy clients work with at one time. Past it all are closed; those in use are opened again.
-const FILES_MAX: usize = 1024;
-
-/// Users of one file at a time for whom it is kept. Past it the oldest goes.
-const USERS_MAX: usize = 16;
+/// Open files kept on one core: what busy clients work with at one time. Past it all are closed; those in use are opened again.
+pub const FILES_MAX: usize = 512;
 
 /// The files that one core keeps open.
 pub struct AnonymousFiles<K> {
@@ -38,6 +35,8 @@ struct Kept<K> {
     identity: Identity,
     file: K,
     until_ns: u64,
+    /// [`Rights`](crate::common::attributes::Rights) to it before it was opened.
+    rights: u64,
 }
 
 impl<K> Default for AnonymousFiles<K> {
@@ -52,35 +51,25 @@ impl<K> AnonymousFiles<K> {
         place: &Place<V>,
         file: &FileKey,
         want: IoWant,
-        now: u64,
+        (now, rights): (u64, u64),
     ) -> Option<V::File> {
         let files = self.files.borrow();
         let kept = files.get(&(*file, want))?;
-        let kept = kept.iter().find(|kept| kept.identity == place.identity && now < kept.until_ns)?;
+        let is_it = |kept: &&Kept<K>| kept.identity == place.identity && kept.rights == rights;
+        let kept = kept.iter().find(|kept| is_it(kept) && now < kept.until_ns)?;
         place.storage().kept(&kept.file)
     }
 
     fn keep(&self, file: FileKey, want: IoWant, kept: Kept<K>) {
         // Closing a file may take long and come back here, so what goes is dropped when nothing is borrowed.
         let mut files = self.files.borrow_mut();
-        let dropped = if files.len() >= FILES_MAX { std::mem::take(&mut *files) } else { Files::default() };
+        let count: usize = files.values().map(Vec::len).sum();
+        let dropped = if count >= FILES_MAX { std::mem::take(&mut *files) } else { Files::default() };
         let same = files.entry((file, want)).or_default();
-        let mut old: Vec<_> = same.extract_if(.., |old| old.identity == kept.identity).collect();
-        if same.len() >= USERS_MAX {
-            old.push(same.remove(0));
-        }
+        let old: Vec<_> = same.extract_if(.., |old| old.identity == kept.identity).collect();
         same.push(kept);
         drop(files);
         drop((dropped, old));
-    }
-
-    /// Closes the files of an object: somebody else may be allowed to use it now.
-    pub fn forget<V: Vfs<Kept = K>>(&self, place: &Place<V>) {
-        let file = open_file::key(place);
-        let mut files = self.files.borrow_mut();
-        let dropped = [IoWant::Read, IoWant::Write].map(|want| files.remove(&(file, want)));
-        drop(files);
-        drop(dropped);
     }
 
     /// Closes what was kept long enough.
@@ -107,15 +96,15 @@ pub async fn open<V: Vfs, E: Env + Backchannel>(
         changeable(place)?;
     }
     let server = &request.server;
-    let now = server.env.now_ns();
-    if let Some(kept) = server.anonymous_files.find(place, &file, io, now) {
+    let (now, rights) = (server.env.now_ns(), server.shared.rights.now(&file));
+    if let Some(kept) = server.anonymous_files.find(place, &file, io, (now, rights)) {
         server.shared.state.check_anonymous_io(&file, io, now)?;
         return Ok(OpenFile::Once(kept));
     }
     let opened = open_anew(place, io).await?;
     server.shared.state.check_anonymous_io(&file, io, now)?;
     let kept = place.storage().keep(&opened);
-    let kept = Kept { identity: place.identity.clone(), file: kept, until_ns: now + KEPT_NS };
+    let kept = Kept { identity: place.identity.clone(), file: kept, until_ns: now + KEPT_NS, rights };
     server.anonymous_files.keep(file, io, kept);
     Ok(OpenFile::Once(opened))
 }

@@ -9,6 +9,7 @@ use wire::nfs4::Status;
 
 use super::anonymous;
 use super::place::{after, bare, changed, place, place_to_change, time, told, with, with_file};
+use crate::common;
 use crate::common::access;
 use crate::common::data::check_range;
 use crate::common::names::changeable;
@@ -65,9 +66,7 @@ pub async fn apply<V: Vfs, E: Env + Backchannel>(
         None => None,
     };
     let file = opened.as_ref().map(OpenFile::file);
-    place.storage().set_attributes(&place.node, file, &place.identity, wanted).await?;
-    request.server.anonymous_files.forget(place);
-    Ok(())
+    common::attributes::set(request, place, file, wanted).await
 }
 
 /// What is to be set, for the storage.

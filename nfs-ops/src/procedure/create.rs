@@ -23,13 +23,13 @@ pub async fn file<V: Vfs, E: Env + Backchannel>(
     let (directory, _pass) = directory_to_change(request, &arguments.place).await.map_err(bare)?;
     match make_file(request, &directory, &arguments).await {
         Ok(result) => Ok(result),
-        Err(failure) => Err(not_made(&directory, failure).await),
+        Err(failure) => Err(not_made(&directory, &arguments.place.name, failure).await),
     }
 }
 
 /// Why nothing was made in the directory. '.' and '..' are there already (RFC 1813 §3.3.9).
-async fn not_made<V: Vfs>(directory: &Place<V>, failure: Failure) -> nfs3::Failure<WccData> {
-    let exists = failure.status() == Status::Badname;
+async fn not_made<V: Vfs>(directory: &Place<V>, name: &[u8], failure: Failure) -> nfs3::Failure<WccData> {
+    let exists = name == b"." || name == b"..";
     let failure = if exists { Status::Exist.into() } else { failure };
     with(failure, changed(directory).await)
 }
@@ -133,6 +133,6 @@ async fn object<V: Vfs, E: Env + Backchannel>(
             attributes: Some(told(&made.attributes)),
             directory_wcc: wcc(&made.change),
         }),
-        Err(failure) => Err(not_made(&directory, failure).await),
+        Err(failure) => Err(not_made(&directory, &place.name, failure).await),
     }
 }

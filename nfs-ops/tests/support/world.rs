@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nfs_ops::{
     Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts, Network, NfsService, Offloads,
-    Protocols, Server, Settings, Shared, Squash,
+    Protocols, Rights, Server, Settings, Shared, Squash,
 };
 use rpc::ConnectionId;
 use state::{Config, Limits, MemoryStore, State};
@@ -220,6 +220,7 @@ fn shared(epoch: u32, store: Arc<MemoryStore>, now_ns: u64) -> Shared<MemFile> {
         },
         offloads: Offloads::default(),
         mounts: Mounts::default(),
+        rights: Rights::default(),
     }
 }
 

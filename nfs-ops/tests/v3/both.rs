@@ -43,6 +43,24 @@ fn each_sees_what_the_other_writes() {
 }
 
 #[test]
+fn a_right_that_is_taken_away_is_gone_at_once_on_every_core() {
+    let (world, client, _, newer, file) = shared();
+    let there = world.on_another_core();
+    let readers = [client.user(5, 5, &[]), there.connection().nfs3().user(5, 5, &[])];
+    let read = || readers.iter().for_each(|reader| drop(reader.read(file, 0, 4).ok()));
+    let refused = || readers.iter().for_each(|reader| drop(reader.read(file, 0, 4).fails(Status::Acces)));
+    for takes_away in [
+        &(|| drop(client.setattr(file, with_mode(0o600)).ok())) as &dyn Fn(),
+        &|| drop(newer.run(&[putfh(*file), setattr(Stateid::ANONYMOUS, &mode(0o600))]).ok()),
+    ] {
+        client.setattr(file, with_mode(0o644)).ok();
+        read();
+        takes_away();
+        refused();
+    }
+}
+
+#[test]
 fn attributes_that_one_sets_the_other_sees_at_once() {
     let (world, client, _, newer, file) = shared();
     let there = world.on_another_core();

@@ -13,7 +13,7 @@ use client::{Client, ClientOptions};
 use engine::{EngineConfig, Shard, block_on};
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
-    Network, NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
+    Network, NfsService, Offloads, Protocols, Rights, Server, Settings, Shared, Squash,
 };
 use rpc::{Call, ConnectionId, Outcome, Reply, Service};
 use state::{Config, MemoryStore, State};
@@ -217,6 +217,7 @@ fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
         },
         offloads: Offloads::default(),
         mounts: Mounts::default(),
+        rights: Rights::default(),
     };
     let export = Export { settings: Arc::new(export()), storage: MemStorage::default().view() };
     let exports = ExportTable::new(vec![export]).expect("one export");

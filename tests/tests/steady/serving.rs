@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use engine::{Engine, EngineConfig, Shard};
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
-    Network, NfsService, Offloads, Protocols, Server, Settings, Shared, Squash,
+    Network, NfsService, Offloads, Protocols, Rights, Server, Settings, Shared, Squash,
 };
 use rpc::ConnectionId;
 use state::{Config, MemoryStore, State};
@@ -136,6 +136,7 @@ impl Serving {
             settings,
             offloads: Offloads::default(),
             mounts: Mounts::default(),
+            rights: Rights::default(),
         });
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = listener.address();
