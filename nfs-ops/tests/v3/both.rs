@@ -47,16 +47,20 @@ fn a_right_that_is_taken_away_is_gone_at_once_on_every_core() {
     let (world, client, _, newer, file) = shared();
     let there = world.on_another_core();
     let readers = [client.user(5, 5, &[]), there.connection().nfs3().user(5, 5, &[])];
-    let read = || readers.iter().for_each(|reader| drop(reader.read(file, 0, 4).ok()));
-    let refused = || readers.iter().for_each(|reader| drop(reader.read(file, 0, 4).fails(Status::Acces)));
-    for takes_away in [
-        &(|| drop(client.setattr(file, with_mode(0o600)).ok())) as &dyn Fn(),
-        &|| drop(newer.run(&[putfh(*file), setattr(Stateid::ANONYMOUS, &mode(0o600))]).ok()),
-    ] {
+    let each = |expect: &dyn Fn(&Nfs3)| readers.iter().for_each(expect);
+    let by_nfs3 = || {
+        client.setattr(file, with_mode(0o600)).ok();
+    };
+    let by_nfs4 = || {
+        newer.run(&[putfh(*file), setattr(Stateid::ANONYMOUS, &mode(0o600))]).ok();
+    };
+    for takes_away in [&by_nfs3 as &dyn Fn(), &by_nfs4] {
         client.setattr(file, with_mode(0o644)).ok();
-        read();
+        each(&|reader| assert_eq!(reader.contents(file), b"data"));
         takes_away();
-        refused();
+        each(&|reader| {
+            reader.read(file, 0, 4).fails(Status::Acces);
+        });
     }
 }
 
