@@ -1,6 +1,21 @@
-# More NFS clients in one kernel: a network namespace each, with an identifier of its own, so that the server sees
-# clients that have nothing to do with each other. Sourced by workloads, never run.
+# How a client mounts, and more NFS clients in one kernel: a network namespace each, with an identifier of its own, so that
+# the server sees clients that have nothing to do with each other. Sourced by the guest and its workloads, never run.
 # shellcheck shell=bash
+
+# Mounts the export: version (3, 4.1 or 4.2), mount point, further options, words before the command. A server inside the guest
+# has an rpcbind beside it: there, a client of version 3 is told no port.
+mount_export() {
+    local options=vers=$1,nconnect=$NCONNECT${3:+,$3} path=$SERVER_PATH
+    case $1:$SERVER_PLACE in
+    3:host) options+=,nolock,proto=tcp,port=$SERVER_PORT,mountport=$SERVER_PORT path=$SERVER_PATH_3 ;;
+    3:guest) options+=,nolock,proto=tcp path=$SERVER_PATH_3 ;;
+    *) options+=,port=$SERVER_PORT ;;
+    esac
+    mkdir -p "$2"
+    timeout 60 "${@:4}" mount -t nfs -o "$options" "$SERVER_ADDRESS:$path" "$2"
+    # The client may fall back to another version without a word.
+    grep " $2 .*vers=${1}[,.]" /proc/self/mountinfo
+}
 
 # Makes client NAME at address 10.0.2.ADDRESS and mounts the export at /run/penstock/client-NAME.
 #
@@ -17,10 +32,8 @@ client_mount() {
         echo penstock-$name >/sys/fs/nfs/net/nfs_client/identifier"
     echo 1 >/proc/sys/net/ipv4/ip_forward
     for file in /proc/sys/net/ipv4/conf/*/proxy_arp; do echo 1 >"$file"; done
-    mkdir -p "$mount_point"
     # nsenter, unlike `ip netns exec`, leaves the mount visible to everybody.
-    timeout 60 nsenter --net="/run/netns/$name" mount -t nfs4 \
-        -o "vers=$VERS,port=$SERVER_PORT,nconnect=$NCONNECT" "$SERVER_ADDRESS:$SERVER_PATH" "$mount_point"
+    mount_export "$VERS" "$mount_point" "" nsenter --net="/run/netns/$name"
 }
 
 client_unmount() {

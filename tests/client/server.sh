@@ -1,6 +1,6 @@
 # The server under test, on the machine or inside the guest: storage, start, kill, restart. Sourced, never run.
 # Wants: server_kind (penstock|knfsd), server_root (a folder for export, state and log), server_port, server_binary;
-# optional: server_addresses (a list of TOML; nothing is all addresses).
+# optional: server_addresses (a list of TOML; nothing is all addresses), server_rpcbind (auto: registers with rpcbind).
 # shellcheck shell=bash disable=SC2154
 
 # In a guest under software emulation everything stalls at times; a shorter lease would expire for no fault of anybody.
@@ -49,10 +49,11 @@ squash = "none"
 END
 }
 
-# What a client mounts.
+# What a client of this version mounts, 3 or 4.
 server_path() {
-    case $server_kind in
-    knfsd) echo / ;;
+    case $server_kind$1 in
+    knfsd3) echo "$server_root/export" ;;
+    knfsd4) echo / ;;
     *) echo /data ;;
     esac
 }
@@ -111,7 +112,15 @@ server_stop() {
     esac
 }
 
-# Serves restarts that the restart workload asks for by files in the shared folder, until that folder says stop.
+# Makes of a file's data what a crash of the machine makes of data that was not synced.
+server_lose() {
+    local file=$server_root/export/$1 bytes
+    bytes=$(stat -c %s "$file")
+    head -c "$bytes" /dev/zero | dd of="$file" conv=notrunc status=none
+}
+
+# Serves restarts that the restart workload asks for by files in the shared folder, which name the file whose data is lost
+# with the server, until that folder says stop.
 server_restart_agent() {
     local share=$1 request
     while [ ! -e "$share/stop" ]; do
@@ -119,6 +128,7 @@ server_restart_agent() {
             [ -e "$request" ] || continue
             mv "$request" "${request%.request}.taken"
             server_kill
+            server_lose "$(cat "${request%.request}.taken")"
             server_start
             echo "$server_pid" >"$share/server.pid"
             touch "${request%.request}.done"
@@ -142,7 +152,7 @@ knfsd_start() {
         sed -i 's/^manage-gids.*/manage-gids=n/' /etc/nfs.conf
         nfsdcld -p /run/rpc_pipefs || true
         exportfs -o rw,no_root_squash,insecure,no_subtree_check,fsid=0 "*:$server_root/export"
-        rpc.mountd -N 2 -N 3
+        rpc.mountd -N 2
     fi
-    rpc.nfsd --no-nfs-version 3 --port "$server_port" 4
+    rpc.nfsd --port "$server_port" 4
 }

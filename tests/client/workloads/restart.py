@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Work that must not notice a server's restart: restart.py FOLDER RIVAL-FOLDER SHARED TIMES
+"""Work that must not notice a server's restart: restart.py FOLDER RIVAL-FOLDER EAGER-FOLDER SHARED TIMES VERSION
 
 Asks for each restart by a file in SHARED. One process holds a lock over all of them and writes under it, others read,
-write and verify, lock and unlock, create and rename; the rival client tries for the held lock after each restart.
+write and verify, lock and unlock, create and rename; the rival client tries for the held lock after each restart. Version 3
+is mounted without locks: there is no rival then. Data that was written through the eager mount and not yet synced is lost
+with each restart.
 """
 
 import errno
@@ -15,6 +17,7 @@ import traceback
 RESTART_SECONDS_MAX = 90
 # How long the work goes on between two restarts.
 WORK_SECONDS = 4
+UNSYNCED_BYTES = 4 << 20
 
 
 def worker(function, stop):
@@ -96,11 +99,12 @@ def change_names(folder):
     return renames
 
 
-def restart(shared, number):
+def restart(shared, number, lost):
     # Named with the mount's version and connections too: one guest may run this workload several times.
     name = f"{shared}/restart.{os.environ['VERS']}-{os.environ['NCONNECT']}-{number}"
     # By a rename: whoever waits for the file takes it away at once, which an open over a shared folder may notice.
-    open(f"{name}.new", "w", encoding="ascii").close()
+    with open(f"{name}.new", "w", encoding="ascii") as file:
+        file.write(lost)
     os.rename(f"{name}.new", f"{name}.request")
     deadline = time.monotonic() + RESTART_SECONDS_MAX
     while not os.path.exists(f"{name}.done"):
@@ -120,26 +124,35 @@ def rival_is_refused(rival):
 
 
 def main():
-    folder, rival, shared, times = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    folder, rival, eager, shared, times, version = *sys.argv[1:5], int(sys.argv[5]), sys.argv[6]
     stop = "/run/penstock/restart.stop"
     if os.path.exists(stop):
         os.unlink(stop)
     held = os.open(f"{folder}/held", os.O_RDWR | os.O_CREAT, 0o644)
     fcntl.lockf(held, fcntl.LOCK_EX)
-    rival_is_refused(rival)
+    refused = (lambda _: None) if version == "3" else rival_is_refused
+    refused(rival)
     work = (write_and_verify, append_log, read_random, lock_and_unlock, change_names)
     children = [worker(kind(folder), stop) for kind in work]
     try:
         for number in range(times):
             time.sleep(WORK_SECONDS)
             started = time.monotonic()
-            restart(shared, number)
+            # The server has this when the call returns, but need not keep it.
+            data = os.urandom(UNSYNCED_BYTES)
+            unsynced = os.open(f"{eager}/unsynced", os.O_RDWR | os.O_CREAT, 0o644)
+            os.pwrite(unsynced, data, 0)
+            restart(shared, number, f"{os.path.basename(folder)}/unsynced")
+            os.fsync(unsynced)
+            os.posix_fadvise(unsynced, 0, 0, os.POSIX_FADV_DONTNEED)
+            assert os.pread(unsynced, len(data), 0) == data, "what was lost with the server was not sent again"
+            os.close(unsynced)
             os.pwrite(held, b"%04d" % number, number * 4)
             os.fsync(held)
             resumed = time.monotonic() - started
-            rival_is_refused(rival)
+            refused(rival)
             print(f"  restart {number}: writing again after {resumed:.1f} s, "
-                  f"the rival refused after {time.monotonic() - started:.1f} s", flush=True)
+                  f"done after {time.monotonic() - started:.1f} s", flush=True)
         time.sleep(WORK_SECONDS)
     finally:
         open(stop, "w", encoding="ascii").close()
@@ -151,9 +164,10 @@ def main():
     with open(f"{folder}/log", "rb") as file:
         lines = file.read().split()
     assert lines == [b"%09d" % turn for turn in range(len(lines))], "the log has a gap"
-    fd = os.open(f"{rival}/held", os.O_RDWR)
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.close(fd)
+    if version != "3":
+        fd = os.open(f"{rival}/held", os.O_RDWR)
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(fd)
 
 
 main()
