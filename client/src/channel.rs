@@ -38,7 +38,7 @@ impl Channel {
     /// want them. Calls of the server go to `callbacks`.
     ///
     /// # Errors
-    /// [`Error::Connect`].
+    /// [`Error::Connect`](crate::Error::Connect).
     pub async fn connect<S: Service>(
         endpoint: &Endpoint,
         address: SocketAddr,
@@ -76,7 +76,8 @@ impl Channel {
     /// Calls the procedure that does nothing.
     ///
     /// # Errors
-    /// [`Error::Call`], [`Error::Refused`], [`Error::Malformed`].
+    /// [`Error::Call`](crate::Error::Call), [`Error::Refused`](crate::Error::Refused),
+    /// [`Error::Malformed`](crate::Error::Malformed).
     pub async fn null(&self) -> Result<()> {
         let received = self.message(Message::new(null_call(self.version))).await?;
         results(&received.head).map(drop)
@@ -85,7 +86,8 @@ impl Channel {
     /// Sends a compound, with SEQUENCE before it if arguments for it are given, as they are.
     ///
     /// # Errors
-    /// [`Error::Call`], [`Error::Refused`], [`Error::Malformed`]. Failed operations are in the reply.
+    /// [`Error::Call`](crate::Error::Call), [`Error::Refused`](crate::Error::Refused),
+    /// [`Error::Malformed`](crate::Error::Malformed). Failed operations are in the reply.
     pub async fn compound(
         &self,
         compound: &mut Compound,
@@ -99,7 +101,7 @@ impl Channel {
     /// Sends any message whose first word may be set to a transaction id, and waits for the reply.
     ///
     /// # Errors
-    /// [`Error::Call`].
+    /// [`Error::Call`](crate::Error::Call).
     pub async fn message(&self, message: Message) -> Result<Received> {
         Ok(self.connection.call(message, self.options.timeout).await?)
     }
@@ -108,7 +110,7 @@ impl Channel {
     /// transaction id it is the same call again.
     ///
     /// # Errors
-    /// [`Error::Call`].
+    /// [`Error::Call`](crate::Error::Call).
     pub(crate) async fn call_as(
         &self,
         xid: u32,
