@@ -19,7 +19,7 @@ serve_and_mount() {
     server_storage ext4
     server_start
     # A server's first mount may fall into its grace period; a file is opened only after it.
-    timeout 120 mount -t nfs4 -o "vers=4.2,port=$2" "127.0.0.1:$(server_path)" "/run/mnt/$1"
+    timeout 120 mount -t nfs4 -o "vers=4.2,port=$2" "127.0.0.1:$(server_path 4)" "/run/mnt/$1"
 }
 
 ip link set lo up
