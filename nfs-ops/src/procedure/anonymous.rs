@@ -21,7 +21,7 @@ use crate::request::Request;
 const KEPT_NS: u64 = 1_000_000_000;
 
 /// Open files kept on one core: what busy clients work with at one time. Past it all are closed; those in use are opened again.
-pub const FILES_MAX: usize = 512;
+pub const FILES_MAX: usize = 96;
 
 /// The files that one core keeps open.
 pub struct AnonymousFiles<K> {

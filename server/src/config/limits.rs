@@ -92,7 +92,7 @@ limits! {
         "MiB for slots and the replies they keep for retries, all sessions together",
         "expired clients are forgotten, CREATE_SESSION grants fewer slots, others are asked for some, then NFS4ERR_NOSPC";
     duplicate_requests = 65_536 in 128..=16_777_216,
-        "NFSv3 calls remembered for when they are sent again, all clients together; one source address has at most a 128th of it",
+        "NFSv3 calls remembered for when they are sent again, all clients together; one source address has at most half of it",
         "who has most forgets its oldest; where all are in progress, a call is executed without being remembered";
     operations_per_compound = 64 in 16..=1024,
         "operations in one request",
