@@ -104,9 +104,9 @@ fn encode(
     last(&mut encoder)?;
     frame.finish(&mut encoder, 3);
     let encoded = encoder.finish();
+    let cuts = encoded.cuts();
     *buffer = encoded.head;
-    let cut = |insert: &wire::xdr::Insert| Cut { position: insert.position, length: insert.length };
-    Ok(encoded.inserts.iter().map(cut).collect())
+    Ok(cuts)
 }
 
 /// Reads the whole call; the number of its operations.

@@ -10,14 +10,7 @@ pub fn encode(value: &impl Encode) -> (Vec<u8>, Vec<Cut>) {
     let mut encoder = Encoder::new(BytesMut::new(), usize::MAX);
     encoder.put(value).expect("there is no limit");
     let encoded = encoder.finish();
-    let mut before = 0;
-    let cut = |insert: &wire::xdr::Insert| {
-        let position = insert.position + before;
-        before += insert.length;
-        Cut { position, length: insert.length }
-    };
-    let cuts = encoded.inserts.iter().map(cut).collect();
-    (encoded.head.to_vec(), cuts)
+    (encoded.head.to_vec(), encoded.cuts())
 }
 
 /// Fails unless the values are equal but for what only a set's receiver knows: that it had numbers too large

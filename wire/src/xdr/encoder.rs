@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
 
-use super::{Encode, NoRoom, UNIT, pad_len};
+use super::{Cut, Encode, NoRoom, UNIT, pad_len};
 
 /// A payload that the transport puts into the stream between two head bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,19 @@ pub struct Encoded {
     pub head: BytesMut,
     /// Payloads to put between them, ascending.
     pub inserts: Inserts,
+}
+
+impl Encoded {
+    /// The payloads as whoever decodes the stream without them has them cut out of it.
+    pub fn cuts(&self) -> Vec<Cut> {
+        let mut before = 0;
+        let cut = |insert: &Insert| {
+            let position = insert.position + before;
+            before += insert.length;
+            Cut { position, length: insert.length }
+        };
+        self.inserts.iter().map(cut).collect()
+    }
 }
 
 /// Appends XDR to a buffer and never past its limit. Positions are indices in the head buffer.

@@ -39,14 +39,7 @@ pub fn encode(value: &impl Encode) -> (Vec<u8>, Vec<Cut>) {
     let mut encoder = Encoder::new(BytesMut::new(), usize::MAX);
     encoder.put(value).expect("no limit");
     let encoded = encoder.finish();
-    let mut before = 0;
-    let cut = |insert: &wire::xdr::Insert| {
-        let position = insert.position + before;
-        before += insert.length;
-        Cut { position, length: insert.length }
-    };
-    let cuts = encoded.inserts.iter().map(cut).collect();
-    (encoded.head.to_vec(), cuts)
+    (encoded.head.to_vec(), encoded.cuts())
 }
 
 pub fn decode<'a, T: Decode<'a>>(head: &'a [u8], cuts: &'a [Cut]) -> Result<T, wire::xdr::Error> {
