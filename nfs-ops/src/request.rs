@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use qos::limits::Path;
 use qos::{Kind, Pass};
 use rpc::{Bulks, Call, Payload, Peer};
 use smallvec::SmallVec;
@@ -108,7 +109,8 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     pub async fn enter(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         let export = export.map_or(0, |export| export.0.into());
         let request = qos::Request { client: self.charged_to, export, bytes, kind };
-        let admitted = self.server.admission.admit(request, self.server.env.now_ns()).await;
+        let now_ns = self.server.env.now_ns();
+        let admitted = self.server.admission.admit(&mut Path::none(), request, now_ns).await;
         admitted.map_err(|qos::Busy| Status::Delay)
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::HashMap;
+use qos::limits::{self, Limits};
 use qos::{Admission, Bounds, Gate};
 use rpc::ConnectionId;
 use state::{Session, State};
@@ -86,7 +87,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             shared,
             env,
             callers: Callers::default(),
-            admission: Admission::new(Gate::new(), Bounds::default()),
+            admission: Admission::new(Gate::new(), Bounds::default(), limits::Core::new(&Limits::new(), 0)),
             copies: Copies::default(),
             annotations: AnnotationCounters::default(),
             grants: Grants::default(),

@@ -1,11 +1,13 @@
-//! Admission: one queue in order of arrival in front of the gate.
+//! Admission: the limits, and behind them one queue in order of arrival in front of the gate.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::held::Held;
+use crate::limits::{self, Charged, Cost, Decision, Path, Turn, Woken};
 use crate::queue::{Queue, Ticket};
 use crate::{Enter, Gate, Parked, Pass, Request};
 
@@ -26,7 +28,8 @@ impl Default for Bounds {
     }
 }
 
-/// More requests are parked than the bounds allow: the client is told to come again.
+/// More requests are parked than the bounds allow, or this one would be parked too long: the client is told to come
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -38,13 +41,24 @@ pub struct Admission(Rc<Inner>);
 struct Inner {
     gate: Gate,
     bounds: Bounds,
+    limits: RefCell<limits::Core>,
+    held: RefCell<Held>,
     queue: RefCell<Queue>,
+    /// The time of the last call, for what ends without being told the time.
+    now_ns: Cell<u64>,
 }
 
 impl Admission {
-    /// Admission in front of `gate`.
-    pub fn new(gate: Gate, bounds: Bounds) -> Self {
-        Self(Rc::new(Inner { gate, bounds, queue: RefCell::default() }))
+    /// Admission by `limits`, then through `gate`.
+    pub fn new(gate: Gate, bounds: Bounds, limits: limits::Core) -> Self {
+        Self(Rc::new(Inner {
+            gate,
+            bounds,
+            limits: RefCell::new(limits),
+            held: RefCell::default(),
+            queue: RefCell::default(),
+            now_ns: Cell::new(0),
+        }))
     }
 
     /// The gate behind the queue.
@@ -52,32 +66,73 @@ impl Admission {
         &self.0.gate
     }
 
-    /// Waits until `request` may go on; `now_ns` is the time of the call. Those who wait go on in the order
-    /// in which they first asked. Dropping the future gives the place up.
-    pub fn admit(&self, request: Request, now_ns: u64) -> Admit {
+    /// Waits until `request`, which is charged to `path`, may go on; `now_ns` is the time of the call. Those who have
+    /// been charged go through the gate in the order in which they were. Dropping the future gives the place up.
+    pub fn admit(&self, path: &mut Path, request: Request, now_ns: u64) -> Admit {
+        self.0.now_ns.set(now_ns);
         let enter = self.0.gate.enter(now_ns);
         let parked = Parked { request, since_ns: now_ns };
-        Admit { admission: self.clone(), enter, parked, ticket: None }
+        let decision = self.0.limits.borrow_mut().offer(path, request.cost(), now_ns, now_ns);
+        let stage = match decision {
+            Decision::Run(charged) => Stage::Arrived(charged),
+            Decision::Wait { turn, .. } if self.is_full_for(request.client) => {
+                self.0.limits.borrow_mut().cancel(turn, now_ns);
+                Stage::Refused
+            }
+            Decision::Wait { turn, .. } => {
+                self.0.held.borrow_mut().insert(turn, parked);
+                Stage::Held(turn)
+            }
+            Decision::Refuse => Stage::Refused,
+        };
+        Admit { admission: self.clone(), enter, path: *path, parked, stage }
     }
 
-    /// Those who wait, first come first.
+    /// Lets those go on whose turn has come by `now_ns`; to be called at [`Admission::next_deadline_ns`] and when the
+    /// table of limits rings.
+    pub fn advance(&self, now_ns: u64) {
+        self.0.now_ns.set(now_ns);
+        let mut woken = Vec::new();
+        self.0.limits.borrow_mut().advance(now_ns, &mut woken);
+        self.wake(woken);
+    }
+
+    /// When [`Admission::advance`] is to be called; `None` while nobody waits for tokens.
+    pub fn next_deadline_ns(&self) -> Option<u64> {
+        self.0.limits.borrow().next_deadline_ns()
+    }
+
+    /// Gives back `unused` of what was charged at `charged` to `path`.
+    pub fn refund(&self, path: &Path, unused: Cost, charged: Charged, now_ns: u64) {
+        self.0.now_ns.set(now_ns);
+        self.0.limits.borrow_mut().refund(path, unused, charged, now_ns);
+    }
+
+    /// Those who wait: for tokens, then for the gate, first come first.
     pub fn parked(&self) -> Vec<Parked> {
-        self.0.queue.borrow().list()
+        self.0.held.borrow().list().chain(self.0.queue.borrow().list()).collect()
     }
 
     /// How many wait.
     pub fn parked_count(&self) -> usize {
-        self.0.queue.borrow().len()
+        self.0.held.borrow().len() + self.0.queue.borrow().len()
     }
 
     /// How many of `client` wait.
     pub fn parked_count_of(&self, client: u64) -> usize {
-        self.0.queue.borrow().len_of(client)
+        self.0.held.borrow().len_of(client) + self.0.queue.borrow().len_of(client)
     }
 
     fn is_full_for(&self, client: u64) -> bool {
-        let queue = self.0.queue.borrow();
-        queue.len_of(client) >= self.0.bounds.per_client || queue.len() >= self.0.bounds.total
+        let bounds = self.0.bounds;
+        self.parked_count_of(client) >= bounds.per_client || self.parked_count() >= bounds.total
+    }
+
+    fn wake(&self, woken: Vec<Woken>) {
+        for one in woken {
+            let waker = self.0.held.borrow_mut().settle(one);
+            waker.wake();
+        }
     }
 
     /// Gives a place up and passes the turn on.
@@ -95,38 +150,72 @@ impl Admission {
 pub struct Admit {
     admission: Admission,
     enter: Enter,
+    /// What it is charged to.
+    path: Path,
     parked: Parked,
-    /// The place in the queue while parked.
-    ticket: Option<Ticket>,
+    stage: Stage,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Waits for tokens.
+    Held(Turn),
+    /// Is charged, and at the end of the queue if there is one.
+    Arrived(Charged),
+    /// Is charged, and has a place in the queue.
+    Queued(Charged, Ticket),
+    /// Is refused, and charged nothing.
+    Refused,
+    /// Has its pass.
+    Gone,
 }
 
 impl Future for Admit {
     type Output = Result<Pass, Busy>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.ticket {
-            None => self.arrive(context),
-            Some(ticket) => self.go_on(ticket, context),
+        if let Stage::Held(turn) = self.stage {
+            let outcome = self.admission.0.held.borrow_mut().poll(turn, context.waker());
+            self.stage = match outcome {
+                None => return Poll::Pending,
+                Some(None) => Stage::Refused,
+                Some(Some(charged)) => Stage::Arrived(charged),
+            };
+        }
+        match self.stage {
+            Stage::Held(_) | Stage::Gone => Poll::Pending,
+            Stage::Arrived(charged) => self.arrive(charged, context),
+            Stage::Queued(charged, ticket) => self.go_on(charged, ticket, context),
+            Stage::Refused => Poll::Ready(Err(Busy)),
         }
     }
 }
 
 impl Admit {
-    fn arrive(&mut self, context: &mut Context<'_>) -> Poll<Result<Pass, Busy>> {
+    fn arrive(&mut self, charged: Charged, context: &mut Context<'_>) -> Poll<Result<Pass, Busy>> {
         let is_alone = self.admission.0.queue.borrow().len() == 0;
         if is_alone && let Poll::Ready(pass) = Pin::new(&mut self.enter).poll(context) {
-            return Poll::Ready(Ok(pass));
+            return self.passed(charged, pass);
         }
         if self.admission.is_full_for(self.parked.request.client) {
+            self.refund(charged);
+            self.stage = Stage::Refused;
             return Poll::Ready(Err(Busy));
         }
         let waker = context.waker().clone();
-        self.ticket = Some(self.admission.0.queue.borrow_mut().push(self.parked, waker));
+        let ticket = self.admission.0.queue.borrow_mut().push(self.parked, waker);
+        self.stage = Stage::Queued(charged, ticket);
         Poll::Pending
     }
 
     /// Only the first in the queue asks the gate, so nobody overtakes, whatever order tasks are polled in.
-    fn go_on(&mut self, ticket: Ticket, context: &mut Context<'_>) -> Poll<Result<Pass, Busy>> {
+    fn go_on(
+        &mut self,
+        charged: Charged,
+        ticket: Ticket,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Pass, Busy>> {
         self.admission.0.queue.borrow_mut().set_waker(ticket, context.waker());
         if !self.admission.0.queue.borrow().is_first(ticket) {
             return Poll::Pending;
@@ -134,16 +223,39 @@ impl Admit {
         let Poll::Ready(pass) = Pin::new(&mut self.enter).poll(context) else {
             return Poll::Pending;
         };
-        self.ticket = None;
         self.admission.leave(ticket);
+        self.passed(charged, pass)
+    }
+
+    fn passed(&mut self, charged: Charged, mut pass: Pass) -> Poll<Result<Pass, Busy>> {
+        self.stage = Stage::Gone;
+        pass.charged = Some(charged);
         Poll::Ready(Ok(pass))
+    }
+
+    fn refund(&self, charged: Charged) {
+        let now_ns = self.admission.0.now_ns.get();
+        self.admission.refund(&self.path, self.parked.request.cost(), charged, now_ns);
     }
 }
 
 impl Drop for Admit {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.admission.leave(ticket);
+        match self.stage {
+            Stage::Held(turn) => match self.admission.0.held.borrow_mut().remove(turn) {
+                None => {
+                    let now_ns = self.admission.0.now_ns.get();
+                    self.admission.0.limits.borrow_mut().cancel(turn, now_ns);
+                }
+                Some(Some(charged)) => self.refund(charged),
+                Some(None) => {}
+            },
+            Stage::Arrived(charged) => self.refund(charged),
+            Stage::Queued(charged, ticket) => {
+                self.refund(charged);
+                self.admission.leave(ticket);
+            }
+            Stage::Refused | Stage::Gone => {}
         }
     }
 }

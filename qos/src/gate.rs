@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::limits::Charged;
 use crate::waiters::{Place, Waiters};
 
 /// The longest a gate stays closed without being extended, in nanoseconds: 30 seconds, a third of the
@@ -175,7 +176,7 @@ impl Gate {
             return None;
         }
         inner.status.in_flight += 1;
-        Some(Pass { gate: self.clone() })
+        Some(Pass { gate: self.clone(), charged: None })
     }
 }
 
@@ -184,6 +185,15 @@ impl Gate {
 #[must_use = "work is in flight only while its pass exists"]
 pub struct Pass {
     gate: Gate,
+    /// When its limits were charged, if it has come by them.
+    pub(crate) charged: Option<Charged>,
+}
+
+impl Pass {
+    /// When the request was charged, for [`Admission::refund`](crate::Admission::refund).
+    pub fn charged(&self) -> Option<Charged> {
+        self.charged
+    }
 }
 
 impl Drop for Pass {

@@ -28,15 +28,37 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     entries: BTreeMap<Ticket, Entry>,
-    per_client: BTreeMap<u64, usize>,
+    per_client: ClientCounts,
     next: u64,
+}
+
+/// How many requests of each client wait.
+#[derive(Debug, Default)]
+pub(crate) struct ClientCounts(BTreeMap<u64, usize>);
+
+impl ClientCounts {
+    pub(crate) fn add(&mut self, client: u64) {
+        *self.0.entry(client).or_default() += 1;
+    }
+
+    pub(crate) fn subtract(&mut self, client: u64) {
+        let count = self.0.get_mut(&client).expect("a parked request is counted for its client");
+        *count -= 1;
+        if *count == 0 {
+            self.0.remove(&client);
+        }
+    }
+
+    pub(crate) fn of(&self, client: u64) -> usize {
+        self.0.get(&client).copied().unwrap_or(0)
+    }
 }
 
 impl Queue {
     pub(crate) fn push(&mut self, parked: Parked, waker: Waker) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
-        *self.per_client.entry(parked.request.client).or_default() += 1;
+        self.per_client.add(parked.request.client);
         self.entries.insert(ticket, Entry { parked, waker });
         ticket
     }
@@ -47,7 +69,7 @@ impl Queue {
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
         let was_first = self.is_first(ticket);
         let entry = self.entries.remove(&ticket).expect("a ticket is in the queue until it leaves");
-        self.forget_one_of(entry.parked.request.client);
+        self.per_client.subtract(entry.parked.request.client);
         let first = self.entries.first_key_value().filter(|_| was_first);
         first.map(|(_, entry)| entry.waker.clone())
     }
@@ -67,18 +89,10 @@ impl Queue {
     }
 
     pub(crate) fn len_of(&self, client: u64) -> usize {
-        self.per_client.get(&client).copied().unwrap_or(0)
+        self.per_client.of(client)
     }
 
     pub(crate) fn list(&self) -> Vec<Parked> {
         self.entries.values().map(|entry| entry.parked).collect()
-    }
-
-    fn forget_one_of(&mut self, client: u64) {
-        let count = self.per_client.get_mut(&client).expect("a parked request is counted for its client");
-        *count -= 1;
-        if *count == 0 {
-            self.per_client.remove(&client);
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! What admission knows of a request.
 
+use crate::limits::{Cost, IO_UNIT_BYTES_DEFAULT};
+
 /// What a request does to storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -32,4 +34,11 @@ pub struct Request {
     pub bytes: u64,
     /// What it does.
     pub kind: Kind,
+}
+
+impl Request {
+    /// What it is charged.
+    pub fn cost(self) -> Cost {
+        Cost::new(self.kind, self.bytes, IO_UNIT_BYTES_DEFAULT)
+    }
 }

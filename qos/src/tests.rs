@@ -1,11 +1,13 @@
 //! The gate and the queue, polled by hand: no executor, no clock.
 
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::limits::{self, BURST_NS_DEFAULT, Entity, Limit, Limits, Path, Rates};
 use crate::{Admission, Admit, Bounds, Busy, CLOSED_NS_MAX, Gate, Kind, Lapsed, Pass, Request};
 
 /// Counts how often it is woken.
@@ -45,11 +47,16 @@ fn request_of(client: u64) -> Request {
 }
 
 fn admission_with(per_client: usize) -> Admission {
-    Admission::new(Gate::new(), Bounds { per_client, total: 100 })
+    let limits = limits::Core::new(&Limits::new(), 0);
+    Admission::new(Gate::new(), Bounds { per_client, total: 100 }, limits)
+}
+
+fn admit(admission: &Admission, client: u64, now_ns: u64) -> Task<Admit> {
+    Task::new(admission.admit(&mut Path::none(), request_of(client), now_ns))
 }
 
 fn parked(admission: &Admission, client: u64) -> Task<Admit> {
-    let mut task = Task::new(admission.admit(request_of(client), 10));
+    let mut task = admit(admission, client, 10);
     assert!(task.poll().is_pending());
     task
 }
@@ -64,7 +71,7 @@ fn passed(task: &mut Task<Admit>) -> Pass {
 #[test]
 fn an_open_gate_admits_at_once_and_counts_the_pass() {
     let admission = admission_with(8);
-    let pass = passed(&mut Task::new(admission.admit(request_of(1), 0)));
+    let pass = passed(&mut admit(&admission, 1, 0));
     assert_eq!(admission.gate().status().in_flight, 1);
     drop(pass);
     assert_eq!(admission.gate().status().in_flight, 0);
@@ -193,7 +200,7 @@ fn a_client_at_its_bound_is_told_and_others_are_not() {
     let admission = admission_with(2);
     let _epoch = admission.gate().close(0, 1_000).unwrap();
     let (first, _second) = (parked(&admission, 1), parked(&admission, 1));
-    let mut third = Task::new(admission.admit(request_of(1), 10));
+    let mut third = admit(&admission, 1, 10);
     assert!(matches!(third.poll(), Poll::Ready(Err(Busy))));
     let _other = parked(&admission, 2);
     drop(first);
@@ -212,4 +219,65 @@ fn a_task_that_moved_to_another_waker_is_woken_there() {
     assert!(task.is_woken());
     assert_eq!(old_bell.0.load(Ordering::Relaxed), 0);
     assert_eq!(admission.gate().waiting_count(), 0);
+}
+
+/// Admission where client 1 may have a request of 4096 bytes each second, and its path.
+fn limited(per_client: usize) -> (Admission, Path) {
+    let limits = Limits::new();
+    let bytes = Rates { together: NonZeroU64::new(4096), ..Rates::default() };
+    limits.set(Entity(1), None, Limit { bytes, ..Limit::default() }, 0).unwrap();
+    let bounds = Bounds { per_client, total: 100 };
+    let admission = Admission::new(Gate::new(), bounds, limits::Core::new(&limits, 0));
+    (admission, Path::new(&[Entity(1)]))
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn who_has_no_tokens_is_held_and_goes_on_when_they_have_come() {
+    let (admission, mut path) = limited(8);
+    let mut ask = |now_ns| Task::new(admission.admit(&mut path, request_of(1), now_ns));
+    let _first = passed(&mut ask(0));
+    let (mut second, mut third) = (ask(0), ask(0));
+    assert!(second.poll().is_pending() && third.poll().is_pending());
+    assert_eq!((admission.parked_count_of(1), admission.gate().status().in_flight), (2, 1));
+
+    let epoch = admission.gate().close(SECOND / 2, 2 * SECOND).unwrap();
+    admission.advance(SECOND + BURST_NS_DEFAULT);
+    assert!(second.is_woken() && !third.is_woken());
+    assert!(second.poll().is_pending(), "it is charged, and the gate is closed");
+    assert_eq!(admission.parked_count_of(1), 2);
+    admission.gate().open(epoch, SECOND + BURST_NS_DEFAULT).unwrap();
+    assert!(passed(&mut second).charged().is_some());
+
+    drop(third);
+    assert_eq!((admission.parked_count(), admission.gate().waiting_count()), (0, 0));
+}
+
+#[test]
+fn who_goes_away_with_its_tokens_leaves_them_to_the_next() {
+    let (admission, mut path) = limited(8);
+    let mut ask = |now_ns| Task::new(admission.admit(&mut path, request_of(1), now_ns));
+    let _first = passed(&mut ask(0));
+    let (second, mut third) = (ask(0), ask(0));
+    admission.advance(SECOND + BURST_NS_DEFAULT);
+    drop(second);
+    assert_eq!(admission.next_deadline_ns(), Some(0));
+    admission.advance(SECOND + BURST_NS_DEFAULT);
+    let _third = passed(&mut third);
+}
+
+#[test]
+fn a_client_that_waits_for_tokens_is_bounded_and_told_what_would_take_too_long() {
+    let (admission, mut path) = limited(2);
+    let mut ask = |bytes| Task::new(admission.admit(&mut path, Request { bytes, ..request_of(1) }, 0));
+    let _first = passed(&mut ask(4096));
+    let _held = [ask(1), ask(1)];
+    assert!(matches!(ask(1).poll(), Poll::Ready(Err(Busy))));
+    assert_eq!(admission.parked_count(), 2);
+
+    let (admission, mut path) = limited(8);
+    let mut ask = |bytes| Task::new(admission.admit(&mut path, Request { bytes, ..request_of(1) }, 0));
+    let _first = passed(&mut ask(21 * 4096));
+    assert!(matches!(ask(1).poll(), Poll::Ready(Err(Busy))));
 }

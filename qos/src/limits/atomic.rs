@@ -1,0 +1,3 @@
+//! The words that cores share.
+
+pub(super) use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,189 @@
+//! What the cores share of one entity: until when each of its meters is spent, and at what price.
+//!
+//! A meter is a point in time. Whoever wants tokens moves it forward by what they cost and may spend them from where
+//! it stood before: a ticket, as from a machine in a waiting room. One compare-and-swap takes tokens for many requests.
+
+use super::atomic::{AtomicU64, Ordering};
+use super::limit::{Limit, METERS};
+
+/// How long one taking of tokens lasts at the rate of the entity, by all cores together.
+pub(super) const SLICE_NS: u64 = 1_000_000;
+
+/// Prices have so many binary places after the nanosecond.
+const PRICE_SHIFT: u32 = 32;
+
+/// One entity as all cores see it: what is written with every taking stands apart from what only a change writes.
+#[derive(Debug, Default)]
+pub(super) struct Bucket {
+    tickets: Tickets,
+    terms: Terms,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Tickets {
+    /// Until when each meter is spent, in nanoseconds of the caller's clock.
+    spent_until_ns: [AtomicU64; METERS],
+    /// The cores that hold tokens or took some lately: a slice is divided by their number.
+    active: AtomicU64,
+    /// The cores on which requests are parked here.
+    waiting: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Terms {
+    /// Odd while a change is being written.
+    generation: AtomicU64,
+    burst_ns: AtomicU64,
+    /// What a token of each meter costs, 0 where it is not bounded.
+    prices: [AtomicU64; METERS],
+}
+
+/// Tokens that were taken, and the time from which they may be spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lease {
+    pub(super) tokens: u64,
+    pub(super) start_ns: u64,
+}
+
+impl Bucket {
+    /// Which terms are in force; `None` while they are being changed.
+    pub(super) fn generation(&self) -> Option<u64> {
+        let generation = self.terms.generation.load(Ordering::SeqCst);
+        generation.is_multiple_of(2).then_some(generation)
+    }
+
+    /// The meters that are bounded, a bit each.
+    pub(super) fn bounded(&self) -> u8 {
+        (0..METERS).filter(|meter| self.price(*meter) != 0).fold(0, |bounded, meter| bounded | 1 << meter)
+    }
+
+    /// When tokens that were taken at `now_ns` could be spent.
+    pub(super) fn earliest_ns(&self, meter: usize, now_ns: u64) -> u64 {
+        let saved_ns = self.terms.burst_ns.load(Ordering::Relaxed);
+        let spent_until_ns = self.tickets.spent_until_ns[meter].load(Ordering::Acquire);
+        spent_until_ns.max(now_ns.saturating_sub(saved_ns))
+    }
+
+    /// Takes a slice of `meter`, at least `tokens`. `None`: the terms are no longer those of `generation`, and nothing
+    /// was taken.
+    pub(super) fn lease(&self, meter: usize, tokens: u64, generation: u64, now_ns: u64) -> Option<Lease> {
+        let tokens = tokens.max(self.slice(meter));
+        let length_ns = self.duration_ns(meter, tokens).saturating_add(1);
+        let earliest_ns = now_ns.saturating_sub(self.terms.burst_ns.load(Ordering::Relaxed));
+        let start_ns = self.advance(meter, |spent_until_ns| spent_until_ns.max(earliest_ns), length_ns);
+        if self.generation() == Some(generation) {
+            return Some(Lease { tokens, start_ns });
+        }
+        self.go_back(meter, length_ns);
+        None
+    }
+
+    /// Charges `tokens` that were spent without having been taken: those who come next wait for it.
+    pub(super) fn owe(&self, meter: usize, tokens: u64, generation: u64, now_ns: u64) {
+        let length_ns = self.duration_ns(meter, tokens);
+        let earliest_ns = now_ns.saturating_sub(self.terms.burst_ns.load(Ordering::Relaxed));
+        self.advance(meter, |spent_until_ns| spent_until_ns.max(earliest_ns), length_ns);
+        if self.generation() != Some(generation) {
+            self.go_back(meter, length_ns);
+        }
+    }
+
+    /// Gives back what was taken under `generation` and not spent. Tokens of other terms are worth nothing.
+    pub(super) fn give_back(&self, meter: usize, tokens: u64, generation: u64) {
+        if self.generation() == Some(generation) {
+            self.go_back(meter, self.duration_ns(meter, tokens));
+        }
+    }
+
+    /// How long `tokens` last at the rate of `meter`, rounded down.
+    pub(super) fn duration_ns(&self, meter: usize, tokens: u64) -> u64 {
+        let length = (u128::from(tokens) * u128::from(self.price(meter))) >> PRICE_SHIFT;
+        u64::try_from(length).unwrap_or(u64::MAX)
+    }
+
+    /// How many cores share the entity now, one at least.
+    pub(super) fn sharers(&self) -> u32 {
+        self.tickets.active.load(Ordering::Relaxed).count_ones().max(1)
+    }
+
+    /// Counts `core` among those that share the entity.
+    pub(super) fn join(&self, core: u32) {
+        if self.tickets.active.load(Ordering::Relaxed) & (1 << core) == 0 {
+            self.tickets.active.fetch_or(1 << core, Ordering::Relaxed);
+        }
+    }
+
+    /// No longer.
+    pub(super) fn leave(&self, core: u32) {
+        self.tickets.active.fetch_and(!(1 << core), Ordering::Relaxed);
+    }
+
+    /// Says that requests are parked here on `core`. What changes after this is told to it; what changed before, it
+    /// must look at after this.
+    pub(super) fn start_waiting(&self, core: u32) {
+        self.tickets.waiting.fetch_or(1 << core, Ordering::SeqCst);
+    }
+
+    /// No request is parked here on `core` any more.
+    pub(super) fn stop_waiting(&self, core: u32) {
+        self.tickets.waiting.fetch_and(!(1 << core), Ordering::SeqCst);
+    }
+
+    /// The cores on which requests are parked here, a bit each.
+    pub(super) fn waiting(&self) -> u64 {
+        self.tickets.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Puts `limit` in force. One caller at a time.
+    ///
+    /// What is spent ahead of now stays spent, but no longer than before and no longer than it takes at the new rate:
+    /// neither a high rate that went before nor a low one starves those who come after.
+    pub(super) fn change(&self, limit: &Limit, now_ns: u64) {
+        self.terms.generation.fetch_add(1, Ordering::SeqCst);
+        self.terms.burst_ns.store(limit.burst_ns, Ordering::Relaxed);
+        for (meter, rate) in limit.rates().into_iter().enumerate() {
+            let price = rate.map_or(0, |rate| ((1_000_000_000 << PRICE_SHIFT) / rate.get()).max(1));
+            let before = self.price(meter);
+            self.terms.prices[meter].store(price, Ordering::Relaxed);
+            self.update(meter, |spent_until_ns| {
+                let ahead_ns = spent_until_ns.saturating_sub(now_ns);
+                if before == 0 { now_ns } else { spent_until_ns - ahead_ns + scaled(ahead_ns, price, before) }
+            });
+        }
+        self.terms.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The tokens of one slice: what the rate gives in [`SLICE_NS`], divided by the cores that share it.
+    pub(super) fn slice(&self, meter: usize) -> u64 {
+        let slice = u128::from(SLICE_NS / u64::from(self.sharers())) << PRICE_SHIFT;
+        u64::try_from(slice / u128::from(self.price(meter).max(1))).unwrap_or(u64::MAX)
+    }
+
+    fn price(&self, meter: usize) -> u64 {
+        self.terms.prices[meter].load(Ordering::Relaxed)
+    }
+
+    /// Moves a meter to `length_ns` after the start that `start_ns` makes of where it stood, and answers the start.
+    fn advance(&self, meter: usize, start_ns: impl Fn(u64) -> u64, length_ns: u64) -> u64 {
+        start_ns(self.update(meter, |spent_until_ns| start_ns(spent_until_ns).saturating_add(length_ns)))
+    }
+
+    fn go_back(&self, meter: usize, length_ns: u64) {
+        self.update(meter, |spent_until_ns| spent_until_ns.saturating_sub(length_ns));
+    }
+
+    /// Answers where the meter stood before.
+    fn update(&self, meter: usize, next: impl Fn(u64) -> u64) -> u64 {
+        let word = &self.tickets.spent_until_ns[meter];
+        let updated = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| Some(next(before)));
+        updated.expect("the closure never declines")
+    }
+}
+
+/// `ahead_ns` at another price, but never more than it is.
+fn scaled(ahead_ns: u64, price: u64, before: u64) -> u64 {
+    let scaled = u128::from(ahead_ns) * u128::from(price) / u128::from(before);
+    u64::try_from(scaled).unwrap_or(u64::MAX).min(ahead_ns)
+}

@@ -1,0 +1,124 @@
+//! What an entity is allowed, and what a request costs.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use crate::Kind;
+
+/// How long an entity may save up what it did not use, where its limit does not say: enough for a core that comes
+/// round late, too short to be seen in a window of a tenth of a second.
+pub const BURST_NS_DEFAULT: u64 = 1_000_000;
+
+/// One operation in the count of operations stands for so much payload, where nothing else is configured.
+pub const IO_UNIT_BYTES_DEFAULT: u64 = 64 << 10;
+
+/// Names an entity: a client, an export, a set of files, a group, the server. The caller chooses the keys; nothing here
+/// knows what kinds there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entity(pub u128);
+
+/// In which order the parked of one entity are served. Limits bind in all tiers alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// First.
+    Protected,
+    /// By weight.
+    #[default]
+    Normal,
+    /// What the others leave, but never less than a fiftieth.
+    Background,
+}
+
+/// So much per second, `None` without bound. Reads and writes are bounded apart, together, or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// What only looks.
+    pub read: Option<NonZeroU64>,
+    /// What changes something.
+    pub write: Option<NonZeroU64>,
+    /// All of it.
+    pub together: Option<NonZeroU64>,
+}
+
+/// What one entity is allowed. Without anything set it bounds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Payload in bytes per second.
+    pub bytes: Rates,
+    /// Operations per second, as [`Cost::operations`] counts them.
+    pub operations: Rates,
+    /// How long what was not used is saved up, in nanoseconds of the rate.
+    pub burst_ns: u64,
+    /// The share of what is scarce beside others, `None` for what stands above it on the path.
+    pub weight: Option<NonZeroU32>,
+    /// The order of service, `None` for what stands above it on the path.
+    pub tier: Option<Tier>,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        let (bytes, operations) = (Rates::default(), Rates::default());
+        Self { bytes, operations, burst_ns: BURST_NS_DEFAULT, weight: None, tier: None }
+    }
+}
+
+/// How many meters an entity has: bytes and operations, each read, written and together.
+pub(super) const METERS: usize = 6;
+
+/// The first meter that counts operations.
+const OPERATIONS: usize = 3;
+
+/// The meters that a read runs through, a bit each.
+const READ_METERS: u8 = 0b101_101;
+
+/// The meters that a write runs through.
+const WRITE_METERS: u8 = 0b110_110;
+
+impl Limit {
+    /// The rates in the order of the meters.
+    pub(super) fn rates(&self) -> [Option<NonZeroU64>; METERS] {
+        let Self { bytes, operations, .. } = self;
+        [bytes.read, bytes.write, bytes.together, operations.read, operations.write, operations.together]
+    }
+}
+
+/// What a request takes from every entity on its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Whether it is charged as a read or as a write.
+    pub kind: Kind,
+    /// Payload in bytes: what a READ asks for, what a WRITE brings.
+    pub bytes: u64,
+    /// Operations, where large ones count as several.
+    pub operations: u64,
+}
+
+impl Cost {
+    /// The cost of one operation with `bytes` of payload: one operation for every `io_unit_bytes` begun, one at least.
+    pub fn new(kind: Kind, bytes: u64, io_unit_bytes: u64) -> Self {
+        Self { kind, bytes, operations: bytes.div_ceil(io_unit_bytes.max(1)).max(1) }
+    }
+
+    /// What is left of it when only `done` took place, for a refund.
+    #[must_use]
+    pub fn less(self, done: Self) -> Self {
+        let bytes = self.bytes.saturating_sub(done.bytes);
+        Self { bytes, operations: self.operations.saturating_sub(done.operations), ..self }
+    }
+
+    /// How much work it is beside others, in thousandths of a read of 4 KiB: a fixed part and one that grows with the
+    /// payload, and a write is three reads. The fixed part and the slope are those of published curves of flash arrays.
+    pub fn work(self) -> u64 {
+        let read = self.bytes.saturating_mul(584) / 4096 + 450;
+        if self.kind.mutates() { read.saturating_mul(3) } else { read }
+    }
+
+    /// The meters it runs through.
+    pub(super) fn meters(self) -> u8 {
+        if self.kind.mutates() { WRITE_METERS } else { READ_METERS }
+    }
+
+    /// What it takes from `meter`.
+    pub(super) fn tokens(self, meter: usize) -> u64 {
+        if meter < OPERATIONS { self.bytes } else { self.operations }
+    }
+}

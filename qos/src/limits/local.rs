@@ -1,0 +1,216 @@
+//! What one core holds of one entity: tokens to spend, tokens that may be spent soon, and those who wait for them.
+
+use super::bucket::{Bucket, Lease};
+use super::limit::{Cost, METERS};
+use super::queue::Queue;
+use super::wheel::Timer;
+
+/// A core's part of one entity.
+#[derive(Debug)]
+pub(super) struct Local {
+    /// The state of the table when the terms were last looked at.
+    pub(super) change: u64,
+    /// The state of the table when the terms were found to be others than before.
+    pub(super) since: u64,
+    /// Whose terms the tokens are.
+    generation: u64,
+    /// The meters that are bounded, a bit each.
+    bounded: u8,
+    /// The request that has paid here and waits elsewhere.
+    pub(super) holder: Option<u32>,
+    pub(super) is_kicked: bool,
+    /// Tokens to be spent now.
+    credit: [u64; METERS],
+    /// Tokens to be spent from a time on.
+    tickets: [Lease; METERS],
+    /// When tokens were last spent or given back.
+    pub(super) used_ns: u64,
+    /// While requests are parked here: when their tokens can be spent. Else: when tokens not spent are given back.
+    pub(super) timer: Timer,
+    /// There once a request had to wait.
+    pub(super) queue: Option<Box<Queue>>,
+}
+
+impl Local {
+    pub(super) fn new(timer: Timer) -> Self {
+        Self {
+            change: 0,
+            since: 0,
+            generation: u64::MAX,
+            bounded: 0,
+            holder: None,
+            is_kicked: false,
+            credit: [0; METERS],
+            tickets: [Lease { tokens: 0, start_ns: 0 }; METERS],
+            used_ns: 0,
+            timer,
+            queue: None,
+        }
+    }
+
+    /// Looks whether the terms are others than before; tokens of other terms are worth nothing. To be called before
+    /// anything below when the table has changed.
+    pub(super) fn refresh(&mut self, bucket: &Bucket, change: u64) {
+        // While a change is being written the old terms hold; it is looked at again with the next request.
+        let Some(generation) = bucket.generation() else { return };
+        if generation != self.generation {
+            self.generation = generation;
+            self.since = change;
+            self.bounded = bucket.bounded();
+            self.credit = [0; METERS];
+            self.tickets = [Lease { tokens: 0, start_ns: 0 }; METERS];
+        }
+        self.change = change;
+    }
+
+    /// Whether the terms are those that were last looked at.
+    pub(super) fn is_current(&self, bucket: &Bucket) -> bool {
+        bucket.generation() == Some(self.generation)
+    }
+
+    /// Whether the terms were ever looked at.
+    pub(super) fn is_known(&self) -> bool {
+        self.generation != u64::MAX
+    }
+
+    /// Whether requests are parked here.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| !queue.is_empty())
+    }
+
+    /// Whether the tokens in hand pay for `cost`.
+    pub(super) fn affords(&self, cost: Cost) -> bool {
+        self.meters(cost).all(|meter| self.credit[meter] >= cost.tokens(meter))
+    }
+
+    /// Pays for `cost`, which it affords.
+    pub(super) fn spend(&mut self, cost: Cost, now_ns: u64) {
+        for meter in self.meters(cost) {
+            self.credit[meter] -= cost.tokens(meter);
+        }
+        self.used_ns = now_ns;
+    }
+
+    /// Gives back what was paid for and did not take place.
+    pub(super) fn refund(&mut self, cost: Cost, now_ns: u64) {
+        for meter in self.meters(cost) {
+            self.credit[meter] = self.credit[meter].saturating_add(cost.tokens(meter));
+        }
+        self.used_ns = now_ns;
+    }
+
+    /// Charges what took place without having been paid for.
+    pub(super) fn owe(&mut self, bucket: &Bucket, cost: Cost, now_ns: u64) {
+        for meter in self.meters(cost) {
+            let paid = cost.tokens(meter).min(self.credit[meter]);
+            self.credit[meter] -= paid;
+            bucket.owe(meter, cost.tokens(meter) - paid, self.generation, now_ns);
+        }
+        self.used_ns = now_ns;
+    }
+
+    /// Makes tokens whose time has come ready to be spent.
+    pub(super) fn settle(&mut self, now_ns: u64) {
+        for (credit, ticket) in self.credit.iter_mut().zip(&mut self.tickets) {
+            if ticket.tokens > 0 && ticket.start_ns <= now_ns {
+                *credit = credit.saturating_add(ticket.tokens);
+                ticket.tokens = 0;
+            }
+        }
+    }
+
+    /// When `cost` could be paid. Nothing is taken yet.
+    pub(super) fn ready_ns(&self, bucket: &Bucket, cost: Cost, now_ns: u64) -> u64 {
+        let lacking = self.meters(cost).filter(|meter| self.credit[*meter] < cost.tokens(*meter));
+        let ready_ns = lacking.map(|meter| match self.tickets[meter] {
+            Lease { tokens: 0, .. } => bucket.earliest_ns(meter, now_ns),
+            Lease { start_ns, .. } => start_ns,
+        });
+        ready_ns.max().unwrap_or(0)
+    }
+
+    /// Takes the tokens that `cost` lacks, and answers when they can be spent. A meter has one ticket at a time: where
+    /// that is too small the rest is taken when its time has come.
+    pub(super) fn take(&mut self, bucket: &Bucket, core: u32, cost: Cost, now_ns: u64) -> u64 {
+        let mut ready_ns = 0;
+        for meter in self.meters(cost) {
+            let lacking = cost.tokens(meter).saturating_sub(self.credit[meter]);
+            if lacking == 0 {
+                continue;
+            }
+            if self.tickets[meter].tokens == 0 {
+                bucket.join(core);
+                // Where the terms change at this moment they are looked at again soon.
+                let none = Lease { tokens: 0, start_ns: now_ns + 1 };
+                self.tickets[meter] = bucket.lease(meter, lacking, self.generation, now_ns).unwrap_or(none);
+            }
+            ready_ns = ready_ns.max(self.tickets[meter].start_ns);
+        }
+        self.used_ns = now_ns;
+        ready_ns
+    }
+
+    /// How long the tokens for `cost` last at the rate that is left to one of those who share the entity.
+    pub(super) fn duration_ns(&self, bucket: &Bucket, cost: Cost) -> u64 {
+        let alone = self.meters(cost).map(|meter| bucket.duration_ns(meter, cost.tokens(meter))).max();
+        alone.unwrap_or(0).saturating_mul(u64::from(bucket.sharers()))
+    }
+
+    /// Gives tickets back which would come earlier by `gain_ns` if they were taken now.
+    pub(super) fn return_late_tickets(&mut self, bucket: &Bucket, gain_ns: u64, now_ns: u64) {
+        for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
+            let length_ns = bucket.duration_ns(meter, ticket.tokens);
+            let again_ns = bucket.earliest_ns(meter, now_ns).saturating_sub(length_ns);
+            if again_ns.saturating_add(gain_ns) < ticket.start_ns {
+                bucket.give_back(meter, ticket.tokens, self.generation);
+                ticket.tokens = 0;
+            }
+        }
+    }
+
+    /// Gives back what tickets are for beyond a slice and `cost`. Answers whether there was any.
+    pub(super) fn trim_tickets(&mut self, bucket: &Bucket, cost: Cost) -> bool {
+        let mut is_any = false;
+        for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
+            let kept = cost.tokens(meter).max(bucket.slice(meter));
+            let excess = ticket.tokens.saturating_sub(kept);
+            bucket.give_back(meter, excess, self.generation);
+            ticket.tokens -= excess;
+            is_any |= excess > 0;
+        }
+        is_any
+    }
+
+    /// Gives back the tickets whose time has not come. Answers whether there were any.
+    pub(super) fn return_tickets(&mut self, bucket: &Bucket) -> bool {
+        let mut is_any = false;
+        for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
+            bucket.give_back(meter, ticket.tokens, self.generation);
+            ticket.tokens = 0;
+            is_any = true;
+        }
+        is_any
+    }
+
+    /// Gives everything back. Answers whether there was anything.
+    pub(super) fn return_all(&mut self, bucket: &Bucket, core: u32) -> bool {
+        let mut is_any = self.return_tickets(bucket);
+        for (meter, credit) in self.credit.iter_mut().enumerate().filter(|(_, credit)| **credit > 0) {
+            bucket.give_back(meter, *credit, self.generation);
+            *credit = 0;
+            is_any = true;
+        }
+        bucket.leave(core);
+        is_any
+    }
+
+    /// The bounded meters that `cost` runs through.
+    fn meters(&self, cost: Cost) -> impl Iterator<Item = usize> + use<> {
+        let mut meters = self.bounded & cost.meters();
+        std::iter::from_fn(move || {
+            let meter = (meters != 0).then_some(meters.trailing_zeros() as usize);
+            meters &= meters.wrapping_sub(1);
+            meter
+        })
+    }
+}

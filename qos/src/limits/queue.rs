@@ -1,0 +1,133 @@
+//! The parked of one entity on one core, in the order in which they are served.
+//!
+//! Within a tier it is start-time fair queueing: a request's rank is where its flow has come to in the queue's own time,
+//! and a flow moves on by the work of each of its requests divided by its weight. Flows that come late begin where
+//! the queue is now.
+
+use std::collections::BTreeMap;
+
+use super::limit::{Cost, Tier};
+
+/// Of all work, background gets one part in so many at least.
+const BACKGROUND_PART: u64 = 50;
+
+/// Work counts in so many parts before it is divided by a weight.
+const WORK_SHIFT: u32 = 10;
+
+/// So many flows without a request are remembered, beside as many as there are requests.
+const FLOWS_KEPT_MAX: usize = 64;
+
+/// A place in a queue. Lower is earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    tier: Tier,
+    start: u64,
+    arrival: u64,
+}
+
+/// What a queue has to know of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Where the request is kept.
+    pub(super) slot: u32,
+    /// Whose share it takes.
+    pub(super) flow: u32,
+    pub(super) tier: Tier,
+    pub(super) weight: u32,
+    /// The number of the request on its core.
+    pub(super) arrival: u64,
+    pub(super) cost: Cost,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    entries: BTreeMap<Rank, Entry>,
+    flows: BTreeMap<u32, Flow>,
+    /// Where each tier has come to.
+    now: [u64; 3],
+    /// Work that background has a right to before others are served again.
+    background_work: u64,
+    bytes: u64,
+    operations: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    finish: u64,
+    parked: u32,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, entry: Entry) -> Rank {
+        let now = self.now[entry.tier as usize];
+        self.forget_flows();
+        let flow = self.flows.entry(entry.flow).or_default();
+        let start = flow.finish.max(now);
+        flow.finish = start.saturating_add((entry.cost.work() << WORK_SHIFT) / u64::from(entry.weight));
+        flow.parked += 1;
+        self.bytes += entry.cost.bytes;
+        self.operations += entry.cost.operations;
+        let rank = Rank { tier: entry.tier, start, arrival: entry.arrival };
+        self.entries.insert(rank, entry);
+        rank
+    }
+
+    /// Whose turn it is.
+    pub(super) fn first(&self) -> Option<(Rank, u32)> {
+        let first = self.entries.first_key_value();
+        let next = self.first_of_background().filter(|entry| entry.1.cost.work() <= self.background_work);
+        next.or(first).map(|(rank, entry)| (*rank, entry.slot))
+    }
+
+    /// Takes the request at `rank` out because it was served.
+    pub(super) fn serve(&mut self, rank: Rank) {
+        let entry = self.remove(rank);
+        let work = entry.cost.work();
+        let tier = rank.tier as usize;
+        self.now[tier] = self.now[tier].max(rank.start);
+        self.background_work = match self.first_of_background() {
+            None => 0,
+            Some(_) if rank.tier == Tier::Background => self.background_work.saturating_sub(work),
+            Some(_) => self.background_work + work / (BACKGROUND_PART - 1),
+        };
+    }
+
+    /// Takes the request at `rank` out, served or not.
+    pub(super) fn remove(&mut self, rank: Rank) -> Entry {
+        let entry = self.entries.remove(&rank).expect("a rank is in its queue until it is taken out");
+        let flow = self.flows.get_mut(&entry.flow).expect("a flow is kept as long as it has requests");
+        flow.parked -= 1;
+        self.bytes -= entry.cost.bytes;
+        self.operations -= entry.cost.operations;
+        entry
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What all in the queue ask for, added up.
+    pub(super) fn sum(&self, mut of: Cost) -> Cost {
+        (of.bytes, of.operations) = (self.bytes, self.operations);
+        of
+    }
+
+    fn first_of_background(&self) -> Option<(&Rank, &Entry)> {
+        let first = Rank { tier: Tier::Background, start: 0, arrival: 0 };
+        self.entries.range(first..).next()
+    }
+
+    /// Forgets flows that have no request, once there are many: those that the queue's time has caught up with, and
+    /// all of them if that is not enough.
+    fn forget_flows(&mut self) {
+        let bound = self.entries.len() + FLOWS_KEPT_MAX;
+        if self.flows.len() < 2 * bound {
+            return;
+        }
+        let now = self.now.into_iter().max().unwrap_or(0);
+        self.flows.retain(|_, flow| flow.parked > 0 || flow.finish > now);
+        if self.flows.len() > bound {
+            self.flows.retain(|_, flow| flow.parked > 0);
+        }
+    }
+}

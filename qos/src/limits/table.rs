@@ -1,0 +1,310 @@
+//! All entities: changed under a lock by who operates the server, read without one by the cores.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::bucket::Bucket;
+use super::limit::{Entity, Limit};
+use super::mailbox::Mailbox;
+use super::path::{PATH_ENTITIES_MAX, Path};
+
+/// The most cores that share one table: one bit each in the words of an entity.
+pub const CORES_MAX: u32 = 64;
+
+/// The most entities of a table: a hundred thousand and some room for those that come before others are gone.
+pub const ENTITIES_MAX: usize = SLABS * SLAB;
+
+/// Buckets come in slabs that never move, so that cores read them while others are added: 256 KiB each.
+const SLAB: usize = 1024;
+const SLABS: usize = 128;
+
+/// Why entities stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such entity.
+    Unknown(Entity),
+    /// The entity is above itself.
+    Circle,
+    /// More entities in a row than [`PATH_ENTITIES_MAX`].
+    TooDeep,
+    /// [`ENTITIES_MAX`] entities exist.
+    Full,
+    /// Others stand below it.
+    HasChildren,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(Entity(key)) => write!(formatter, "there is no entity {key:#x}"),
+            Self::Circle => write!(formatter, "an entity cannot stand above itself"),
+            Self::TooDeep => write!(formatter, "more than {PATH_ENTITIES_MAX} entities in a row"),
+            Self::Full => write!(formatter, "{ENTITIES_MAX} entities exist already"),
+            Self::HasChildren => write!(formatter, "other entities stand below it"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// The entities of a server and their limits, shared by its cores. Clones are the same table.
+#[derive(Clone, Debug)]
+pub struct Limits(Arc<Table>);
+
+/// What a mistake in this code would be, for the tests that show that it would be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Defect {
+    /// Nobody is told that terms changed or tokens came back.
+    LostWakeUp,
+    /// Tokens of former terms are spent.
+    SkippedGeneration,
+}
+
+#[derive(Debug)]
+struct Table {
+    #[cfg(test)]
+    defect: Option<Defect>,
+    epochs: Epochs,
+    slabs: Box<[OnceLock<Box<[Bucket]>>]>,
+    mailboxes: Box<[Mailbox]>,
+    directory: RwLock<Directory>,
+}
+
+/// What every request looks at; written by changes only.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Epochs {
+    /// Counts changes of what paths are made of.
+    structure: AtomicU64,
+    /// Counts changes of anything.
+    change: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Directory {
+    entries: BTreeMap<Entity, Entry>,
+    /// Places whose entities are gone.
+    free: Vec<u32>,
+    /// Places that were ever taken.
+    taken: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    place: u32,
+    parent: Option<Entity>,
+    children: u32,
+    limit: Limit,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Limits {
+    /// A table without entities.
+    pub fn new() -> Self {
+        let epochs = Epochs { structure: AtomicU64::new(1), change: AtomicU64::new(1) };
+        Self(Arc::new(Table {
+            #[cfg(test)]
+            defect: None,
+            epochs,
+            slabs: (0..SLABS).map(|_| OnceLock::new()).collect(),
+            mailboxes: (0..CORES_MAX).map(|_| Mailbox::default()).collect(),
+            directory: RwLock::default(),
+        }))
+    }
+
+    /// Puts `limit` in force for `entity` below `parent`, which is new or changes at `now_ns`. Requests that wait for
+    /// it are weighed again, on all cores.
+    ///
+    /// # Errors
+    /// Nothing has changed where the parent is unknown or below the entity, or where there is no room.
+    pub fn set(
+        &self,
+        entity: Entity,
+        parent: Option<Entity>,
+        limit: Limit,
+        now_ns: u64,
+    ) -> Result<(), Refusal> {
+        let mut directory = self.write();
+        directory.check_parent(entity, parent)?;
+        let before = directory.entries.get(&entity).copied();
+        let place = match before {
+            Some(entry) => entry.place,
+            None => directory.take_place()?,
+        };
+        let children = before.map_or(0, |entry| entry.children);
+        directory.entries.insert(entity, Entry { place, parent, children, limit });
+        directory.count_child(before.and_then(|entry| entry.parent), u32::wrapping_sub);
+        directory.count_child(parent, u32::wrapping_add);
+        let is_path_same = before.is_some_and(|before| {
+            (before.parent, before.limit.weight, before.limit.tier) == (parent, limit.weight, limit.tier)
+        });
+        self.put_in_force(place, &limit, now_ns, !is_path_same);
+        Ok(())
+    }
+
+    /// Forgets `entity`: what waited for it goes on.
+    ///
+    /// # Errors
+    /// It is not there, or others stand below it.
+    pub fn remove(&self, entity: Entity, now_ns: u64) -> Result<(), Refusal> {
+        let mut directory = self.write();
+        let entry = *directory.entries.get(&entity).ok_or(Refusal::Unknown(entity))?;
+        if entry.children > 0 {
+            return Err(Refusal::HasChildren);
+        }
+        directory.entries.remove(&entity);
+        directory.count_child(entry.parent, u32::wrapping_sub);
+        directory.free.push(entry.place);
+        self.put_in_force(entry.place, &Limit::default(), now_ns, true);
+        Ok(())
+    }
+
+    /// The limit in force for `entity`, and what stands above it.
+    pub fn get(&self, entity: Entity) -> Option<(Limit, Option<Entity>)> {
+        self.read().entries.get(&entity).map(|entry| (entry.limit, entry.parent))
+    }
+
+    /// All entities in the order of their keys.
+    pub fn list(&self) -> Vec<(Entity, Limit, Option<Entity>)> {
+        let directory = self.read();
+        directory.entries.iter().map(|(entity, entry)| (*entity, entry.limit, entry.parent)).collect()
+    }
+
+    /// Finds the places of `path` anew. What has no entity is passed over; so is what exceeds
+    /// [`PATH_ENTITIES_MAX`].
+    pub fn resolve(&self, path: &mut Path) {
+        let directory = self.read();
+        let mut found = Path::new(path.leaves());
+        let (mut weight, mut tier) = (None, None);
+        for leaf in path.leaves() {
+            let mut above = Some(*leaf);
+            while let Some(entry) = above.and_then(|entity| directory.entries.get(&entity)) {
+                if !found.add(entry.place) {
+                    break;
+                }
+                weight = weight.or(entry.limit.weight);
+                tier = tier.or(entry.limit.tier);
+                above = entry.parent;
+            }
+        }
+        found.weight = weight.unwrap_or(found.weight);
+        found.tier = tier.unwrap_or(found.tier);
+        // Under the lock: who changes the structure counts it before the lock is free.
+        found.structure = self.structure();
+        *path = found;
+    }
+
+    /// Has `bell` rung when something changed for what is parked on core `number`, which may sleep: it is to call
+    /// [`Core::advance`](super::Core::advance). It is rung on the thread that made the change.
+    pub fn set_bell(&self, number: u32, bell: Box<dyn Fn() + Send + Sync>) {
+        self.mailbox(number).set_bell(bell);
+    }
+
+    /// Counts changes of what paths are made of.
+    pub(super) fn structure(&self) -> u64 {
+        self.0.epochs.structure.load(Ordering::Acquire)
+    }
+
+    /// Counts changes of anything.
+    pub(super) fn change(&self) -> u64 {
+        self.0.epochs.change.load(Ordering::Acquire)
+    }
+
+    /// The shared part of the entity at `place`, which a path has given.
+    pub(super) fn bucket(&self, place: u32) -> &Bucket {
+        let slab = self.0.slabs[place as usize / SLAB].get().expect("a place is given with its slab");
+        &slab[place as usize % SLAB]
+    }
+
+    pub(super) fn mailbox(&self, number: u32) -> &Mailbox {
+        &self.0.mailboxes[number as usize]
+    }
+
+    /// Tells the cores that have requests parked at `place`, but not core `except`.
+    pub(super) fn notify(&self, place: u32, except: Option<u32>) {
+        let mut waiting = if self.has(Defect::LostWakeUp) { 0 } else { self.bucket(place).waiting() };
+        if let Some(number) = except {
+            waiting &= !(1 << number);
+        }
+        while waiting != 0 {
+            self.mailbox(waiting.trailing_zeros()).post(place);
+            waiting &= waiting - 1;
+        }
+    }
+
+    /// Whether the table was made with `defect`, which only tests do.
+    #[cfg(not(test))]
+    pub(super) const fn has(&self, _defect: Defect) -> bool {
+        false
+    }
+
+    /// Whether the table was made with `defect`.
+    #[cfg(test)]
+    pub(super) fn has(&self, defect: Defect) -> bool {
+        self.0.defect == Some(defect)
+    }
+
+    /// A table that makes a mistake.
+    #[cfg(test)]
+    pub(super) fn with_defect(defect: Defect) -> Self {
+        let mut limits = Self::new();
+        Arc::get_mut(&mut limits.0).expect("nobody else has it yet").defect = Some(defect);
+        limits
+    }
+
+    fn put_in_force(&self, place: u32, limit: &Limit, now_ns: u64, is_structure: bool) {
+        self.0.slabs[place as usize / SLAB].get_or_init(|| (0..SLAB).map(|_| Bucket::default()).collect());
+        self.bucket(place).change(limit, now_ns);
+        if is_structure {
+            self.0.epochs.structure.fetch_add(1, Ordering::SeqCst);
+        }
+        self.0.epochs.change.fetch_add(1, Ordering::SeqCst);
+        self.notify(place, None);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Directory> {
+        self.0.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Directory> {
+        self.0.directory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Directory {
+    fn check_parent(&self, entity: Entity, parent: Option<Entity>) -> Result<(), Refusal> {
+        let mut above = parent;
+        for _ in 1..PATH_ENTITIES_MAX {
+            let Some(one) = above else { return Ok(()) };
+            if one == entity {
+                return Err(Refusal::Circle);
+            }
+            above = self.entries.get(&one).ok_or(Refusal::Unknown(one))?.parent;
+        }
+        if above.is_none() { Ok(()) } else { Err(Refusal::TooDeep) }
+    }
+
+    fn take_place(&mut self) -> Result<u32, Refusal> {
+        if let Some(place) = self.free.pop() {
+            return Ok(place);
+        }
+        if self.taken as usize == ENTITIES_MAX {
+            return Err(Refusal::Full);
+        }
+        self.taken += 1;
+        Ok(self.taken - 1)
+    }
+
+    fn count_child(&mut self, parent: Option<Entity>, count: fn(u32, u32) -> u32) {
+        if let Some(entry) = parent.and_then(|parent| self.entries.get_mut(&parent)) {
+            entry.children = count(entry.children, 1);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The limits under a clock of the tests' own: cores that always want more, or only now and then.
+
+mod accuracy;
+mod changes;
+mod fairness;
+mod parking;
+mod tree;
+mod wheel;
+mod world;
