@@ -1,9 +1,10 @@
-"""Medians, ratios within a round, the table and the plots."""
+"""Medians, ratios within a round, the table and what is plotted."""
 
 import os
 import statistics
 
 from condition import OTHERS_MAX
+from plot import draw
 from rows import NFS3, PARALLEL, SERIAL
 
 GIB = 1 << 30
@@ -199,9 +200,9 @@ def pair(out, name, title, rows, labels, results):
         return
     by_bytes = rows[0].block_bytes > 0
     rates = series(rows, results, lambda row, run: run["bytes_rate"] / 1e9 if by_bytes else run["rate"] / 1e3)
-    draw(os.path.join(out, f"{name}-throughput.svg"), f"{title}: {'GB/s' if by_bytes else 'thousand per second'}", labels, rates)
+    draw(os.path.join(out, f"{name}-throughput.svg"), f"{title}: {'GB/s' if by_bytes else 'thousand per second'}", labels, rates, COLOURS)
     unit = "seconds per GiB" if by_bytes else "us per operation"
-    draw(os.path.join(out, f"{name}-cpu.svg"), f"{title}: the server's CPU, {unit}", labels, series(rows, results, cost))
+    draw(os.path.join(out, f"{name}-cpu.svg"), f"{title}: the server's CPU, {unit}", labels, series(rows, results, cost), COLOURS)
 
 
 def series(rows, results, value):
@@ -211,27 +212,3 @@ def series(rows, results, value):
         if any(point is not None for point in points):
             lines[name] = points
     return lines
-
-
-def draw(path, title, labels, lines):
-    """A line chart as SVG: categories along the bottom, from zero upwards."""
-    width, height, left, bottom, top = 640, 360, 60, 40, 40
-    most = max((point for points in lines.values() for point in points if point is not None), default=1) * 1.1 or 1
-    place = lambda index: left + (width - left - 130) * (index / max(1, len(labels) - 1))  # noqa: E731
-    level = lambda value: height - bottom - (height - bottom - top) * value / most  # noqa: E731
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
-             f'<rect width="{width}" height="{height}" fill="white"/><text x="{left}" y="20" font-size="14">{title}</text>']
-    for step in range(5):
-        value = most * step / 4
-        parts.append(f'<line x1="{left}" x2="{width - 130}" y1="{level(value):.1f}" y2="{level(value):.1f}" stroke="#d0d7de"/>'
-                     f'<text x="{left - 6}" y="{level(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-    for index, label in enumerate(labels):
-        parts.append(f'<text x="{place(index):.1f}" y="{height - bottom + 18}" text-anchor="middle">{label}</text>')
-    for number, (name, points) in enumerate(lines.items()):
-        dots = [(place(index), level(point)) for index, point in enumerate(points) if point is not None]
-        path_text = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
-        parts.append(f'<polyline points="{path_text}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[name]}"/>' for x, y in dots]
-        parts.append(f'<text x="{width - 120}" y="{top + 18 * number}" fill="{COLOURS[name]}">{name}</text>')
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(parts) + "\n</svg>\n")
