@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", EVERYTHING),
     ("tests", EVERYTHING),
     ("benches", EVERYTHING),
+    ("simulation", &["qos"]),
 ];
 
 #[test]
