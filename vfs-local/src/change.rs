@@ -42,6 +42,15 @@ pub struct FileKey {
     pub inode: u64,
 }
 
+impl FileKey {
+    /// Which of so many places is this object's. Those of one number on many file systems, as all their roots are, have
+    /// different ones.
+    pub fn place(self, places: usize) -> usize {
+        let spread = (self.inode ^ self.device.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (spread >> 32) as usize % places
+    }
+}
+
 /// The count of changes at one ctime.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -84,10 +93,8 @@ impl ChangeTable {
     }
 
     fn stripe(&self, key: FileKey) -> MutexGuard<'_, HashMap<FileKey, Entry>> {
-        let spread = (key.inode ^ key.device.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let index = (spread >> 32) as usize % STRIPES;
         // Each change to a stripe is complete in itself, so one left by a panic is sound.
-        self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.stripes[key.place(STRIPES)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Turn {
 impl Turn {
     /// Begins a change of the object, to be dropped when it is done.
     pub fn begin(key: FileKey) -> Self {
-        let word = &BEGUN[(key.inode ^ key.device.rotate_left(32)) as usize % WORDS];
+        let word = &BEGUN[key.place(WORDS)];
         Self { word, begun: word.fetch_add(ONE, Ordering::SeqCst).wrapping_add(ONE) }
     }
 
@@ -96,6 +96,8 @@ impl<'a> Changing<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn key(inode: u64) -> FileKey {
@@ -115,5 +117,11 @@ mod tests {
         assert!(third.is_alone());
         drop(Turn::begin(key(7)));
         assert!(!third.is_alone(), "another came and went");
+    }
+    #[test]
+    fn directories_of_one_number_on_many_file_systems_have_words_of_their_own() {
+        let root = |minor: u64| FileKey { device: (8 << 32) | minor, inode: 2 };
+        let words: BTreeSet<usize> = (0..64).map(|minor| root(minor).place(WORDS)).collect();
+        assert!(words.len() > 56, "{} words for 64 roots", words.len());
     }
 }
