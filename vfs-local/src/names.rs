@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, ResolveFlags, linkat, renameat, unlinkat};
 use rustix::io::Errno;
 use vfs::{DirectoryChange, Error, FileKind, Identity, Removed, Result};
 
-use crate::changing::Changing;
+use crate::changing::{Changing, Turn};
 use crate::identity::as_identity;
 use crate::local::{Local, Node};
 use crate::lookup::open_entry;
@@ -96,6 +96,9 @@ fn rename(
     let entered = Changing::begin(target)?;
     let left = if source.key() == target.key() { None } else { Some(Changing::begin(source)?) };
     let moved = as_identity(identity, || look(storage, source, source_name))?;
+    let seen = object::identifying(&moved)?;
+    // A directory that is moved is changed itself.
+    let turn = (object::kind(&seen)? == FileKind::Directory).then(|| Turn::begin(object::key(&seen)));
     let victim = match as_identity(identity, || look(storage, target, target_name)) {
         Ok(victim) => Some(victim),
         Err(Error::NotFound) => None,
@@ -107,6 +110,7 @@ fn rename(
         note_if_coarse(kept)?;
     }
     note_if_coarse(Some(storage.object(moved)?))?;
+    drop(turn);
     let entered = entered.end()?;
     let left = left.map(Changing::end).transpose()?;
     // The new name first: whatever happens in between, the object has one.

@@ -2,6 +2,9 @@
 
 mod rig;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use rig::calls::{make, mode, root, write};
 use rig::{Mounted, with};
 use vfs::{NewObject, Removed, Vfs};
@@ -49,6 +52,36 @@ fn every_change_within_a_tick_is_told() {
             assert!(now > last, "round {round}: {now} after {last}");
             last = now;
         }
+    });
+}
+
+#[test]
+fn a_change_of_a_directory_is_not_alone_with_a_move_of_it() {
+    const ROUNDS: usize = 20_000;
+    let Some(mounted) = Mounted::tmpfs().filter(|_| rig::is_root()) else { return };
+    with(rig::storage(&mounted.path), |local, shard| async move {
+        let (top, set) = (local.root(), mode(0o700));
+        let moved = local.create(&top, &root(), b"one", NewObject::Directory, &set).await.expect("it").node;
+        let met = Rc::new(Cell::new(false));
+        let (mover, end) = (local.clone(), met.clone());
+        let moving = shard.spawn(async move {
+            for (from, to) in [(b"one", b"two"), (b"two", b"one")].into_iter().cycle() {
+                mover.rename(&top, from, &top, to, &root()).await.expect("a move");
+                if end.get() {
+                    return;
+                }
+            }
+        });
+        for _ in 0..ROUNDS {
+            let made = local.create(&moved, &root(), b"it", NewObject::Fifo, &set).await.expect("an object");
+            let gone = local.remove(&moved, &root(), b"it", Removed::Anything).await.expect("removal");
+            if !made.change.atomic || !gone.atomic {
+                met.set(true);
+                break;
+            }
+        }
+        assert!(met.get(), "none of {ROUNDS} changes met one of as many moves");
+        moving.await.expect("the mover ends");
     });
 }
 
