@@ -49,42 +49,42 @@ impl Drop for Turn {
     }
 }
 
-/// A directory that is about to be changed.
+/// A directory, or another object, that is about to be changed.
 pub struct Changing<'a> {
-    directory: &'a Object,
+    object: &'a Object,
     turn: Turn,
     before: Attributes,
 }
 
 impl<'a> Changing<'a> {
-    /// Notes how the directory is before.
+    /// Notes how the object is before.
     ///
     /// # Errors
     /// When it is gone.
-    pub fn begin(directory: &'a Object) -> Result<Self> {
-        let turn = Turn::begin(directory.key());
-        Ok(Self { directory, turn, before: attribute::read(directory)? })
+    pub fn begin(object: &'a Object) -> Result<Self> {
+        let turn = Turn::begin(object.key());
+        Ok(Self { object, turn, before: attribute::read(object)? })
     }
 
-    /// The change was made: tells what became of the directory. It has still to be brought to stable storage, for which the
+    /// The change was made: tells what became of the object. It has still to be brought to stable storage, for which the
     /// next change need not wait.
     ///
     /// # Errors
-    /// When the directory is gone.
+    /// When the object is gone.
     pub fn end(self) -> Result<DirectoryChange> {
-        attribute::note_change(self.directory)?;
-        let after = attribute::read(self.directory)?;
+        attribute::note_change(self.object)?;
+        let after = attribute::read(self.object)?;
         Ok(DirectoryChange { atomic: self.turn.is_alone(), before: self.before, after })
     }
 
     /// The same, and brings it to stable storage.
     ///
     /// # Errors
-    /// Of the sync, or when the directory is gone.
+    /// Of the sync, or when the object is gone.
     pub fn end_durably(self) -> Result<DirectoryChange> {
-        let directory = self.directory;
+        let object = self.object;
         let change = self.end()?;
-        durable::sync_directory(directory)?;
+        durable::sync_object(object)?;
         Ok(change)
     }
 

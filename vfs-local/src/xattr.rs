@@ -7,13 +7,13 @@ use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use vfs::{DirectoryChange, Error, Identity, Result, XattrSet};
 
-use crate::changing::Turn;
+use crate::changing::Changing;
 use crate::identity::as_identity;
 use crate::local::{Local, Node};
 use crate::object::Object;
+use crate::procfs;
 use crate::sys::errno::error;
 use crate::sys::permission;
-use crate::{attribute, durable, procfs};
 
 /// Linux keeps no larger value, and no longer list of names (xattr(7)).
 const BYTES_MAX: usize = 64 * 1024;
@@ -103,12 +103,10 @@ impl Local {
     ) -> Result<DirectoryChange> {
         let (object, identity) = (Arc::clone(&node.0), identity.clone());
         self.on_helper(move |_| {
-            let _turn = Turn::begin(object.key());
-            let before = attribute::read(&object)?;
+            let changing = Changing::begin(&object)?;
             as_identity(&identity, || work(&object).map_err(error))?;
-            attribute::note_change(&object)?;
-            durable::sync_object(&object)?;
-            Ok(DirectoryChange { atomic: false, before, after: attribute::read(&object)? })
+            // Writes to a file take no note of themselves.
+            Ok(DirectoryChange { atomic: false, ..changing.end_durably()? })
         })
         .await
     }
