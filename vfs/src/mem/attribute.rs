@@ -48,9 +48,7 @@ impl Storage {
                     content.make_stable();
                 });
             }
-            None => {
-                self.touch(number);
-            }
+            None => self.touch(number),
         }
         let used = self.inode(number).used_bytes();
         self.usage.give_back(self.inode(number).uid, used);

@@ -199,26 +199,24 @@ impl Storage {
         if let Some(replaced) = replaced {
             self.check_replace(target, moved, replaced, identity)?;
         }
-        let (mut source_change, mut target_change) = (self.unchanged(source), self.unchanged(target));
-        self.remove_entry(source.number, source_name);
+        let (source, target) = (source.number, target.number);
+        let (source_before, target_before) = (self.attributes(source), self.attributes(target));
+        self.remove_entry(source, source_name);
         if let Some(replaced) = replaced {
-            self.remove_entry(target.number, target_name);
+            self.remove_entry(target, target_name);
             self.drop_link(replaced);
         }
-        self.add_entry(target.number, target_name, moved);
+        self.add_entry(target, target_name, moved);
         if self.inode(moved).is_directory() {
-            self.directory_mut(moved).parent = target.number;
+            self.directory_mut(moved).parent = target;
         }
         self.touch(moved);
-        source_change.after = self.attributes(source.number);
-        target_change.after = self.attributes(target.number);
-        Ok((source_change, target_change))
+        Ok((self.change_since(source, source_before), self.change_since(target, target_before)))
     }
 
     /// A change that did not happen.
     pub(super) fn unchanged(&self, directory: MemNode) -> DirectoryChange {
-        let attributes = self.attributes(directory.number);
-        DirectoryChange { atomic: true, before: attributes, after: attributes }
+        self.change_since(directory.number, self.attributes(directory.number))
     }
 
     fn check_move(&self, source: MemNode, moved: Number, target: MemNode, identity: &Identity) -> Result<()> {
@@ -281,7 +279,8 @@ impl Storage {
         self.directory_mut(directory).add(name, number);
         let adds_link = u32::from(self.inode(number).is_directory());
         self.inode_mut(directory).links += adds_link;
-        DirectoryChange { before, ..self.touch_contents(directory) }
+        self.touch_contents(directory);
+        self.change_since(directory, before)
     }
 
     /// Takes a name away and leaves the object's own counts alone.
@@ -290,7 +289,8 @@ impl Storage {
         let number = self.directory_mut(directory).remove(name);
         let drops_link = u32::from(self.inode(number).is_directory());
         self.inode_mut(directory).links -= drops_link;
-        DirectoryChange { before, ..self.touch_contents(directory) }
+        self.touch_contents(directory);
+        self.change_since(directory, before)
     }
 
     /// Takes note that one name of an object went.

@@ -129,22 +129,24 @@ impl Storage {
     }
 
     /// Marks a change of an object's attributes.
-    pub(super) fn touch(&mut self, number: Number) -> DirectoryChange {
-        let before = self.attributes(number);
+    pub(super) fn touch(&mut self, number: Number) {
         let now = self.tick();
         let change = self.next_change();
         let inode = self.inode_mut(number);
         inode.change = change;
         inode.changed = now;
-        DirectoryChange { atomic: true, before, after: self.attributes(number) }
     }
 
     /// Marks a change of an object's contents (a directory's entries are its contents).
-    pub(super) fn touch_contents(&mut self, number: Number) -> DirectoryChange {
-        let change = self.touch(number);
+    pub(super) fn touch_contents(&mut self, number: Number) {
+        self.touch(number);
         let inode = self.inode_mut(number);
         inode.modified = inode.changed;
-        DirectoryChange { after: self.attributes(number), ..change }
+    }
+
+    /// What became of an object that was like this `before`. Whoever changes it holds the whole storage.
+    pub(super) fn change_since(&self, number: Number, before: Attributes) -> DirectoryChange {
+        DirectoryChange { atomic: true, before, after: self.attributes(number) }
     }
 
     /// Changes a regular file's contents and keeps the counts of space right.

@@ -47,8 +47,10 @@ impl Storage {
         if used + name.len() + value.len() > XATTR_TOTAL_BYTES_MAX {
             return Err(Error::NoSpace);
         }
+        let before = self.attributes(node.number);
         self.inode_mut(node.number).xattrs.insert(name.to_vec(), value.to_vec());
-        Ok(self.touch(node.number))
+        self.touch(node.number);
+        Ok(self.change_since(node.number, before))
     }
 
     pub(super) fn list_xattrs(&self, node: MemNode, identity: &Identity) -> Result<Vec<Vec<u8>>> {
@@ -65,10 +67,10 @@ impl Storage {
     ) -> Result<DirectoryChange> {
         check_xattr_name(name)?;
         check_change(self.get(node)?, identity)?;
-        match self.inode_mut(node.number).xattrs.remove(name) {
-            Some(_) => Ok(self.touch(node.number)),
-            None => Err(Error::NoXattr),
-        }
+        let before = self.attributes(node.number);
+        self.inode_mut(node.number).xattrs.remove(name).ok_or(Error::NoXattr)?;
+        self.touch(node.number);
+        Ok(self.change_since(node.number, before))
     }
 }
 
