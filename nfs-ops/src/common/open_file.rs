@@ -11,17 +11,6 @@ use crate::object::Place;
 /// Bytes of an export's id in a file's key.
 const EXPORT_BYTES: usize = 4;
 
-/// What an open file is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// Reading.
-    Read,
-    /// Writing or changing the size.
-    Write,
-    /// Neither: any open will do.
-    Any,
-}
-
 /// An open file that may be used for this request, to be kept until its I/O has ended.
 pub enum OpenFile<F> {
     /// Of an open.
@@ -48,20 +37,6 @@ pub fn key<V: Vfs>(place: &Place<V>) -> FileKey {
     bytes[..EXPORT_BYTES].copy_from_slice(&export.0.to_be_bytes());
     bytes[EXPORT_BYTES..length].copy_from_slice(node.as_bytes());
     FileKey::new(&bytes[..length]).expect("export and node fit a file key")
-}
-
-/// Opens the file for this request alone.
-///
-/// # Errors
-/// As OPEN's.
-pub async fn open_once<V: Vfs>(place: &Place<V>, want: Want) -> Result<OpenFile<V::File>, Failure> {
-    let access = if want == Want::Write { OpenAccess::Write } else { OpenAccess::Read };
-    if want == Want::Write {
-        place.writable()?;
-    }
-    require_regular(place.storage().attributes(&place.node).await?.kind)?;
-    let file = open(place, access, Authority::Caller).await?;
-    Ok(OpenFile::Once(file))
 }
 
 /// Opens the storage's file. Who may execute a file may read it: clients execute by reading, and the server cannot tell

@@ -11,11 +11,11 @@ use wire::nfs4::{
 };
 use wire::xdr::Encoder;
 
-use super::open_file;
+use super::open_file::{self, Want};
 use crate::callback;
 use crate::common::data::stable_how;
 use crate::common::names::changeable;
-use crate::common::open_file::{OpenFile, Want, key};
+use crate::common::open_file::{OpenFile, key};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::{Failure, status_of};

@@ -4,9 +4,8 @@ use vfs::Vfs;
 use wire::nfs4::{CommitArgs, CommitResult, Operation, ReadArgs, ReadResult, Status, WriteArgs, WriteResult};
 use wire::xdr::{Encoder, UNIT};
 
-use super::open_file;
+use super::open_file::{self, Want};
 use crate::common::data::{self, Range, stable_how};
-use crate::common::open_file::Want;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;

@@ -1,14 +1,25 @@
 //! From a stateid to an open file that may be used for this request.
 
 use state::{FileKey, IoGrant, IoWant};
-use vfs::Vfs;
+use vfs::{Authority, OpenAccess, Vfs};
 use wire::nfs4::{Stateid, Status};
 
-use crate::common::open_file::{OpenFile, Want, key, open_once, require_regular};
+use crate::common::open_file::{OpenFile, key, open, require_regular};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::object::Place;
+
+/// What an open file is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Reading.
+    Read,
+    /// Writing or changing the size.
+    Write,
+    /// Neither: any open will do.
+    Any,
+}
 
 /// The open file that the stateid stands for at the current file handle.
 ///
@@ -66,6 +77,16 @@ async fn resolve<V: Vfs, E: Env + Backchannel>(
             Err(status.into())
         }
     }
+}
+
+/// Opens the file for this request alone.
+async fn open_once<V: Vfs>(place: &Place<V>, want: Want) -> Result<OpenFile<V::File>, Failure> {
+    let access = if want == Want::Write { OpenAccess::Write } else { OpenAccess::Read };
+    if want == Want::Write {
+        place.writable()?;
+    }
+    require_regular(place.storage().attributes(&place.node).await?.kind)?;
+    Ok(OpenFile::Once(open(place, access, Authority::Caller).await?))
 }
 
 /// What a stateid is good for.

@@ -7,8 +7,8 @@ use vfs::{SeekTarget, Vfs};
 use wire::nfs4::{DataContent, ReadPlusArgs, Status};
 use wire::xdr::{Encoder, UNIT};
 
-use super::open_file;
-use crate::common::open_file::{OpenFile, Want};
+use super::open_file::{self, Want};
+use crate::common::open_file::OpenFile;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;

@@ -7,9 +7,8 @@ use wire::nfs4::{
 };
 use wire::xdr::Encoder;
 
-use super::open_file;
+use super::open_file::{self, Want};
 use crate::common::names::changeable;
-use crate::common::open_file::Want;
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;

@@ -11,7 +11,7 @@ use state::{FileKey, IoWant};
 use vfs::{Authority, Identity, OpenAccess, Vfs};
 
 use crate::common::names::changeable;
-use crate::common::open_file::{self, OpenFile, Want, require_regular};
+use crate::common::open_file::{self, OpenFile, require_regular};
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::object::Place;
@@ -89,23 +89,23 @@ impl<K> AnonymousFiles<K> {
 pub async fn open<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     place: &Place<V>,
-    want: Want,
+    want: IoWant,
 ) -> Result<OpenFile<V::File>, Failure> {
-    let (file, io) = (open_file::key(place), if want == Want::Write { IoWant::Write } else { IoWant::Read });
-    if want == Want::Write {
+    if want == IoWant::Write {
         changeable(place)?;
     }
+    let file = open_file::key(place);
     let server = &request.server;
     let (now, rights) = (server.env.now_ns(), server.shared.rights.now(&file));
-    if let Some(kept) = server.anonymous_files.find(place, &file, io, (now, rights)) {
-        server.shared.state.check_anonymous_io(&file, io, now)?;
+    if let Some(kept) = server.anonymous_files.find(place, &file, want, (now, rights)) {
+        server.shared.state.check_anonymous_io(&file, want, now)?;
         return Ok(OpenFile::Once(kept));
     }
-    let opened = open_anew(place, io).await?;
-    server.shared.state.check_anonymous_io(&file, io, now)?;
+    let opened = open_anew(place, want).await?;
+    server.shared.state.check_anonymous_io(&file, want, now)?;
     let kept = place.storage().keep(&opened);
     let kept = Kept { identity: place.identity.clone(), file: kept, until_ns: now + KEPT_NS, rights };
-    server.anonymous_files.keep(file, io, kept);
+    server.anonymous_files.keep(file, want, kept);
     Ok(OpenFile::Once(opened))
 }
 

@@ -1,5 +1,6 @@
 //! GETATTR, SETATTR, ACCESS (RFC 1813 §3.3.1, §3.3.2, §3.3.4).
 
+use state::IoWant;
 use vfs::{SetAttributes, SetTime, Vfs};
 use wire::nfs3::{
     self, AccessArgs, AccessResult, FileAttributes, GetAttrArgs, Outcome, PostOpAttributes, SetAttrArgs,
@@ -13,7 +14,7 @@ use crate::common;
 use crate::common::access;
 use crate::common::data::check_range;
 use crate::common::names::changeable;
-use crate::common::open_file::{OpenFile, Want};
+use crate::common::open_file::OpenFile;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::object::Place;
@@ -62,7 +63,7 @@ pub async fn apply<V: Vfs, E: Env + Backchannel>(
 ) -> Result<(), Failure> {
     changeable(place)?;
     let opened = match wanted.size_bytes {
-        Some(_) => Some(anonymous::open(request, place, Want::Write).await?),
+        Some(_) => Some(anonymous::open(request, place, IoWant::Write).await?),
         None => None,
     };
     let file = opened.as_ref().map(OpenFile::file);

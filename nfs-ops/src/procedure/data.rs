@@ -1,5 +1,6 @@
 //! READ, WRITE, COMMIT (RFC 1813 §3.3.6, §3.3.7, §3.3.21).
 
+use state::IoWant;
 use vfs::Vfs;
 use wire::nfs3::{
     CommitArgs, CommitResult, Outcome, PostOpAttributes, ReadArgs, ReadResult, WccData, WriteArgs,
@@ -11,7 +12,6 @@ use wire::xdr::{Encoder, NoRoom, UNIT};
 use super::anonymous;
 use super::place::{after, bare, changed, place, with_file};
 use crate::common::data::{self, Range, stable_how};
-use crate::common::open_file::Want;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::object::Place;
@@ -36,7 +36,7 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
     let room = reply.room().saturating_sub(READ_FRAME_BYTES);
     let bytes = room.min(arguments.count as usize);
     let range = Range { offset: arguments.offset, bytes, may_be_piped: true };
-    let open = async || anonymous::open(request, &place, Want::Read).await;
+    let open = async || anonymous::open(request, &place, IoWant::Read).await;
     let read = data::read(request, &place, range, open).await;
     let attributes = after(&place).await;
     match read {
@@ -71,7 +71,7 @@ async fn write_to<V: Vfs, E: Env + Backchannel>(
     }
     data::check_range(arguments.offset, arguments.count.into())?;
     let payload = data::take_payload(request, arguments.offset, &arguments.data).await?;
-    let open = async || anonymous::open(request, place, Want::Write).await;
+    let open = async || anonymous::open(request, place, IoWant::Write).await;
     let (written, verifier) =
         data::write(request, place, arguments.offset, payload, arguments.stable, open).await?;
     Ok(WriteResult {
