@@ -46,7 +46,8 @@ impl ClaimedAreas {
     }
 }
 
-/// The trace context of a call: of its annotations, else of its tag if its protocol has such. Nobody looks for one where traces are not recorded.
+/// The trace context of a call: of its annotations, else of its tag if its protocol has such. Nobody looks for one where
+/// traces are not recorded.
 pub fn trace<'a, V: Vfs, E: Env + Backchannel>(
     server: &Rc<Server<V, E>>,
     items: Option<Items<'a>>,

@@ -23,7 +23,7 @@ pub enum Target {
 pub fn target(header: &CallHeader<'_>) -> Result<Target, Accepted> {
     let target = match (header.program, header.version) {
         (nfs4::PROGRAM, nfs4::VERSION) => {
-            (header.procedure <= nfs4::PROCEDURE_COMPOUND).then_some(Target::Compound)
+            (header.procedure == nfs4::PROCEDURE_COMPOUND).then_some(Target::Compound)
         }
         (nfs3::PROGRAM, nfs3::VERSION) => nfs3::Procedure::from_u32(header.procedure).map(Target::Nfs3),
         (mount3::PROGRAM, mount3::VERSION) => {

@@ -123,23 +123,24 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Bulks {
     callback::send_pending(&compound.request.server);
-    let Some(session) = compound.session.take() else { return std::mem::take(&mut compound.request.data) };
+    let data = std::mem::take(&mut compound.request.data);
+    let Some(session) = compound.session.take() else { return data };
     if let Some(replay) = session.replay {
         reply.truncate(body_at);
         reply.set_limit(compound.reply_bytes_max);
         reply.put_fixed(&replay).expect("what a slot keeps fits its session's replies");
         return Bulks::new();
     }
-    let Some(claim) = session.claim else { return std::mem::take(&mut compound.request.data) };
+    let Some(claim) = session.claim else { return data };
     if session.cache_this {
-        let bytes = flatten(body_at, reply, &compound.request.data);
-        let copied = compound.request.data.iter().map(Bulk::len).sum();
+        let bytes = flatten(body_at, reply, &data);
+        let copied = data.iter().map(Bulk::len).sum();
         copies::add(&compound.request.server.copies.read_bytes, copied);
         claim.complete(SlotReply::Cached(&bytes));
     } else {
         claim.complete(SlotReply::Uncached);
     }
-    std::mem::take(&mut compound.request.data)
+    data
 }
 
 /// The reply's bytes behind `body_at` with its bulk data in place, as a slot keeps them.

@@ -16,8 +16,8 @@ use crate::request::Request;
 /// Words for all objects: many more than change their owner or mode at one time.
 const WORDS: usize = 1024;
 
-/// Says whether somebody may have been given or refused a right to an object since one last looked, on whatever core. Objects that
-/// share a word only seem to change oftener than they do.
+/// Says whether somebody may have been given or refused a right to an object since one last looked, on whatever core.
+/// Objects that share a word only seem to change oftener than they do.
 #[derive(Debug)]
 pub struct Rights(Box<[AtomicU64]>);
 

@@ -54,7 +54,6 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
     arguments: WriteArgs,
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
-    data::check_range(arguments.offset, arguments.data.len() as u64)?;
     let payload = data::take_payload(&mut compound.request, arguments.offset, &arguments.data).await?;
     let place = compound.place(Status::Isdir)?;
     let open = async || open_file::of_stateid(compound, arguments.stateid, Want::Write).await;

@@ -69,7 +69,6 @@ async fn write_to<V: Vfs, E: Env + Backchannel>(
     if arguments.data.len() != arguments.count as usize {
         return Err(Status::Inval.into());
     }
-    data::check_range(arguments.offset, arguments.count.into())?;
     let payload = data::take_payload(request, arguments.offset, &arguments.data).await?;
     let open = async || anonymous::open(request, place, IoWant::Write).await;
     let (written, verifier) =
