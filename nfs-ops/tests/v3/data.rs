@@ -1,10 +1,11 @@
 //! READ, WRITE, COMMIT (RFC 1813 §3.3.6, §3.3.7, §3.3.21).
 
+use vfs::{Identity, Vfs};
 use wire::nfs3::*;
 
 use super::world;
 use crate::support::nfs3::{Write, with_mode};
-use crate::support::{Open, close, getfh, mode, putfh, write};
+use crate::support::{Open, close, getfh, putfh, write};
 
 #[test]
 fn data_comes_back_however_it_was_sent() {
@@ -224,7 +225,15 @@ fn files_do_not_stay_open_for_who_does_nothing() {
     let newer = world.client("one");
     let user = client.user(1000, 1000, &[]);
     user.read(file, 0, 1).ok();
-    newer.run(&[putfh(*file), crate::support::setattr(wire::nfs4::Stateid::ANONYMOUS, &mode(0o600))]).ok();
+    // What is done past the server nobody tells it.
+    let storage = world.storage().view();
+    let forbidden = world.executor().start(async move {
+        let node = storage.lookup(&storage.root(), &Identity::root(), b"other").await?;
+        let mode = vfs::SetAttributes { mode: Some(0o600), ..Default::default() };
+        storage.set_attributes(&node, None, &Identity::root(), &mode).await
+    });
+    forbidden.finish().unwrap();
+    user.read(file, 0, 1).ok();
     for _ in 0..20 {
         world.advance_milliseconds(100);
         let _ = user.read(file, 0, 1).status();
