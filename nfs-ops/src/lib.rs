@@ -18,6 +18,7 @@ mod failure;
 mod grants;
 mod handle;
 mod identity;
+pub mod limits;
 mod maintain;
 mod mount;
 mod name;
