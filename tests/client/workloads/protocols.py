@@ -5,9 +5,12 @@ Folders of two versions each. Through the first pair files are shared from close
 pair keeps no attributes, so that what one does to names and modes is seen by the other at once.
 """
 
+import ctypes
 import errno
 import os
+import platform
 import stat
+import struct
 import sys
 import time
 import traceback
@@ -33,6 +36,19 @@ def fails_with(expected, function, *arguments):
         assert error.errno == expected, f"{errno.errorcode[error.errno]} instead of {errno.errorcode[expected]}"
         return
     raise AssertionError(f"succeeded instead of {errno.errorcode[expected]}")
+
+
+def links_and_size(descriptor):
+    """Of an open file, by the system call. The C library's `fstat` looks an empty name up, which Linux before 6.11 refuses
+    with ESTALE for an NFS file that has lost its last name, whatever the server says of it."""
+    if platform.machine() != "x86_64":
+        status = os.fstat(descriptor)
+        return status.st_nlink, status.st_size
+    fstat, status = 5, ctypes.create_string_buffer(144)
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.syscall(fstat, descriptor, status) != 0:
+        raise OSError(ctypes.get_errno(), "fstat")
+    return struct.unpack_from("Q", status, 16)[0], struct.unpack_from("q", status, 48)[0]
 
 
 def cached_writes(one, two):
@@ -124,10 +140,10 @@ def fresh_removed_while_open(one, two):
     held = os.open(f"{two}/by-one", os.O_RDWR)
     os.unlink(f"{one}/by-one")
     os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
-    assert os.pread(held, 10, 0) == b"data" and os.fstat(held).st_nlink == 0
+    assert os.pread(held, 10, 0) == b"data" and links_and_size(held) == (0, 4)
     os.pwrite(held, b"more", 4)
     os.fsync(held)
-    assert os.fstat(held).st_size == 8
+    assert links_and_size(held) == (0, 8)
     os.close(held)
 
 
