@@ -3,8 +3,10 @@
 //! A meter is a point in time. Whoever wants tokens moves it forward by what they cost and may spend them from where
 //! it stood before: a ticket, as from a machine in a waiting room. One compare-and-swap takes tokens for many requests.
 
-use super::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+
 use super::limit::{Limit, METERS};
+use super::word::Word;
 
 /// How long one taking of tokens lasts at the rate of the entity, by all cores together.
 pub(super) const SLICE_NS: u64 = 1_000_000;
@@ -14,30 +16,30 @@ const PRICE_SHIFT: u32 = 32;
 
 /// One entity as all cores see it: what is written with every taking stands apart from what only a change writes.
 #[derive(Debug, Default)]
-pub(super) struct Bucket {
-    tickets: Tickets,
-    terms: Terms,
+pub(super) struct Bucket<W = AtomicU64> {
+    tickets: Tickets<W>,
+    terms: Terms<W>,
 }
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Tickets {
+struct Tickets<W> {
     /// Until when each meter is spent, in nanoseconds of the caller's clock.
-    spent_until_ns: [AtomicU64; METERS],
+    spent_until_ns: [W; METERS],
     /// The cores that hold tokens or took some lately: a slice is divided by their number.
-    active: AtomicU64,
+    active: W,
     /// The cores on which requests are parked here.
-    waiting: AtomicU64,
+    waiting: W,
 }
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Terms {
+struct Terms<W> {
     /// Odd while a change is being written.
-    generation: AtomicU64,
-    burst_ns: AtomicU64,
+    generation: W,
+    burst_ns: W,
     /// What a token of each meter costs, 0 where it is not bounded.
-    prices: [AtomicU64; METERS],
+    prices: [W; METERS],
 }
 
 /// Tokens that were taken, and the time from which they may be spent.
@@ -47,10 +49,10 @@ pub(super) struct Lease {
     pub(super) start_ns: u64,
 }
 
-impl Bucket {
+impl<W: Word> Bucket<W> {
     /// Which terms are in force; `None` while they are being changed.
     pub(super) fn generation(&self) -> Option<u64> {
-        let generation = self.terms.generation.load(Ordering::SeqCst);
+        let generation = self.terms.generation.load();
         generation.is_multiple_of(2).then_some(generation)
     }
 
@@ -61,8 +63,8 @@ impl Bucket {
 
     /// When tokens that were taken at `now_ns` could be spent.
     pub(super) fn earliest_ns(&self, meter: usize, now_ns: u64) -> u64 {
-        let saved_ns = self.terms.burst_ns.load(Ordering::Relaxed);
-        let spent_until_ns = self.tickets.spent_until_ns[meter].load(Ordering::Acquire);
+        let saved_ns = self.terms.burst_ns.load();
+        let spent_until_ns = self.tickets.spent_until_ns[meter].load();
         spent_until_ns.max(now_ns.saturating_sub(saved_ns))
     }
 
@@ -71,7 +73,7 @@ impl Bucket {
     pub(super) fn lease(&self, meter: usize, tokens: u64, generation: u64, now_ns: u64) -> Option<Lease> {
         let tokens = tokens.max(self.slice(meter));
         let length_ns = self.duration_ns(meter, tokens).saturating_add(1);
-        let earliest_ns = now_ns.saturating_sub(self.terms.burst_ns.load(Ordering::Relaxed));
+        let earliest_ns = now_ns.saturating_sub(self.terms.burst_ns.load());
         let start_ns = self.advance(meter, |spent_until_ns| spent_until_ns.max(earliest_ns), length_ns);
         if self.generation() == Some(generation) {
             return Some(Lease { tokens, start_ns });
@@ -83,7 +85,7 @@ impl Bucket {
     /// Charges `tokens` that were spent without having been taken: those who come next wait for it.
     pub(super) fn owe(&self, meter: usize, tokens: u64, generation: u64, now_ns: u64) {
         let length_ns = self.duration_ns(meter, tokens);
-        let earliest_ns = now_ns.saturating_sub(self.terms.burst_ns.load(Ordering::Relaxed));
+        let earliest_ns = now_ns.saturating_sub(self.terms.burst_ns.load());
         self.advance(meter, |spent_until_ns| spent_until_ns.max(earliest_ns), length_ns);
         if self.generation() != Some(generation) {
             self.go_back(meter, length_ns);
@@ -105,35 +107,37 @@ impl Bucket {
 
     /// How many cores share the entity now, one at least.
     pub(super) fn sharers(&self) -> u32 {
-        self.tickets.active.load(Ordering::Relaxed).count_ones().max(1)
+        self.tickets.active.load().count_ones().max(1)
     }
 
     /// Counts `core` among those that share the entity.
     pub(super) fn join(&self, core: u32) {
-        if self.tickets.active.load(Ordering::Relaxed) & (1 << core) == 0 {
-            self.tickets.active.fetch_or(1 << core, Ordering::Relaxed);
+        if self.tickets.active.load() & (1 << core) == 0 {
+            self.tickets.active.set_bits(1 << core);
         }
     }
 
     /// No longer.
     pub(super) fn leave(&self, core: u32) {
-        self.tickets.active.fetch_and(!(1 << core), Ordering::Relaxed);
+        self.tickets.active.clear_bits(1 << core);
     }
 
     /// Says that requests are parked here on `core`. What changes after this is told to it; what changed before, it
     /// must look at after this.
     pub(super) fn start_waiting(&self, core: u32) {
-        self.tickets.waiting.fetch_or(1 << core, Ordering::SeqCst);
+        self.tickets.waiting.set_bits(1 << core);
+        W::settle();
     }
 
     /// No request is parked here on `core` any more.
     pub(super) fn stop_waiting(&self, core: u32) {
-        self.tickets.waiting.fetch_and(!(1 << core), Ordering::SeqCst);
+        self.tickets.waiting.clear_bits(1 << core);
     }
 
     /// The cores on which requests are parked here, a bit each.
     pub(super) fn waiting(&self) -> u64 {
-        self.tickets.waiting.load(Ordering::SeqCst)
+        W::settle();
+        self.tickets.waiting.load()
     }
 
     /// Puts `limit` in force. One caller at a time.
@@ -141,18 +145,21 @@ impl Bucket {
     /// What is spent ahead of now stays spent, but no longer than before and no longer than it takes at the new rate:
     /// neither a high rate that went before nor a low one starves those who come after.
     pub(super) fn change(&self, limit: &Limit, now_ns: u64) {
-        self.terms.generation.fetch_add(1, Ordering::SeqCst);
-        self.terms.burst_ns.store(limit.burst_ns, Ordering::Relaxed);
+        self.terms.generation.add(1);
+        self.terms.burst_ns.store(limit.burst_ns);
         for (meter, rate) in limit.rates().into_iter().enumerate() {
             let price = rate.map_or(0, |rate| ((1_000_000_000 << PRICE_SHIFT) / rate.get()).max(1));
             let before = self.price(meter);
-            self.terms.prices[meter].store(price, Ordering::Relaxed);
+            if price == before {
+                continue;
+            }
+            self.terms.prices[meter].store(price);
             self.update(meter, |spent_until_ns| {
                 let ahead_ns = spent_until_ns.saturating_sub(now_ns);
                 if before == 0 { now_ns } else { spent_until_ns - ahead_ns + scaled(ahead_ns, price, before) }
             });
         }
-        self.terms.generation.fetch_add(1, Ordering::SeqCst);
+        self.terms.generation.add(1);
     }
 
     /// The tokens of one slice: what the rate gives in [`SLICE_NS`], divided by the cores that share it.
@@ -162,7 +169,7 @@ impl Bucket {
     }
 
     fn price(&self, meter: usize) -> u64 {
-        self.terms.prices[meter].load(Ordering::Relaxed)
+        self.terms.prices[meter].load()
     }
 
     /// Moves a meter to `length_ns` after the start that `start_ns` makes of where it stood, and answers the start.
@@ -176,9 +183,7 @@ impl Bucket {
 
     /// Answers where the meter stood before.
     fn update(&self, meter: usize, next: impl Fn(u64) -> u64) -> u64 {
-        let word = &self.tickets.spent_until_ns[meter];
-        let updated = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| Some(next(before)));
-        updated.expect("the closure never declines")
+        self.tickets.spent_until_ns[meter].update(next)
     }
 }
 

@@ -307,11 +307,7 @@ impl Core {
         let (local, bucket) = self.part(place);
         let is_first = !local.is_crowded();
         let rank = local.queue.get_or_insert_default().push(entry);
-        if is_first {
-            bucket.start_waiting(number);
-        }
-        // What changed before others could see that somebody waits, nobody tells.
-        let is_stale = !local.is_current(bucket);
+        let is_stale = is_first && !local.start_waiting(bucket, number);
         let waiter = self.waiter(slot);
         (waiter.place, waiter.rank) = (place, Some(rank));
         self.crowded.insert((letter_of(place), place));

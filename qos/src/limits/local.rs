@@ -4,6 +4,7 @@ use super::bucket::{Bucket, Lease};
 use super::limit::{Cost, METERS};
 use super::queue::Queue;
 use super::wheel::Timer;
+use super::word::Word;
 
 /// A core's part of one entity.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Local {
 
     /// Looks whether the terms are others than before; tokens of other terms are worth nothing. To be called before
     /// anything below when the table has changed.
-    pub(super) fn refresh(&mut self, bucket: &Bucket, change: u64) {
+    pub(super) fn refresh(&mut self, bucket: &Bucket<impl Word>, change: u64) {
         // While a change is being written the old terms hold; it is looked at again with the next request.
         let Some(generation) = bucket.generation() else { return };
         if generation != self.generation {
@@ -64,8 +65,15 @@ impl Local {
     }
 
     /// Whether the terms are those that were last looked at.
-    pub(super) fn is_current(&self, bucket: &Bucket) -> bool {
+    pub(super) fn is_current(&self, bucket: &Bucket<impl Word>) -> bool {
         bucket.generation() == Some(self.generation)
+    }
+
+    /// Says that requests are parked here on `core`, and answers whether the terms were still those that were last
+    /// looked at when others could see it: what changed before that, nobody tells.
+    pub(super) fn start_waiting(&self, bucket: &Bucket<impl Word>, core: u32) -> bool {
+        bucket.start_waiting(core);
+        self.is_current(bucket)
     }
 
     /// Whether the terms were ever looked at.
@@ -100,7 +108,7 @@ impl Local {
     }
 
     /// Charges what took place without having been paid for.
-    pub(super) fn owe(&mut self, bucket: &Bucket, cost: Cost, now_ns: u64) {
+    pub(super) fn owe(&mut self, bucket: &Bucket<impl Word>, cost: Cost, now_ns: u64) {
         for meter in self.meters(cost) {
             let paid = cost.tokens(meter).min(self.credit[meter]);
             self.credit[meter] -= paid;
@@ -120,7 +128,7 @@ impl Local {
     }
 
     /// When `cost` could be paid. Nothing is taken yet.
-    pub(super) fn ready_ns(&self, bucket: &Bucket, cost: Cost, now_ns: u64) -> u64 {
+    pub(super) fn ready_ns(&self, bucket: &Bucket<impl Word>, cost: Cost, now_ns: u64) -> u64 {
         let lacking = self.meters(cost).filter(|meter| self.credit[*meter] < cost.tokens(*meter));
         let ready_ns = lacking.map(|meter| match self.tickets[meter] {
             Lease { tokens: 0, .. } => bucket.earliest_ns(meter, now_ns),
@@ -131,7 +139,7 @@ impl Local {
 
     /// Takes the tokens that `cost` lacks, and answers when they can be spent. A meter has one ticket at a time: where
     /// that is too small the rest is taken when its time has come.
-    pub(super) fn take(&mut self, bucket: &Bucket, core: u32, cost: Cost, now_ns: u64) -> u64 {
+    pub(super) fn take(&mut self, bucket: &Bucket<impl Word>, core: u32, cost: Cost, now_ns: u64) -> u64 {
         let mut ready_ns = 0;
         for meter in self.meters(cost) {
             let lacking = cost.tokens(meter).saturating_sub(self.credit[meter]);
@@ -151,13 +159,13 @@ impl Local {
     }
 
     /// How long the tokens for `cost` last at the rate that is left to one of those who share the entity.
-    pub(super) fn duration_ns(&self, bucket: &Bucket, cost: Cost) -> u64 {
+    pub(super) fn duration_ns(&self, bucket: &Bucket<impl Word>, cost: Cost) -> u64 {
         let alone = self.meters(cost).map(|meter| bucket.duration_ns(meter, cost.tokens(meter))).max();
         alone.unwrap_or(0).saturating_mul(u64::from(bucket.sharers()))
     }
 
     /// Gives tickets back which would come earlier by `gain_ns` if they were taken now.
-    pub(super) fn return_late_tickets(&mut self, bucket: &Bucket, gain_ns: u64, now_ns: u64) {
+    pub(super) fn return_late_tickets(&mut self, bucket: &Bucket<impl Word>, gain_ns: u64, now_ns: u64) {
         for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
             let length_ns = bucket.duration_ns(meter, ticket.tokens);
             let again_ns = bucket.earliest_ns(meter, now_ns).saturating_sub(length_ns);
@@ -169,7 +177,7 @@ impl Local {
     }
 
     /// Gives back what tickets are for beyond a slice and `cost`. Answers whether there was any.
-    pub(super) fn trim_tickets(&mut self, bucket: &Bucket, cost: Cost) -> bool {
+    pub(super) fn trim_tickets(&mut self, bucket: &Bucket<impl Word>, cost: Cost) -> bool {
         let mut is_any = false;
         for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
             let kept = cost.tokens(meter).max(bucket.slice(meter));
@@ -182,7 +190,7 @@ impl Local {
     }
 
     /// Gives back the tickets whose time has not come. Answers whether there were any.
-    pub(super) fn return_tickets(&mut self, bucket: &Bucket) -> bool {
+    pub(super) fn return_tickets(&mut self, bucket: &Bucket<impl Word>) -> bool {
         let mut is_any = false;
         for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
             bucket.give_back(meter, ticket.tokens, self.generation);
@@ -193,7 +201,7 @@ impl Local {
     }
 
     /// Gives everything back. Answers whether there was anything.
-    pub(super) fn return_all(&mut self, bucket: &Bucket, core: u32) -> bool {
+    pub(super) fn return_all(&mut self, bucket: &Bucket<impl Word>, core: u32) -> bool {
         let mut is_any = self.return_tickets(bucket);
         for (meter, credit) in self.credit.iter_mut().enumerate().filter(|(_, credit)| **credit > 0) {
             bucket.give_back(meter, *credit, self.generation);

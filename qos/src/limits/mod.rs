@@ -8,7 +8,6 @@
 //! A [`Core`] is one core's part. It takes the time as an argument and touches no lock that cores share, except where a
 //! path is looked up. [`Limits`] is what they share, and is changed from any thread.
 
-mod atomic;
 mod bucket;
 mod core;
 mod limit;
@@ -18,6 +17,7 @@ mod path;
 mod queue;
 mod table;
 mod wheel;
+mod word;
 
 #[cfg(test)]
 mod tests;

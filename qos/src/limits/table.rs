@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use super::bucket::Bucket;
 use super::limit::{Entity, Limit};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, tell};
 use super::path::{PATH_ENTITIES_MAX, Path};
 
 /// The most cores that share one table: one bit each in the words of an entity.
@@ -229,13 +229,8 @@ impl Limits {
 
     /// Tells the cores that have requests parked at `place`, but not core `except`.
     pub(super) fn notify(&self, place: u32, except: Option<u32>) {
-        let mut waiting = if self.has(Defect::LostWakeUp) { 0 } else { self.bucket(place).waiting() };
-        if let Some(number) = except {
-            waiting &= !(1 << number);
-        }
-        while waiting != 0 {
-            self.mailbox(waiting.trailing_zeros()).post(place);
-            waiting &= waiting - 1;
+        if !self.has(Defect::LostWakeUp) {
+            tell(self.bucket(place), &self.0.mailboxes, place, except);
         }
     }
 

@@ -3,6 +3,7 @@
 mod accuracy;
 mod changes;
 mod fairness;
+mod model;
 mod parking;
 mod tree;
 mod wheel;

@@ -1,3 +1,0 @@
-//! The words that cores share.
-
-pub(super) use std::sync::atomic::{AtomicU64, Ordering};
