@@ -16,9 +16,13 @@ pub struct Log {
     asked: Vec<u64>,
     /// Bytes that went on in each bin.
     begun: Vec<u64>,
-    /// Bins in which, for some time, nothing waited.
+    /// Bins in which, for some time, nothing was wanted.
     slack: Vec<bool>,
-    waiting: usize,
+    /// Operations that wait, and connections that ask for the next as soon as one is done.
+    wanted: usize,
+    /// Operations that began, and those that were refused.
+    begun_count: u64,
+    refused_count: u64,
     slack_since_ns: u64,
     envelope: Option<Envelope>,
     /// From asking to the end, of operations asked for after the warm-up.
@@ -78,7 +82,9 @@ impl Log {
             asked: vec![0; bins],
             begun: vec![0; bins],
             slack: vec![false; bins],
-            waiting: 0,
+            wanted: 0,
+            begun_count: 0,
+            refused_count: 0,
             slack_since_ns: 0,
             envelope: None,
             latency,
@@ -99,25 +105,42 @@ impl Log {
     /// Bytes were asked for.
     pub fn ask(&mut self, now_ns: u64, bytes: u64) {
         self.asked[bin(now_ns)] += bytes;
-        if self.waiting == 0 && now_ns > self.slack_since_ns {
+        self.want(now_ns);
+    }
+
+    /// An operation waits, or a connection begins to ask for one after the other.
+    pub fn want(&mut self, now_ns: u64) {
+        if self.wanted == 0 && now_ns > self.slack_since_ns {
             self.slack[bin(self.slack_since_ns)..=bin(now_ns)].fill(true);
         }
-        self.waiting += 1;
+        self.wanted += 1;
+    }
+
+    /// It does no longer.
+    pub fn want_no_more(&mut self, now_ns: u64) {
+        self.wanted -= 1;
+        if self.wanted == 0 {
+            self.slack_since_ns = now_ns;
+        }
     }
 
     /// They went on.
     pub fn begin(&mut self, now_ns: u64, bytes: u64) {
         self.begun[bin(now_ns)] += bytes;
-        self.waiting -= 1;
-        if self.waiting == 0 {
-            self.slack_since_ns = now_ns;
-        }
+        self.begun_count += 1;
+        self.want_no_more(now_ns);
         if let Some(envelope) = &mut self.envelope {
             let due = envelope.limit * (now_ns - envelope.since_ns) as f64 / 1e9;
             envelope.since_ns = now_ns;
             envelope.excess = (envelope.excess - due).max(0.0) + bytes as f64;
             envelope.excess_max = envelope.excess_max.max(envelope.excess);
         }
+    }
+
+    /// They were refused.
+    pub fn refuse(&mut self, now_ns: u64) {
+        self.refused_count += 1;
+        self.want_no_more(now_ns);
     }
 
     /// They were done.
@@ -129,7 +152,7 @@ impl Log {
 
     /// The run is over.
     pub fn close(&mut self) {
-        if self.waiting == 0 {
+        if self.wanted == 0 {
             self.slack[bin(self.slack_since_ns)..].fill(true);
         }
     }
@@ -139,7 +162,12 @@ impl Log {
         self.envelope.map_or(0, |envelope| envelope.excess_max as u64)
     }
 
-    /// Errors of all windows of `bins` during which something waited all the time.
+    /// Which part of the operations was refused.
+    pub fn refused(&self) -> f64 {
+        self.refused_count as f64 / (self.begun_count + self.refused_count).max(1) as f64
+    }
+
+    /// Errors of all windows of `bins` during which something was wanted all the time.
     pub fn errors(&self, bins: usize, limit: u64) -> Option<Errors> {
         let due = limit as f64 * (bins as u64 * BIN_NS) as f64 / 1e9;
         let slack = sums(self.slack.iter().map(|slack| u64::from(*slack)));
@@ -235,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_without_backlog_do_not_count() {
+    fn windows_without_demand_do_not_count() {
         let mut log = Log::new(1_000 * BIN_NS, 0, Some(1_000_000));
         log.ask(300 * BIN_NS, 100);
         log.begin(800 * BIN_NS, 100);

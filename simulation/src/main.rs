@@ -27,8 +27,8 @@ enum Program {
 ///   rebalanced each 10 ms   the parts follow demand, ten milliseconds behind
 ///   one shared word         all cores take from one word in memory, operation by operation
 ///
-/// A table shows how far achieved rates are from the limit in windows of 100 ms and 1 s during which something waited all the
-/// time, and the most that went on above the limit's share of any time. The same seed gives the same figures on every machine.
+/// A table shows how far achieved rates are from the limit in windows of 100 ms and 1 s during which something was asked for
+/// all the time, and the most that went on above the limit's share of any time. The same seed gives the same figures on every machine.
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,

@@ -15,12 +15,14 @@ pub fn text(results: &Results) -> String {
     let plan = &results.plan;
     let mut text = format!(
         "Error of the achieved rate beside a limit of {} GB/s, {} cores, operations of 64 KiB, {} s;\n\
-         windows in which something waited all the time.\n\n",
+         windows in which something was asked for all the time.\n\n",
         LIMIT as f64 / 1e9,
         plan.cores,
         plan.seconds
     );
     text += &schemes(&results.schemes);
+    text += "\nPenstock with more and fewer cores: the worst of windows of 100 ms, 1 s.\n\n";
+    text += &ours(&results.ours);
     text += &format!("\nFurther figures, {} cores.\n\n", plan.cores);
     text += &figures(results);
     text
@@ -49,6 +51,29 @@ fn schemes(rows: &[(Case, Accuracy)]) -> String {
             range(of(Pattern::Skewed).short),
             format!("{:.2}", excess.unwrap_or(0) as f64 / 1e6),
         ]);
+    }
+    aligned(&lines)
+}
+
+/// Ours by cores and operations: the worst error of each pattern in short and long windows, the most above the limit in any
+/// time beside what it may be, and whether all is as near as it has to be.
+fn ours(rows: &[(Case, Accuracy)]) -> String {
+    let mut head = vec!["cores, operations".to_owned()];
+    head.extend(Pattern::ALL.map(|pattern| pattern.name().to_owned()));
+    head.extend(["excess MB", "refused", "met"].map(str::to_owned));
+    let mut lines = vec![head];
+    for rows in rows.chunks_exact(Pattern::ALL.len()) {
+        let first = &rows[0].0;
+        let mut line = vec![format!("{:2}, {:4} KiB", first.cores, first.operation_bytes >> 10)];
+        line.extend(rows.iter().map(|(_, row)| format!("{}, {}", worst(row.short), worst(row.long))));
+        let excess = rows.iter().map(|(_, row)| row.excess_bytes).max().unwrap_or(0);
+        let excess_max = rows.iter().map(|(case, _)| case.excess_bytes_max()).max().unwrap_or(0);
+        line.push(format!("{:.2} of {:.2}", excess as f64 / 1e6, excess_max as f64 / 1e6));
+        let refused = rows.iter().map(|(_, row)| row.refused).fold(0.0, f64::max);
+        line.push(shown(refused, Unit::Part));
+        let is_met = rows.iter().all(|(case, row)| case.misses(row).is_empty());
+        line.push(if is_met { "yes" } else { "NO" }.to_owned());
+        lines.push(line);
     }
     aligned(&lines)
 }
@@ -130,6 +155,7 @@ pub fn json(results: &Results) -> Value {
     json!({
         "cores": plan.cores, "seconds": plan.seconds, "seed": plan.seed, "limit_bytes_per_second": LIMIT,
         "schemes": results.schemes.iter().map(case).collect::<Vec<_>>(),
+        "penstock": results.ours.iter().map(case).collect::<Vec<_>>(),
         "figures": COMPARED.iter().zip(&results.figures).map(of_scheme).collect::<Vec<_>>(),
     })
 }
@@ -138,7 +164,7 @@ fn case((case, accuracy): &(Case, Accuracy)) -> Value {
     json!({
         "scheme": case.scheme.name(), "cores": case.cores, "operation_bytes": case.operation_bytes,
         "pattern": case.pattern.name(), "windows_100_ms": errors(accuracy.short), "windows_1_s": errors(accuracy.long),
-        "excess_bytes": accuracy.excess_bytes,
+        "excess_bytes": accuracy.excess_bytes, "refused": accuracy.refused,
     })
 }
 

@@ -5,7 +5,24 @@ use crate::experiment::{Figure, change, isolation, sharing};
 use crate::scheme::Kind;
 
 /// Whose further figures are held beside each other.
-pub const COMPARED: [Kind; 1] = [Kind::SharedWord];
+pub const COMPARED: [Kind; 2] = [Kind::SharedWord, Kind::Penstock];
+
+/// Groups of further figures.
+const GROUPS: [(&str, Measure); 5] = [
+    ("a change", change::figures),
+    ("equal tenants", sharing::equality),
+    ("idle reservations", sharing::use_of_all),
+    ("reservations", sharing::reservations),
+    ("isolation", isolation::figures),
+];
+
+/// The figures of a scheme on so many cores, with a seed.
+type Measure = fn(Kind, usize, u64) -> Vec<Figure>;
+
+/// The cores and the operations that ours is tried with, all with all. Runs with many operations are shorter.
+pub const CORES: [usize; 4] = [1, 2, 16, 64];
+/// See [`CORES`]; bytes, and simulated seconds.
+pub const SIZES: [(u64, u64); 3] = [(4096, 2), (65_536, 4), (1 << 20, 8)];
 
 /// What to try.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +42,8 @@ pub struct Results {
     pub plan: Plan,
     /// Every scheme and every pattern of demand.
     pub schemes: Vec<(Case, Accuracy)>,
+    /// Ours with more and fewer cores, larger and smaller operations, and every pattern of demand.
+    pub ours: Vec<(Case, Accuracy)>,
     /// The same further figures of each of [`COMPARED`].
     pub figures: [Vec<Figure>; COMPARED.len()],
 }
@@ -32,7 +51,7 @@ pub struct Results {
 impl Plan {
     /// How many steps [`Plan::run`] has.
     pub fn steps(&self) -> usize {
-        Kind::ALL.len() * Pattern::ALL.len() + COMPARED.len() * 3
+        Kind::ALL.len() * Pattern::ALL.len() + CORES.len() * SIZES.len() + COMPARED.len() * GROUPS.len()
     }
 
     /// Tries everything; tells of each step before it is done.
@@ -45,19 +64,30 @@ impl Plan {
                 schemes.push((case, case.run()));
             }
         }
+        let ours = self.ours(step);
         let figures = COMPARED.map(|scheme| self.figures(scheme, step));
-        Results { plan: *self, schemes, figures }
+        Results { plan: *self, schemes, ours, figures }
+    }
+
+    fn ours(&self, step: &mut dyn FnMut(&str)) -> Vec<(Case, Accuracy)> {
+        let mut ours = Vec::new();
+        for cores in CORES {
+            for (operation_bytes, seconds) in SIZES {
+                step(&format!("{cores} cores, operations of {} KiB", operation_bytes >> 10));
+                let case =
+                    |pattern| Case { cores, operation_bytes, seconds, ..self.case(Kind::Penstock, pattern) };
+                ours.extend(Pattern::ALL.map(case).map(|case| (case, case.run())));
+            }
+        }
+        ours
     }
 
     fn figures(&self, scheme: Kind, step: &mut dyn FnMut(&str)) -> Vec<Figure> {
-        let mut measured = |name: &str, figures: fn(Kind, usize, u64) -> Vec<Figure>| {
+        let measured = |(name, measure): (&str, Measure)| {
             step(&format!("{}, {name}", scheme.name()));
-            figures(scheme, self.cores, self.seed)
+            measure(scheme, self.cores, self.seed)
         };
-        let mut figures = measured("a change", change::figures);
-        figures.extend(measured("sharing", sharing::figures));
-        figures.extend(measured("isolation", isolation::figures));
-        figures
+        GROUPS.into_iter().flat_map(measured).collect()
     }
 
     fn case(&self, scheme: Kind, pattern: Pattern) -> Case {

@@ -5,10 +5,13 @@ use crate::demand::{Activity, Load, Tenant};
 use crate::device::{Device, Pipe};
 use crate::log::Log;
 use crate::random::Random;
-use crate::scheme::{Operation, Policy, Scheme};
+use crate::scheme::{Decided, Operation, Policy, Scheme};
 
 /// A core looks at its timers so long after they are due at most: it may be at other work.
 const TURN_NS_MAX: u64 = 20_000;
+
+/// Who is told to come again comes again after so long, as the Linux client does the first time.
+const AGAIN_NS: u64 = 100_000_000;
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ enum Event {
     Pipe(u64),
     /// An operation of a tenant's open load comes.
     Arrival(usize),
+    /// A connection was told to come again.
+    Again(usize),
     /// A connection begins or ends to ask.
     Toggle(usize),
     Change(Change),
@@ -84,8 +89,8 @@ struct World<'a> {
     /// When each core has its next turn; `u64::MAX` is never.
     turns_ns: Vec<u64>,
     logs: Vec<Log>,
-    /// What is let go on at this moment.
-    run: Vec<Operation>,
+    /// What is decided at this moment.
+    decided: Decided,
 }
 
 /// Runs it and answers each tenant's log.
@@ -117,7 +122,7 @@ impl<'a> World<'a> {
             connections: setup.tenants.iter().enumerate().flat_map(of_tenant).collect(),
             turns_ns: vec![u64::MAX; setup.cores],
             logs: setup.tenants.iter().map(log).collect(),
-            run: Vec::new(),
+            decided: Decided::default(),
         }
     }
 
@@ -161,6 +166,7 @@ impl<'a> World<'a> {
                 self.ask(self.first_connection(tenant) + chosen);
                 self.expect_arrival(tenant);
             }
+            Event::Again(connection) => self.again(connection),
             Event::Toggle(connection) => self.toggle(connection),
             Event::Change(change) => {
                 let now_ns = self.agenda.now_ns();
@@ -183,8 +189,8 @@ impl<'a> World<'a> {
         let bytes = self.setup.tenants[tenant].operation_bytes;
         self.logs[tenant].ask(now_ns, bytes);
         let operation = Operation { connection, tenant, bytes, asked_ns: now_ns, begun_ns: now_ns };
-        self.scheme.offer(core, now_ns, operation, &mut self.run);
-        self.let_go();
+        self.scheme.offer(core, now_ns, operation, &mut self.decided);
+        self.decide();
         self.arm(core);
     }
 
@@ -194,8 +200,8 @@ impl<'a> World<'a> {
             return;
         }
         self.turns_ns[core] = u64::MAX;
-        self.scheme.advance(core, now_ns, &mut self.run);
-        self.let_go();
+        self.scheme.advance(core, now_ns, &mut self.decided);
+        self.decide();
         self.arm(core);
     }
 
@@ -224,15 +230,20 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Operations that may go on go to the device.
-    fn let_go(&mut self) {
+    /// Operations that may go on go to the device, and who was refused comes again.
+    fn decide(&mut self) {
         let now_ns = self.agenda.now_ns();
         let Device { latency_ns, jitter_ns, .. } = self.setup.device;
-        for mut operation in self.run.drain(..) {
+        for mut operation in self.decided.run.drain(..) {
             operation.begun_ns = now_ns;
             self.logs[operation.tenant].begin(now_ns, operation.bytes);
             let latency_ns = latency_ns + self.random.exponential_ns(jitter_ns as f64);
             self.agenda.enter(now_ns + latency_ns, Event::Reached(operation));
+        }
+        for operation in self.decided.refused.drain(..) {
+            self.logs[operation.tenant].refuse(now_ns);
+            self.connections[operation.connection].outstanding -= 1;
+            self.agenda.enter(now_ns + AGAIN_NS, Event::Again(operation.connection));
         }
     }
 
@@ -270,6 +281,15 @@ impl<'a> World<'a> {
             Load::Open { .. } => {}
         }
         self.arm(core);
+    }
+
+    /// Who was refused asks again, unless others have taken its place.
+    fn again(&mut self, connection: usize) {
+        let Connection { tenant, outstanding, .. } = self.connections[connection];
+        match self.setup.tenants[tenant].load {
+            Load::Closed { depth } if outstanding >= depth => {}
+            Load::Closed { .. } | Load::Open { .. } => self.ask(connection),
+        }
     }
 
     fn expect_arrival(&mut self, tenant: usize) {
@@ -316,11 +336,20 @@ impl<'a> World<'a> {
     }
 
     fn switch(&mut self, connection: usize, is_on: bool) {
+        let Connection { tenant, outstanding, is_on: was_on, .. } = self.connections[connection];
+        let Load::Closed { depth } = self.setup.tenants[tenant].load else {
+            self.connections[connection].is_on = is_on;
+            return;
+        };
+        let now_ns = self.agenda.now_ns();
         self.connections[connection].is_on = is_on;
-        if let Load::Closed { depth } = self.setup.tenants[self.connections[connection].tenant].load
-            && is_on
-        {
-            (self.connections[connection].outstanding..depth).for_each(|_| self.ask(connection));
+        match (was_on, is_on) {
+            (false, true) => {
+                self.logs[tenant].want(now_ns);
+                (outstanding..depth).for_each(|_| self.ask(connection));
+            }
+            (true, false) => self.logs[tenant].want_no_more(now_ns),
+            (true, true) | (false, false) => {}
         }
     }
 

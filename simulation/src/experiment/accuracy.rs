@@ -1,6 +1,6 @@
 //! How close to its limit a tenant is held whose connections are on many cores.
 
-use super::{DEPTH, LIMIT, MS_NS, empty};
+use super::{LIMIT, MS_NS, depth, empty};
 use crate::demand::{Activity, Tenant, skewed};
 use crate::log::{Errors, Log};
 use crate::scheme::{Kind, Policy};
@@ -49,7 +49,7 @@ impl Pattern {
 
     fn tenant(self, policy: Policy, cores: usize, operation_bytes: u64) -> Tenant {
         let everywhere = (0..cores).collect();
-        let on = |connections| Tenant::greedy(policy, connections, DEPTH, operation_bytes);
+        let on = |connections| Tenant::greedy(policy, connections, depth(operation_bytes), operation_bytes);
         match self {
             Self::AllBusy => on(everywhere),
             Self::OneBusy => on(vec![cores - 1]),
@@ -80,12 +80,14 @@ pub struct Case {
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Accuracy {
-    /// Of windows of 100 ms; `None` where nobody waited for so long.
+    /// Of windows of 100 ms; `None` where nobody asked for so long.
     pub short: Option<Errors>,
     /// Of windows of 1 s.
     pub long: Option<Errors>,
     /// The most above the limit's share of any time whatsoever.
     pub excess_bytes: u64,
+    /// Which part of the operations was refused.
+    pub refused: f64,
     /// Rates in consecutive windows of 100 ms, as parts of the limit.
     pub course: Vec<f64>,
 }
@@ -104,6 +106,9 @@ impl Case {
         let mut misses = Vec::new();
         for (window_ms, errors) in [(SHORT_MS, accuracy.short), (LONG_MS, accuracy.long)] {
             let tolerance = self.tolerance(window_ms);
+            if errors.is_none() && self.pattern != Pattern::Pulsed {
+                misses.push(format!("no windows of {window_ms} ms"));
+            }
             if let Some(errors) = errors.filter(|errors| errors.worst() > tolerance) {
                 misses.push(format!("windows of {window_ms} ms: {errors:?}, at most {tolerance}"));
             }
@@ -151,6 +156,7 @@ impl Accuracy {
             short: log.errors(SHORT_MS, LIMIT),
             long: log.errors(LONG_MS, LIMIT),
             excess_bytes: log.excess_bytes(),
+            refused: log.refused(),
             course: log.windows(SHORT_MS).into_iter().map(|bytes| bytes as f64 / due).collect(),
         }
     }

@@ -1,7 +1,7 @@
 //! How fast another limit is there.
 
 use super::Target::AtMost;
-use super::{DEPTH, Figure, LIMIT, MS_NS, Unit, empty};
+use super::{Figure, LIMIT, MS_NS, Unit, depth, empty};
 use crate::demand::Tenant;
 use crate::log::Log;
 use crate::scheme::{Kind, Policy};
@@ -44,8 +44,12 @@ pub struct Reaction {
 /// A limit is lowered to a tenth, and raised again, while all cores ask for more.
 pub fn measure(scheme: Kind, cores: usize, operation_bytes: u64, seed: u64) -> Reaction {
     let mut setup = empty(cores, 3, seed);
-    setup.tenants =
-        vec![Tenant::greedy(Policy::limited(LIMIT), (0..cores).collect(), DEPTH, operation_bytes)];
+    setup.tenants = vec![Tenant::greedy(
+        Policy::limited(LIMIT),
+        (0..cores).collect(),
+        depth(operation_bytes),
+        operation_bytes,
+    )];
     let change = |at_ms: usize, limit| Change { at_ns: at_ms as u64 * MS_NS, tenant: 0, limit };
     setup.changes = vec![change(LOWERED_MS, LOW), change(RAISED_MS, LIMIT)];
     let log = &world::run(&setup, scheme.build(&setup))[0];

@@ -1,7 +1,7 @@
 //! What a protected tenant notices of others that ask for much more than there is.
 
 use super::Target::{AtLeast, AtMost};
-use super::{DEPTH, Figure, MS_NS, Unit, empty};
+use super::{Figure, MS_NS, Unit, depth, empty};
 use crate::demand::{Load, Tenant};
 use crate::device::Device;
 use crate::log::Log;
@@ -72,11 +72,11 @@ pub fn measure(scheme: Kind, cores: usize, scarce: Scarce, noise_bytes: u64, see
         }
         let everywhere: Vec<usize> = (0..cores).collect();
         let policy = Policy { is_protected: true, ..Policy::reserved(RESERVED) };
-        let mut victim = Tenant::greedy(policy, everywhere.clone(), DEPTH, VICTIM_BYTES);
+        let mut victim = Tenant::greedy(policy, everywhere.clone(), depth(VICTIM_BYTES), VICTIM_BYTES);
         victim.load = Load::Open { operations_per_second: LOAD * RESERVED as f64 / VICTIM_BYTES as f64 };
         setup.tenants = vec![victim];
         if with_noise {
-            let noise = Tenant::greedy(Policy::NONE, everywhere, DEPTH, noise_bytes);
+            let noise = Tenant::greedy(Policy::NONE, everywhere, depth(noise_bytes), noise_bytes);
             setup.tenants.extend(vec![noise; 4]);
         }
         world::run(&setup, scheme.build(&setup)).swap_remove(0)

@@ -12,8 +12,11 @@ use crate::world::Setup;
 /// The limit that accuracy is judged by, in bytes per second.
 pub const LIMIT: u64 = 1_000_000_000;
 
-/// Operations that a connection has outstanding where it asks for as much as it can get.
-const DEPTH: usize = 16;
+/// Operations that a connection has outstanding where it asks for as much as it can get: so many that, if none were held, it
+/// would get several times [`LIMIT`] from a device that is not busy.
+fn depth(operation_bytes: u64) -> usize {
+    (262_144 / operation_bytes).max(16) as usize
+}
 
 const MS_NS: u64 = 1_000_000;
 

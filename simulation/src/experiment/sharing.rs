@@ -1,7 +1,7 @@
 //! Tenants that share what there is too little of.
 
 use super::Target::{AtLeast, AtMost};
-use super::{DEPTH, Figure, LIMIT, MS_NS, Unit, empty};
+use super::{Figure, LIMIT, MS_NS, Unit, depth, empty};
 use crate::demand::{Activity, Load, Tenant, skewed};
 use crate::log::{BIN_NS, Log, jain};
 use crate::scheme::{Kind, Policy};
@@ -12,26 +12,32 @@ const OPERATION_BYTES: u64 = 65_536;
 /// Connections of eight tenants that are entitled to the same.
 const CONNECTIONS: [usize; 8] = [1, 1, 2, 2, 4, 8, 16, 30];
 
-/// The figures of a scheme.
-pub fn figures(scheme: Kind, cores: usize, seed: u64) -> Vec<Figure> {
+/// How equal tenants are served, of a scheme.
+pub fn equality(scheme: Kind, cores: usize, seed: u64) -> Vec<Figure> {
     let fairness = fairness(scheme, cores, seed);
-    let reuse_ms = reuse_ms(scheme, cores, seed) as f64;
-    let mut figures = vec![
+    vec![
         Figure::new("Jain's index of 8 equal tenants, 10 s", fairness.whole, AtLeast(0.99), Unit::Ratio),
         Figure::new("the same, least of all seconds", fairness.second_min, AtLeast(0.98), Unit::Ratio),
-        Figure::new(
-            "used by one beside idle reservations",
-            conservation(scheme, cores, seed),
-            AtLeast(0.98),
-            Unit::Part,
-        ),
+    ]
+}
+
+/// Whether what one does not need is used by others, of a scheme.
+pub fn use_of_all(scheme: Kind, cores: usize, seed: u64) -> Vec<Figure> {
+    let used = conservation(scheme, cores, seed);
+    let reuse_ms = reuse_ms(scheme, cores, seed) as f64;
+    vec![
+        Figure::new("used by one beside idle reservations", used, AtLeast(0.98), Unit::Part),
         Figure::new("idle reservation used again after", reuse_ms, AtMost(5.0), Unit::Ms),
-    ];
-    for (name, demand) in [("below", Demand::Below), ("above", Demand::Above), ("pulsed", Demand::Pulsed)] {
+    ]
+}
+
+/// Whether reservations are kept, of a scheme.
+pub fn reservations(scheme: Kind, cores: usize, seed: u64) -> Vec<Figure> {
+    let figure = |(name, demand)| {
         let name = format!("windows short of reservation, demand {name}");
-        figures.push(Figure::new(name, shortfall(scheme, cores, demand, seed), AtMost(0.01), Unit::Part));
-    }
-    figures
+        Figure::new(name, shortfall(scheme, cores, demand, seed), AtMost(0.01), Unit::Part)
+    };
+    [("below", Demand::Below), ("above", Demand::Above), ("pulsed", Demand::Pulsed)].map(figure).to_vec()
 }
 
 /// How equal eight equal tenants are served.
@@ -52,7 +58,12 @@ pub fn fairness(scheme: Kind, cores: usize, seed: u64) -> Fairness {
     setup.server = Policy::limited(LIMIT);
     let mut places = skewed(CONNECTIONS.iter().sum(), cores).into_iter();
     let tenant = |count: usize| {
-        Tenant::greedy(Policy::NONE, places.by_ref().take(count).collect(), DEPTH, OPERATION_BYTES)
+        Tenant::greedy(
+            Policy::NONE,
+            places.by_ref().take(count).collect(),
+            depth(OPERATION_BYTES),
+            OPERATION_BYTES,
+        )
     };
     setup.tenants = CONNECTIONS.into_iter().map(tenant).collect();
     let logs = world::run(&setup, scheme.build(&setup));
@@ -71,8 +82,10 @@ pub fn conservation(scheme: Kind, cores: usize, seed: u64) -> f64 {
     let mut setup = empty(cores, 5, seed);
     setup.server = Policy::limited(LIMIT);
     let everywhere: Vec<usize> = (0..cores).collect();
-    setup.tenants = vec![Tenant::greedy(Policy::NONE, everywhere.clone(), DEPTH, OPERATION_BYTES)];
-    let idle = Tenant::greedy(Policy::reserved(LIMIT / 10), everywhere, DEPTH, OPERATION_BYTES);
+    setup.tenants =
+        vec![Tenant::greedy(Policy::NONE, everywhere.clone(), depth(OPERATION_BYTES), OPERATION_BYTES)];
+    let idle =
+        Tenant::greedy(Policy::reserved(LIMIT / 10), everywhere, depth(OPERATION_BYTES), OPERATION_BYTES);
     setup.tenants.extend(vec![idle.when(Activity::Never); 7]);
     let logs = world::run(&setup, scheme.build(&setup));
     logs[0].total() as f64 / (LIMIT as f64 * setup.duration_ns as f64 / 1e9)
@@ -104,8 +117,14 @@ fn with_pulses(cores: usize, seed: u64) -> Setup {
     let pulse_ns = PULSE_MS as u64 * MS_NS;
     let pulsed = Activity::Pulsed { on_ns: pulse_ns, off_ns: pulse_ns };
     setup.tenants = vec![
-        Tenant::greedy(Policy::reserved(LIMIT / 2), everywhere.clone(), DEPTH, OPERATION_BYTES).when(pulsed),
-        Tenant::greedy(Policy::NONE, everywhere, DEPTH, OPERATION_BYTES),
+        Tenant::greedy(
+            Policy::reserved(LIMIT / 2),
+            everywhere.clone(),
+            depth(OPERATION_BYTES),
+            OPERATION_BYTES,
+        )
+        .when(pulsed),
+        Tenant::greedy(Policy::NONE, everywhere, depth(OPERATION_BYTES), OPERATION_BYTES),
     ];
     setup
 }
@@ -128,7 +147,7 @@ pub fn shortfall(scheme: Kind, cores: usize, demand: Demand, seed: u64) -> f64 {
     let mut setup = empty(cores, 10, seed);
     setup.server = Policy::limited(LIMIT);
     let everywhere: Vec<usize> = (0..cores).collect();
-    let greedy = |policy| Tenant::greedy(policy, everywhere.clone(), DEPTH, OPERATION_BYTES);
+    let greedy = |policy| Tenant::greedy(policy, everywhere.clone(), depth(OPERATION_BYTES), OPERATION_BYTES);
     let mut with = greedy(Policy::reserved(RESERVED));
     match demand {
         Demand::Below => {

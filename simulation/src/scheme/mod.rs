@@ -1,8 +1,10 @@
 //! What decides when an operation may go on: what the server does, and what others do.
 
 mod naive;
+mod penstock;
 
 use naive::{Divided, Held, Rebalanced, SharedWord, Unlimited};
+use penstock::Penstock;
 
 use crate::world::Setup;
 
@@ -49,13 +51,22 @@ impl Policy {
     }
 }
 
-/// Decides when operations go on. Operations that are let go on are added to `run`.
+/// What became of operations.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// They go on.
+    pub run: Vec<Operation>,
+    /// Their clients are told to come again.
+    pub refused: Vec<Operation>,
+}
+
+/// Decides when operations go on. What becomes of them is added to `decided`; the others are held.
 pub trait Scheme {
     /// `operation` asks on `core`.
-    fn offer(&mut self, core: usize, now_ns: u64, operation: Operation, run: &mut Vec<Operation>);
+    fn offer(&mut self, core: usize, now_ns: u64, operation: Operation, decided: &mut Decided);
 
     /// Lets those held on `core` go on whose time has come.
-    fn advance(&mut self, core: usize, now_ns: u64, run: &mut Vec<Operation>);
+    fn advance(&mut self, core: usize, now_ns: u64, decided: &mut Decided);
 
     /// When `core` has to be advanced next.
     fn due_ns(&self, core: usize, now_ns: u64) -> Option<u64>;
@@ -85,11 +96,14 @@ pub enum Kind {
     Rebalanced,
     /// One word that all cores share.
     SharedWord,
+    /// The limits tree of the server.
+    Penstock,
 }
 
 impl Kind {
     /// In the order of the tables.
-    pub const ALL: [Self; 4] = [Self::Divided, Self::Full, Self::Rebalanced, Self::SharedWord];
+    pub const ALL: [Self; 5] =
+        [Self::Divided, Self::Full, Self::Rebalanced, Self::SharedWord, Self::Penstock];
 
     /// For people.
     pub fn name(self) -> &'static str {
@@ -99,6 +113,7 @@ impl Kind {
             Self::Full => "full rate per core",
             Self::Rebalanced => "rebalanced each 10 ms",
             Self::SharedWord => "one shared word",
+            Self::Penstock => "penstock",
         }
     }
 
@@ -106,6 +121,7 @@ impl Kind {
     pub fn build(self, setup: &Setup) -> Box<dyn Scheme> {
         let cores = setup.cores;
         match (self, setup.single_limit()) {
+            (Self::Penstock, _) => Box::new(Penstock::new(setup)),
             (Self::Unlimited, _) | (_, None) => Box::new(Held::new(cores, Unlimited)),
             (Self::Divided, Some(limit)) => Box::new(Held::new(cores, Divided::new(limit, cores, cores))),
             (Self::Full, Some(limit)) => Box::new(Held::new(cores, Divided::new(limit, cores, 1))),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Operation, Scheme};
+use super::{Decided, Operation, Scheme};
 
 /// What may be saved up.
 const BURST_NS: u64 = 1_000_000;
@@ -42,17 +42,17 @@ impl<M: Meter> Held<M> {
 }
 
 impl<M: Meter> Scheme for Held<M> {
-    fn offer(&mut self, core: usize, now_ns: u64, operation: Operation, run: &mut Vec<Operation>) {
+    fn offer(&mut self, core: usize, now_ns: u64, operation: Operation, decided: &mut Decided) {
         self.waiting[core].push_back(operation);
-        self.advance(core, now_ns, run);
+        self.advance(core, now_ns, decided);
     }
 
-    fn advance(&mut self, core: usize, now_ns: u64, run: &mut Vec<Operation>) {
+    fn advance(&mut self, core: usize, now_ns: u64, decided: &mut Decided) {
         self.meter.look(now_ns, &self.waiting);
         while !self.waiting[core].is_empty() && self.meter.ready_ns(core, now_ns) <= now_ns {
             let operation = self.waiting[core].pop_front().expect("it is not empty");
             self.meter.take(core, now_ns, operation.bytes);
-            run.push(operation);
+            decided.run.push(operation);
         }
     }
 

@@ -1,0 +1,114 @@
+//! What the server does: the limits tree, with a core's part for each simulated core.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use qos::Kind;
+use qos::limits::{
+    Core, Cost, Decision, Entity, IO_UNIT_BYTES_DEFAULT, Limit, Limits, Path, Rates, Tier, Turn, Woken,
+};
+
+use super::{Decided, Operation, Policy, Scheme};
+use crate::world::Setup;
+
+/// The server; tenants come behind it and stand below it.
+const SERVER: Entity = Entity(0);
+
+/// The limits tree as a scheme.
+pub struct Penstock {
+    limits: Limits,
+    cores: Vec<Part>,
+    policies: Vec<Policy>,
+    /// The cores whose bell was rung, a bit each.
+    rung: Arc<AtomicU64>,
+}
+
+/// What there is once for each core.
+struct Part {
+    core: Core,
+    /// Of each tenant.
+    paths: Vec<Path>,
+    /// In order of arrival, which is nearly that of going on.
+    held: VecDeque<(Turn, Operation)>,
+    woken: Vec<Woken>,
+}
+
+impl Penstock {
+    pub fn new(setup: &Setup) -> Self {
+        let limits = Limits::new();
+        let policies: Vec<Policy> = setup.tenants.iter().map(|tenant| tenant.policy).collect();
+        limits.set(SERVER, None, limit_of(&setup.server), 0).expect("there is room");
+        for (tenant, policy) in policies.iter().enumerate() {
+            limits.set(entity(tenant), Some(SERVER), limit_of(policy), 0).expect("there is room");
+        }
+        let rung = Arc::new(AtomicU64::new(0));
+        let part = |number| {
+            let bells = Arc::clone(&rung);
+            let ring = move || {
+                bells.fetch_or(1_u64 << number, Ordering::Relaxed);
+            };
+            limits.set_bell(number, Box::new(ring));
+            let paths = (0..policies.len()).map(|tenant| Path::new(&[entity(tenant)])).collect();
+            Part { core: Core::new(&limits, number), paths, held: VecDeque::new(), woken: Vec::new() }
+        };
+        let cores = (0..setup.cores as u32).map(part).collect();
+        Self { limits, cores, policies, rung }
+    }
+}
+
+impl Scheme for Penstock {
+    fn offer(&mut self, core: usize, now_ns: u64, operation: Operation, decided: &mut Decided) {
+        let Part { core, paths, held, .. } = &mut self.cores[core];
+        let cost = Cost::new(Kind::Read, operation.bytes, IO_UNIT_BYTES_DEFAULT);
+        match core.offer(&mut paths[operation.tenant], cost, operation.asked_ns, now_ns) {
+            Decision::Run(_) => decided.run.push(operation),
+            Decision::Wait { turn, .. } => held.push_back((turn, operation)),
+            Decision::Refuse => decided.refused.push(operation),
+        }
+    }
+
+    fn advance(&mut self, core: usize, now_ns: u64, decided: &mut Decided) {
+        let Part { core, held, woken, .. } = &mut self.cores[core];
+        core.advance(now_ns, woken);
+        for Woken { turn, charged } in woken.drain(..) {
+            let position = held.iter().position(|(held, _)| *held == turn).expect("who is woken was held");
+            let (_, operation) = held.remove(position).expect("it was found there");
+            match charged {
+                Some(_) => decided.run.push(operation),
+                None => decided.refused.push(operation),
+            }
+        }
+    }
+
+    fn due_ns(&self, core: usize, _now_ns: u64) -> Option<u64> {
+        self.cores[core].core.next_deadline_ns()
+    }
+
+    fn rung(&mut self) -> u64 {
+        self.rung.swap(0, Ordering::Relaxed)
+    }
+
+    fn done(&mut self, _core: usize, _now_ns: u64, _operation: &Operation) {}
+
+    fn change(&mut self, now_ns: u64, tenant: usize, limit: u64) {
+        let policy = &mut self.policies[tenant];
+        policy.limit = Some(limit);
+        let changed = self.limits.set(entity(tenant), Some(SERVER), limit_of(policy), now_ns);
+        changed.expect("the tenant is there");
+    }
+}
+
+fn entity(tenant: usize) -> Entity {
+    Entity(1 + tenant as u128)
+}
+
+fn limit_of(policy: &Policy) -> Limit {
+    Limit {
+        bytes: Rates { together: policy.limit.and_then(NonZeroU64::new), ..Rates::default() },
+        burst_ns: policy.burst_ns,
+        tier: policy.is_protected.then_some(Tier::Protected),
+        ..Limit::default()
+    }
+}
