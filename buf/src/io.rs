@@ -4,7 +4,6 @@
 //! which the compiler cannot check; the implementations here argue it. There is no other unsafe code here.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -163,47 +162,6 @@ unsafe impl<B: IoBuffer> IoBuffer for Rc<B> {
 
     fn pieces(&self, visit: &mut dyn FnMut(&[u8])) {
         (**self).pieces(visit);
-    }
-}
-
-/// A buffer that is counted for as long as it exists, wherever it goes.
-#[derive(Debug)]
-pub struct Counted<B> {
-    buffer: B,
-    bytes: usize,
-    counter: Rc<Cell<usize>>,
-}
-
-impl<B: IoBuffer> Counted<B> {
-    /// The buffer, whose bytes are in the counter from now on.
-    pub fn new(buffer: B, counter: Rc<Cell<usize>>) -> Self {
-        let bytes = buffer.length();
-        counter.update(|sum| sum + bytes);
-        Self { buffer, bytes, counter }
-    }
-}
-
-impl<B: Default> Counted<B> {
-    /// The buffer, which is counted no more.
-    pub fn into_inner(mut self) -> B {
-        std::mem::take(&mut self.buffer)
-    }
-}
-
-impl<B> Drop for Counted<B> {
-    fn drop(&mut self) {
-        self.counter.update(|sum| sum - self.bytes);
-    }
-}
-
-// SAFETY: the buffer keeps its promise.
-unsafe impl<B: IoBuffer> IoBuffer for Counted<B> {
-    fn length(&self) -> usize {
-        self.buffer.length()
-    }
-
-    fn pieces(&self, visit: &mut dyn FnMut(&[u8])) {
-        self.buffer.pieces(visit);
     }
 }
 

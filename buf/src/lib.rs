@@ -28,7 +28,7 @@ mod region;
 mod wait;
 
 pub use chain::{Block, Chain};
-pub use io::{Counted, IoBuffer, IoBufferMut, Piece, Slice};
+pub use io::{IoBuffer, IoBufferMut, Piece, Slice};
 pub use pipe::{PIPES_MAX, PipePool, Piped};
 pub use pool::{CLASS_BYTES, Pool, TakeError};
 pub use region::{REGISTRATION_BYTES_MAX, Region};

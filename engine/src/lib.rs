@@ -62,7 +62,7 @@ mod turn;
 pub use engine::{Engine, EngineConfig, ReceiveMode, ShardFailed, block_on};
 pub use executor::{Aborted, JoinHandle};
 pub use helpers::{Cap, HelperError, Helpers, HelpersExhausted};
-pub use operation::{Accepts, Done, IoOptions, Receives, SyncMode, ZeroCopyReports};
+pub use operation::{Accepts, Done, IoOptions, Receives, SyncMode, ZeroCopyUsage};
 pub use personality::Personality;
 pub use port::Stats;
 pub use probe::{KERNEL_MIN, Probe, StartError, probe};

@@ -52,7 +52,7 @@ pub struct Connection {
     pub(crate) payload_held: Cell<usize>,
     heads_held: Cell<usize>,
     pub(crate) outbox: Outbox,
-    pub(crate) zero_copy: ZeroCopy,
+    pub(crate) zero_copy: Rc<ZeroCopy>,
     pending: Rc<Pending>,
     /// Told when calls end or replies leave: the receiving task may go on.
     pub(crate) room: Signal,
@@ -79,9 +79,8 @@ impl Connection {
         load: Option<Load>,
     ) -> Rc<Self> {
         let peer = Peer { connection: shared.next_id(), address, transport: Transport::Tcp };
-        let on_local_routes = shared.limits.zero_copy_on_local_routes;
         let zero_copy =
-            ZeroCopy::new(address, socket.local_address(), on_local_routes, &shared.held_by_kernel);
+            ZeroCopy::new(address, socket.local_address(), &shared.limits, &shared.held_by_kernel);
         let connection = Rc::new(Self {
             peer,
             socket,

@@ -97,9 +97,6 @@ pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Payload from which on it may pay to spare the kernel's copy: pinning the pages costs as much as copying less.
 pub const ZERO_COPY_MIN: usize = 64 * 1024;
 
-/// Sends after which a connection has found out that the kernel copies all the same.
-pub const ZERO_COPY_TRIES: u64 = 64;
-
 /// Of the payload memory, one such part may be held by the kernel for peers that have not acknowledged it. Past it payload is
 /// copied, so that peers that never acknowledge cannot take all of it.
 pub const ZERO_COPY_HELD_PART: usize = 4;
@@ -163,6 +160,8 @@ pub struct Limits {
     /// Whether the kernel is asked to spare its copy of payload also on routes within this machine, where it never can: for
     /// tests of what happens then.
     pub zero_copy_on_local_routes: bool,
+    /// Sends of which the kernel has copied every one after which a connection does not ask it to spare the copy any more.
+    pub zero_copy_tries: u64,
 }
 
 impl Default for Limits {
@@ -180,6 +179,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             fragment_bulk: false,
             zero_copy_on_local_routes: false,
+            zero_copy_tries: 64,
         }
     }
 }

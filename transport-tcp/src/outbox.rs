@@ -13,6 +13,7 @@ use crate::{
     Message,
     limits::{BATCH_BYTES_MAX, BATCH_PIECES_MAX, BATCH_REPLIES_MAX, COALESCE_MAX},
     marks::with_marks,
+    pieces::Pieces,
 };
 
 /// The bit of a record mark that says "last fragment" (RFC 5531 §11).
@@ -29,8 +30,6 @@ pub(crate) struct Outbox {
     begun: RefCell<Option<Rest>>,
     bytes: Cell<usize>,
     memory: Cell<usize>,
-    /// The list of the last batch that was sent, to be used again.
-    spare: Cell<Vec<Piece>>,
     /// Whether bulk data leaves as fragments of its own.
     pub(crate) fragment_bulk: Cell<bool>,
 }
@@ -38,7 +37,7 @@ pub(crate) struct Outbox {
 /// What leaves together: the marks, heads and chains of messages in order, and behind them one pipe at the most. A batch
 /// may end within a message, which the next one goes on with.
 pub(crate) struct Batch {
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Pieces,
     /// Bytes of all pieces.
     pub(crate) length: usize,
     /// Bytes of the chains among them.
@@ -106,11 +105,7 @@ impl Outbox {
     /// message unless none is queued.
     pub(crate) fn take_batch(&self) -> Batch {
         let mut queue = self.queue.borrow_mut();
-        let mut builder = Builder {
-            pieces: self.spare.take(),
-            fragment_bulk: self.fragment_bulk.get(),
-            ..Builder::default()
-        };
+        let mut builder = Builder { fragment_bulk: self.fragment_bulk.get(), ..Builder::default() };
         let mut begun = self.begun.borrow_mut();
         if let Some(rest) = begun.take() {
             builder.goes_on = true;
@@ -129,24 +124,13 @@ impl Outbox {
         self.memory.update(|bytes| bytes - builder.memory);
         builder.finish(begun.is_some() || !queue.is_empty())
     }
-
-    /// Takes back the pieces of a batch that was sent, so that the next one needs no memory.
-    pub(crate) fn keep(&self, mut pieces: Vec<Piece>) {
-        for piece in pieces.drain(..) {
-            match piece {
-                Piece::Bytes(bytes) => rpc::keep_head(bytes),
-                Piece::Chain(chain) => drop(chain),
-            }
-        }
-        self.spare.set(pieces);
-    }
 }
 
 #[derive(Default)]
 struct Builder {
     /// Marks and short heads, laid end to end.
     text: BytesMut,
-    pieces: Vec<Piece>,
+    pieces: Pieces,
     /// Entries of the kernel's vector: a chain of several blocks is several.
     pieces_count: usize,
     length: usize,

@@ -3,15 +3,15 @@
 
 use std::{io, rc::Rc};
 
-use buf::{IoBuffer, Piece, Piped, Slice};
+use buf::{IoBuffer, Piped};
 
 use crate::{
     Connection,
     connection::Phase,
     limits::{SEND_STEP, SPLICE_STEP},
     outbox::Batch,
+    pieces::Pieces,
     stats::add,
-    zero_copy::Sent,
 };
 
 /// Sends what is queued until the connection has nothing more to say. As a task that runs late: replies to calls that
@@ -58,36 +58,27 @@ async fn send_batch(connection: &Connection, batch: Batch) -> io::Result<()> {
     if memory == 0 && (goes_on || piped.is_some()) {
         sent = send_now(connection, &pieces, length, piped.is_some())?;
     }
-    if sent == 0 && connection.spares_copy(memory) {
-        match connection.send_sparing_copy(pieces, length, piped.is_some()).await? {
-            Sent::All => {
-                add(&stats.payload_from_memory_bytes, memory);
-                return send_rest(connection, piped, more).await;
-            }
-            Sent::Refused(again) => pieces = again,
-        }
-    }
+    let mut spares_copy = connection.spares_copy(memory, &mut pieces);
     while sent < length {
         let end = length.min(sent + SEND_STEP);
         connection
             .sending
             .wait(connection.shared.shard.now(), memory > 0 || connection.outbox.holds_memory());
-        let (slice, more) = (Slice::new(pieces, sent..end), end < length || piped.is_some());
-        let (result, slice) = connection.socket.send(slice, more).await;
-        result?;
-        pieces = slice.into_inner();
-        connection.sending.moved(end - sent);
-        add(&stats.sent_bytes, end - sent);
+        let more = end < length || piped.is_some();
+        let mut moved = end - sent;
+        if spares_copy {
+            moved = connection.send_sparing_copy(&pieces, sent..end, more).await;
+            spares_copy = moved == end - sent;
+        } else {
+            connection.socket.send(pieces.part(sent..end), more).await.0?;
+        }
+        connection.sending.moved(moved);
+        add(&stats.sent_bytes, moved);
         add(&stats.sends, 1);
-        sent = end;
+        sent += moved;
     }
     add(&stats.payload_from_memory_bytes, memory);
-    connection.outbox.keep(pieces);
-    send_rest(connection, piped, more).await
-}
-
-/// Sends what lies in a pipe behind the pieces of a batch.
-async fn send_rest(connection: &Connection, piped: Option<Piped>, more: bool) -> io::Result<()> {
+    drop(pieces);
     if let Some(piped) = piped {
         send_piped(connection, piped, more).await?;
     }
@@ -96,7 +87,7 @@ async fn send_rest(connection: &Connection, piped: Option<Piped>, more: bool) ->
 }
 
 /// Sends text without waiting; answers how much of it was taken.
-fn send_now(connection: &Connection, pieces: &Vec<Piece>, length: usize, piped: bool) -> io::Result<usize> {
+fn send_now(connection: &Connection, pieces: &Pieces, length: usize, piped: bool) -> io::Result<usize> {
     let stats = &connection.shared.stats;
     let (mut position, mut sent) = (0, Ok(0));
     pieces.pieces(&mut |piece| {

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, ops::Range, os::fd::OwnedFd, rc::Rc, time::Duration};
 
 use buf::{IoBuffer, IoBufferMut, Piped};
-use engine::{Loan, Receives, Shard, ZeroCopyReports};
+use engine::{Loan, Receives, Shard, ZeroCopyUsage};
 use rustix::{
     event::PollFlags,
     io::Errno,
@@ -77,9 +77,9 @@ impl Socket {
         &self,
         buffer: B,
         more: bool,
-        reports: &Rc<ZeroCopyReports>,
-    ) -> (io::Result<()>, Option<B>) {
-        self.shard.send_zero_copy(Rc::clone(&self.descriptor), buffer, more, reports).await
+        release: impl FnOnce(B, ZeroCopyUsage) + 'static,
+    ) -> io::Result<usize> {
+        self.shard.send_zero_copy(Rc::clone(&self.descriptor), buffer, more, release).await
     }
 
     /// Where the socket stands on this machine.

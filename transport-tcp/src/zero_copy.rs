@@ -3,29 +3,18 @@
 //! It pays on a route that leaves the machine, for payloads of some size, if the device can gather. The first two are known;
 //! the third the kernel tells with every such send, so that a connection finds out with its first ones.
 
-use std::{cell::Cell, io, net::SocketAddr, rc::Rc};
+use std::{cell::Cell, net::SocketAddr, ops::Range, rc::Rc};
 
-use buf::{Counted, Piece, Slice};
-use engine::ZeroCopyReports;
-use rustix::io::Errno;
+use engine::ZeroCopyUsage;
 
-use crate::{Connection, limits, stats::add};
+use crate::{Connection, Limits, limits, pieces::Pieces, stats::add};
 
 /// The state of one connection.
 pub(crate) struct ZeroCopy {
-    /// Whether it still may pay.
-    useful: Cell<bool>,
-    reports: Rc<ZeroCopyReports>,
+    /// Sends that the kernel may yet copy all the same; with none left it is not asked any more.
+    tries: Cell<u64>,
     /// Bytes of batches that the kernel holds, of all connections of the core.
     held_by_all: Rc<Cell<usize>>,
-}
-
-/// What became of a batch.
-pub(crate) enum Sent {
-    /// It left.
-    All,
-    /// Kernel or socket know no such sends: nothing left, and here it is again.
-    Refused(Vec<Piece>),
 }
 
 impl ZeroCopy {
@@ -33,75 +22,65 @@ impl ZeroCopy {
     pub(crate) fn new(
         peer: SocketAddr,
         local: Option<SocketAddr>,
-        on_local_routes: bool,
+        limits: &Limits,
         held_by_all: &Rc<Cell<usize>>,
-    ) -> Self {
+    ) -> Rc<Self> {
         let peer = peer.ip().to_canonical();
         let stays = peer.is_loopback() || local.is_none_or(|local| local.ip().to_canonical() == peer);
-        Self {
-            useful: Cell::new(on_local_routes || !stays),
-            reports: Rc::default(),
-            held_by_all: Rc::clone(held_by_all),
-        }
+        let tries = if stays && !limits.zero_copy_on_local_routes { 0 } else { limits.zero_copy_tries };
+        Rc::new(Self { tries: Cell::new(tries), held_by_all: Rc::clone(held_by_all) })
     }
 
     /// Whether payload of so many bytes should leave so, where all connections of the core may have `held_max` held.
     fn pays(&self, bytes: usize, held_max: usize) -> bool {
-        if self.reports.spared() == 0 && self.reports.copied() >= limits::ZERO_COPY_TRIES {
-            self.useful.set(false);
+        self.tries.get() > 0 && bytes >= limits::ZERO_COPY_MIN && self.held_by_all.get() + bytes <= held_max
+    }
+
+    /// Takes in what became of a send.
+    fn note(&self, usage: ZeroCopyUsage) {
+        match usage {
+            // The device can: what is copied now and then is so for other reasons.
+            ZeroCopyUsage::Spared => self.tries.set(u64::MAX),
+            ZeroCopyUsage::Copied => self.tries.update(|tries| tries.saturating_sub(1)),
+            ZeroCopyUsage::Refused => {}
         }
-        self.useful.get() && bytes >= limits::ZERO_COPY_MIN && self.held_by_all.get() + bytes <= held_max
     }
 }
 
 impl Connection {
-    /// Whether a batch with so many bytes of payload should leave without the kernel's copy.
-    pub(crate) fn spares_copy(&self, payload_bytes: usize) -> bool {
+    /// Whether a batch with so many bytes of payload should leave without the kernel's copy. If so, its bytes are counted until
+    /// the kernel has let go of all of them.
+    pub(crate) fn spares_copy(&self, payload_bytes: usize, pieces: &mut Pieces) -> bool {
         let held_max = self.shared.shard.pool().bytes() / limits::ZERO_COPY_HELD_PART;
-        self.zero_copy.pays(payload_bytes, held_max)
-    }
-
-    /// Sends a batch so, in steps that are noticed as progress. The kernel may hold its memory for longer.
-    ///
-    /// # Errors
-    /// Of the socket.
-    pub(crate) async fn send_sparing_copy(
-        &self,
-        pieces: Vec<Piece>,
-        length: usize,
-        more: bool,
-    ) -> io::Result<Sent> {
-        // The kernel holds all of it until it lets go of the last step.
-        let pieces = Rc::new(Counted::new(pieces, Rc::clone(&self.zero_copy.held_by_all)));
-        let mut sent = 0;
-        while sent < length {
-            let end = length.min(sent + limits::SEND_STEP);
-            self.sending.wait(self.shared.shard.now(), true);
-            let slice = Slice::new(Rc::clone(&pieces), sent..end);
-            let more = end < length || more;
-            let (result, slice) = self.socket.send_zero_copy(slice, more, &self.zero_copy.reports).await;
-            if let Err(error) = result {
-                drop(slice);
-                return match Rc::try_unwrap(pieces) {
-                    Ok(pieces) if sent == 0 && is_unknown(&error) => {
-                        self.zero_copy.useful.set(false);
-                        Ok(Sent::Refused(pieces.into_inner()))
-                    }
-                    _ => Err(error),
-                };
-            }
-            self.sending.moved(end - sent);
-            add(&self.shared.stats.sent_bytes, end - sent);
-            add(&self.shared.stats.sends, 1);
-            add(&self.shared.stats.sends_sparing_copy, 1);
-            sent = end;
+        let pays = self.zero_copy.pays(payload_bytes, held_max);
+        if pays {
+            pieces.count(&self.zero_copy.held_by_all);
         }
-        Ok(Sent::All)
+        pays
     }
-}
 
-fn is_unknown(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::OPNOTSUPP))
+    /// Sends a range of a batch so; answers how much of it has left. What has not goes by an ordinary send, which says why when
+    /// it cannot go at all.
+    pub(crate) async fn send_sparing_copy(&self, pieces: &Pieces, range: Range<usize>, more: bool) -> usize {
+        let (held, zero_copy) = (pieces.clone(), Rc::clone(&self.zero_copy));
+        let release = move |part, usage| {
+            drop(part);
+            drop(held);
+            zero_copy.note(usage);
+        };
+        let sent = self.socket.send_zero_copy(pieces.part(range), more, release).await;
+        match sent {
+            Ok(bytes) => {
+                add(&self.shared.stats.sends_sparing_copy, 1);
+                bytes
+            }
+            Err(error) => {
+                tracing::debug!(peer = %self.peer.address, "a send is not spared its copy: {error}");
+                self.zero_copy.tries.set(0);
+                0
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +99,8 @@ mod tests {
             ("192.0.2.7:700", None, false),
             ("192.0.2.7:700", address("192.0.2.1:2049"), true),
         ] {
-            let zero_copy = ZeroCopy::new(peer.parse().expect("an address"), local, false, &held);
+            let zero_copy =
+                ZeroCopy::new(peer.parse().expect("an address"), local, &Limits::default(), &held);
             assert_eq!(zero_copy.pays(limits::ZERO_COPY_MIN, usize::MAX), pays, "{peer}");
             assert!(!zero_copy.pays(limits::ZERO_COPY_MIN - 1, usize::MAX));
             assert!(!zero_copy.pays(limits::ZERO_COPY_MIN, limits::ZERO_COPY_MIN - 1));

@@ -27,7 +27,7 @@ pub use accept::Accepts;
 pub use descriptor::SyncMode;
 pub use file::IoOptions;
 pub use receives::Receives;
-pub use zero_copy::ZeroCopyReports;
+pub use zero_copy::ZeroCopyUsage;
 
 /// Result of an operation that was lent a buffer, and the buffer.
 pub type Done<T, B> = (std::io::Result<T>, B);

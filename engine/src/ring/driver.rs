@@ -68,6 +68,8 @@ struct Flight {
     /// The oldest completion that nobody has taken, and those after it.
     first: Option<Completion>,
     rest: VecDeque<Completion>,
+    /// The last of all, if it came behind another that nobody has taken: apart, so that two need no memory.
+    last: Option<Completion>,
     /// No further completion will come.
     landed: bool,
     /// Nobody will take the completions.
@@ -123,6 +125,7 @@ impl Driver {
             waker: None,
             first: None,
             rest: VecDeque::new(),
+            last: None,
             landed: false,
             orphan: false,
         };
@@ -220,6 +223,8 @@ impl Driver {
         }
         if flight.first.is_none() {
             flight.first = Some(completion);
+        } else if flight.landed {
+            flight.last = Some(completion);
         } else {
             flight.rest.push_back(completion);
         }
@@ -234,7 +239,7 @@ impl Driver {
         let flight = state.table.get_mut(key).expect("who holds the key has not given it up");
         match flight.first.take() {
             Some(completion) => {
-                flight.first = flight.rest.pop_front();
+                flight.first = flight.rest.pop_front().or_else(|| flight.last.take());
                 Poll::Ready((completion, flight.landed && flight.first.is_none()))
             }
             None => {
@@ -265,20 +270,26 @@ impl Driver {
         let flight = state.table.get_mut(key).expect("who holds the key has not given it up");
         flight.orphan = true;
         let waker = flight.waker.take();
-        let mut untaken = std::mem::take(&mut flight.rest);
-        flight.first.take().into_iter().for_each(|first| untaken.push_front(first));
-        let last = if flight.landed { untaken.pop_back() } else { None };
-        untaken.into_iter().for_each(|completion| flight.operation.discard(completion));
+        let rest = std::mem::take(&mut flight.rest);
+        let mut newest = None;
+        for completion in flight.first.take().into_iter().chain(rest).chain(flight.last.take()) {
+            if let Some(older) = newest.replace(completion) {
+                flight.operation.discard(older);
+            }
+        }
         let ended = if flight.landed {
             state.table.remove(key)
         } else {
+            if let Some(newest) = newest.take() {
+                flight.operation.discard(newest);
+            }
             if !done {
                 cancel::one(&mut state.ring, key.to_bits());
             }
             None
         };
         drop(state);
-        if let (Some(mut flight), Some(completion)) = (ended, last) {
+        if let (Some(mut flight), Some(completion)) = (ended, newest) {
             flight.operation.abandon(completion);
         }
         drop(waker);

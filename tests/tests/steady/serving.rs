@@ -7,6 +7,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,15 @@ use crate::counting;
 
 const SHARDS: usize = 2;
 
+/// How the payload of READs leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Leaving {
+    /// As it does by default on this machine: in pipes, what is long enough.
+    Usual,
+    /// From memory, without the kernel's copy as far as the server can tell: a local route makes one all the same.
+    SparingCopy,
+}
+
 /// The world around the operations on one shard.
 #[derive(Clone)]
 struct World(Rc<Inner>);
@@ -34,7 +44,7 @@ struct Inner {
     shard: Shard,
     origin: Instant,
     transactions: Cell<u32>,
-    pipes: PipePool,
+    pipes: Option<PipePool>,
 }
 
 impl Env for World {
@@ -65,7 +75,7 @@ impl Env for World {
     }
 
     fn pipe(&self) -> Option<Piped> {
-        self.0.pipes.take()
+        self.0.pipes.as_ref()?.take()
     }
 
     async fn groups_of(&self, _uid: u32) -> Option<Vec<u32>> {
@@ -100,12 +110,16 @@ pub struct Serving {
     pub address: SocketAddr,
     shared: Arc<Shared<File>>,
     storage: Arc<LocalStorage>,
+    spared: Arc<AtomicU64>,
 }
 
 /// What every shard begins with.
 struct Plan {
     shared: Arc<Shared<File>>,
     storage: Arc<LocalStorage>,
+    leaving: Leaving,
+    /// Where it says at its end how many sends asked the kernel not to copy.
+    spared: Arc<AtomicU64>,
     intake: Intake,
     listener: Mutex<Option<Listener>>,
     origin: Instant,
@@ -116,7 +130,7 @@ impl Serving {
     ///
     /// # Panics
     /// When it cannot.
-    pub fn start(directory: &Path) -> Self {
+    pub fn start(directory: &Path, leaving: Leaving) -> Self {
         let options = Options { shards: SHARDS, ..Options::new(directory, 1) };
         let storage = LocalStorage::open(options).expect("a directory that can be exported");
         println!("{}", storage.summary());
@@ -140,16 +154,19 @@ impl Serving {
         });
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = listener.address();
+        let spared = Arc::default();
         let plan = Arc::new(Plan {
             shared: Arc::clone(&shared),
             storage: Arc::clone(&storage),
+            leaving,
+            spared: Arc::clone(&spared),
             intake: Intake::new(SHARDS),
             listener: Mutex::new(Some(listener)),
             origin: Instant::now(),
         });
         let config = EngineConfig { shards: Some(SHARDS), ..EngineConfig::default() };
         let engine = Engine::start(config, move |shard| serve(shard, Arc::clone(&plan))).expect("an engine");
-        Self { engine, address, shared, storage }
+        Self { engine, address, shared, storage, spared }
     }
 
     /// Times a lock that cores share was taken, since the start.
@@ -157,27 +174,35 @@ impl Serving {
         self.shared.state.locks_taken() + self.storage.locks_taken()
     }
 
-    /// Ends the server.
+    /// Ends the server; answers how many of its sends asked the kernel not to copy.
     ///
     /// # Panics
     /// When a shard has failed.
-    pub fn stop(self) {
+    pub fn stop(self) -> u64 {
         self.shared.state.close();
         self.engine.shut_down(Duration::from_secs(5));
         self.engine.join().expect("the shards end well");
+        self.spared.load(Ordering::Relaxed)
     }
 }
 
 /// The life of one shard.
 async fn serve(shard: Shard, plan: Arc<Plan>) {
     counting::count_this_thread();
-    let (origin, pipes) = (plan.origin, PipePool::new());
+    let (pipes, limits) = match plan.leaving {
+        Leaving::Usual => (Some(PipePool::new()), Limits::default()),
+        Leaving::SparingCopy => {
+            let (zero_copy_on_local_routes, zero_copy_tries) = (true, u64::MAX);
+            (None, Limits { zero_copy_on_local_routes, zero_copy_tries, ..Limits::default() })
+        }
+    };
+    let origin = plan.origin;
     let inner = Inner { shard: shard.clone(), origin, transactions: Cell::new(1), pipes };
     let storage = Local::new(Arc::clone(&plan.storage), shard.clone()).expect("helper threads");
     let exports = ExportTable::new(vec![Export { settings: Arc::new(everybody()), storage }]);
     let exports = exports.expect("one export stands in nobody's way");
     let server = Server::new(Arc::clone(&plan.shared), World(Rc::new(inner)), exports);
-    let endpoint = Endpoint::new(&shard, Limits::default());
+    let endpoint = Endpoint::new(&shard, limits);
     let listener = plan.listener.lock().expect("nobody panicked with it").take();
     if let Some(listener) = listener {
         shard.spawn_detached(listener.accept_all(shard.clone(), plan.intake.clone()));
@@ -188,6 +213,7 @@ async fn serve(shard: Shard, plan: Arc<Plan>) {
     shard.spawn_detached(async move { intake.serve(serving, Rc::new(NfsService(server))).await });
     shard.shutting_down().await;
     endpoint.drain(Duration::from_secs(1)).await;
+    plan.spared.fetch_add(endpoint.stats().snapshot().sends_sparing_copy, Ordering::Relaxed);
 }
 
 fn everybody() -> ExportSettings {
