@@ -86,6 +86,10 @@ impl<T> Table<T> {
         keys.into_iter().filter_map(|key| self.remove(key)).collect()
     }
 
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(|entry| entry.value.as_ref())
+    }
+
     fn keys(&self) -> impl Iterator<Item = Key> {
         let living = self.entries.iter().enumerate().filter(|(_, entry)| entry.value.is_some());
         living.map(|(index, entry)| Key::new(index, entry.generation))

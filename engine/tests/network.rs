@@ -1,12 +1,15 @@
 //! Sockets over the ring.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use engine::sync::cross;
 use engine::{Engine, EngineConfig, ReceiveMode, Shard, block_on};
+use rustix::net::sockopt;
 
 fn listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
@@ -127,6 +130,28 @@ fn a_shard_may_end_with_receives_in_flight() {
         shard.yield_now().await;
     })
     .unwrap();
+}
+
+#[test]
+fn a_shard_ends_at_once_though_a_peer_has_not_acknowledged() {
+    const BYTES: usize = 256 << 10;
+    let (released, releases) = mpsc::channel();
+    let ended = block_on(EngineConfig::small(), |shard| async move {
+        let (one, other) = pair(&shard).await;
+        // All of it has room on this side, and not on the other.
+        sockopt::set_socket_send_buffer_size(&one, 2 * BYTES).unwrap();
+        sockopt::set_socket_recv_buffer_size(&other, 4096).unwrap();
+        let release = move |_, usage| released.send(usage).unwrap();
+        let sent = shard.send_zero_copy(one, vec![7; BYTES], false, release).await;
+        assert_eq!(sent.unwrap(), BYTES);
+        (Instant::now(), other.try_clone().unwrap())
+    });
+    let (begun, peer) = ended.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "it waits for the peer");
+    assert_eq!(releases.try_recv(), Err(mpsc::TryRecvError::Empty), "the kernel holds it");
+    let mut received = Vec::new();
+    TcpStream::from(peer).read_to_end(&mut received).unwrap();
+    assert!(received == [7; BYTES], "what was sent stays as it was");
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) const BELL: u64 = u64::MAX;
 pub(crate) const CANCELLATION: u64 = u64::MAX - 1;
 
 /// How long a shard that ends waits for what it cancelled. What still runs then (a worker stuck in a file
-/// system) keeps its memory for the rest of the process.
+/// system) keeps its memory for the rest of the process, as does what was sent and not acknowledged by then.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// The place of an operation; empty once it has been taken out.
@@ -74,6 +74,8 @@ struct Flight {
     landed: bool,
     /// Nobody will take the completions.
     orphan: bool,
+    /// Its work is done: the kernel has only to let go of its memory, which may be up to a peer.
+    done: bool,
 }
 
 /// Dropped in this order.
@@ -128,6 +130,7 @@ impl Driver {
             last: None,
             landed: false,
             orphan: false,
+            done: false,
         };
         let mut state = self.state();
         let hold = match state.table.insert(flight) {
@@ -176,11 +179,11 @@ impl Driver {
         }
     }
 
-    /// Cancels everything and waits for it. True when the kernel holds nothing any more.
-    pub(crate) fn close(&self) -> bool {
+    /// Cancels everything and waits for it, but for nothing whose work is done. True when there was time enough.
+    fn close(&self) -> bool {
         cancel::everything(&mut self.state().ring);
         let deadline = Instant::now() + CLOSE_WAIT;
-        while self.in_flight() > 0 {
+        while self.state().table.values().any(|flight| !flight.done) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.turn(1, 0, Some(left)).is_err() {
                 return false;
@@ -268,7 +271,7 @@ impl Driver {
     fn orphan(&self, key: Key, done: bool) {
         let mut state = self.state();
         let flight = state.table.get_mut(key).expect("who holds the key has not given it up");
-        flight.orphan = true;
+        (flight.orphan, flight.done) = (true, done);
         let waker = flight.waker.take();
         let rest = std::mem::take(&mut flight.rest);
         let mut newest = None;
@@ -298,12 +301,14 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if self.close() {
-            return;
-        }
+        let closed = self.close();
         let in_flight = self.in_flight();
-        tracing::error!(in_flight, "operations outlast their shard: their memory is left to the kernel");
-        self.state.take().map(Box::leak);
+        if !closed {
+            tracing::error!(in_flight, "operations outlast their shard: their memory is left to the kernel");
+        }
+        if in_flight > 0 {
+            self.state.take().map(Box::leak);
+        }
     }
 }
 
