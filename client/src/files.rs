@@ -275,8 +275,7 @@ impl Files {
         }
     }
 
-    /// Sets permissions, size and times, of which NFSv3 can express those from 1970 to 2106: nearer ones are taken for
-    /// others.
+    /// Sets permissions, size and times. NFSv3 can express times from 1970 to 2106; of others it gets the nearest.
     ///
     /// # Errors
     /// As [`Files::lookup`].

@@ -1,8 +1,8 @@
 //! The loop of a shard.
 //!
 //! A turn: fire timers, take in what other threads left, run ready tasks, last those that take up what the others have
-//! left, then enter the ring once: submit all that the tasks queued, and reap all that has completed. Completions only make tasks ready; nothing of theirs runs
-//! while completions are taken in.
+//! left, then enter the ring once: submit all that the tasks queued, and reap all that has completed. Completions only
+//! make tasks ready; nothing of theirs runs while completions are taken in.
 
 use std::io;
 use std::time::{Duration, Instant};

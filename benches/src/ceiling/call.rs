@@ -88,11 +88,10 @@ impl Call {
         let xid = record.get(..4)?.try_into().ok()?;
         if word(record, 4)? == 0 && word(record, 20)? == 0 {
             let kind = Kind::Null;
-            let none = None;
             return Some(Self {
                 kind,
                 xid,
-                sequence_and_slot: none,
+                sequence_and_slot: None,
                 offset: 0,
                 length: 0,
                 data_at: 0,

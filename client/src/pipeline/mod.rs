@@ -1,10 +1,9 @@
 //! Many calls in flight at the least cost for each.
 //!
 //! A [`Session`] spends a task, a timer and some memory on every call. A [`Pipeline`] spends none of them: it drives
-//! the slots of sessions over connections of its own, one call per slot after the other; in NFSv3, which has no sessions, as
-//! many calls at a time as is wanted. Calls are laid end to end in
-//! buffers that are used again, all that are ready leave with one system call, replies are read where they arrived,
-//! and READ data is received and passed over. What is called, and what becomes of it, is the affair of a [`Source`].
+//! the slots of sessions over connections of its own, one call per slot after the other; in NFSv3, which has no sessions,
+//! as many calls at a time as is wanted. Calls are laid end to end in buffers that are used again, all that are ready leave
+//! with one system call, replies are read where they arrived, and READ data is received and passed over. What is called, and what becomes of it, is the affair of a [`Source`].
 //!
 //! It is for load and measurement: a connection that breaks takes its calls with it, and they do not come again.
 

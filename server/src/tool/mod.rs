@@ -57,9 +57,10 @@ fn identity(uid: Option<u32>, gid: Option<u32>) -> Identity {
 fn unreachable(location: &Location, address: SocketAddr, error: &Error) -> Fatal {
     let remedy = match error {
         Error::Connect(_) => "start the server, or correct host and port".to_owned(),
-        Error::Status { status: Status::MinorVersMismatch, .. } => {
-            "the server does not speak this version: add ?version=4.1 to the location".to_owned()
-        }
+        Error::Status { status: Status::MinorVersMismatch, .. } => format!(
+            "the server does not speak NFSv{}: ask for another with ?version=4.1 or ?version=3",
+            location.version
+        ),
         Error::Refused(_) => {
             format!("what listens there does not serve NFSv{}: correct port or version", location.version)
         }

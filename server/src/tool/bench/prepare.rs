@@ -8,7 +8,7 @@ use wire::nfs4::{FileHandle, FileType, Status};
 
 use super::arguments::BenchArguments;
 use super::plan::{MAKING_DEPTH, Plan, Prepared};
-use super::target::name;
+use super::target::{DIRECTORY_MODE, FILE_MODE, name};
 use super::workload::Workload;
 use crate::fatal::Fatal;
 use crate::tool::remote::reason;
@@ -19,10 +19,6 @@ const BASE: &str = "penstock-bench";
 
 /// Most bytes of one WRITE while files are filled.
 const CHUNK_BYTES: u64 = 1 << 20;
-
-/// Permissions of what is made.
-const DIRECTORY_MODE: u32 = 0o755;
-const FILE_MODE: u32 = 0o644;
 
 /// The name of the file with this index.
 pub fn file_name(index: usize) -> String {

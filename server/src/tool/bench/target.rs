@@ -24,8 +24,8 @@ const WRITE_OFFSET_FROM_END: usize = 16;
 const WRITE_OFFSET_FROM_END_3: usize = 20;
 
 /// Permissions of what is made.
-const FILE_MODE: u32 = 0o644;
-const DIRECTORY_MODE: u32 = 0o755;
+pub const FILE_MODE: u32 = 0o644;
+pub const DIRECTORY_MODE: u32 = 0o755;
 
 /// Who opens.
 const OWNER: &str = "bench";
