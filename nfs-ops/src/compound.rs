@@ -163,7 +163,7 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
         reply: &mut Encoder,
     ) -> Result<(), Failure> {
         let _pass = match row.admitted {
-            Some(kind) => Some(self.enter(kind, 0).await?),
+            Some(kind) => Some(self.admit(kind, 0).await?),
             None => None,
         };
         let span = trace::of_operation(row.operation);
@@ -278,12 +278,12 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
     /// Waits for admission to the export of the current file handle.
     ///
     /// # Errors
-    /// As [`Request::enter`].
-    pub async fn enter(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+    /// As [`Request::admit`].
+    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         let export = match &self.current {
             Some(Object::Node(place)) => Some(place.export.settings.id),
             _ => None,
         };
-        self.request.enter(export, kind, bytes).await
+        self.request.admit(export, kind, bytes).await
     }
 }

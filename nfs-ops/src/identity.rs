@@ -55,6 +55,14 @@ impl Caller {
         }
     }
 
+    /// The user it says it is.
+    pub fn uid(&self) -> Option<u32> {
+        match self.who {
+            Who::Anonymous => None,
+            Who::Sys { uid, .. } => Some(uid),
+        }
+    }
+
     /// The identity it has on an export.
     pub async fn identity<E: Env>(&self, env: &E, export: &ExportSettings) -> Identity {
         if let Some(identity) = self.ready(export.id) {

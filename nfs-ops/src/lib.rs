@@ -8,6 +8,7 @@
 mod annotation;
 mod attributes;
 mod callback;
+mod charges;
 mod common;
 mod compound;
 mod copies;

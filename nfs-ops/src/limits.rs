@@ -117,7 +117,7 @@ impl Rule {
 /// The limits of a server.
 #[derive(Clone, Debug)]
 pub struct Limiting {
-    /// What is in force. Requests are not charged to it.
+    /// What is in force.
     pub table: Limits,
     /// The groups; a request belongs to the first that fits.
     pub rules: Vec<Rule>,
@@ -132,6 +132,11 @@ impl Default for Limiting {
 }
 
 impl Limiting {
+    /// Whether it matters to any rule who asks.
+    pub fn tells_users_apart(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.users.is_empty())
+    }
+
     /// The rule that a request belongs to.
     pub fn rule(&self, client: IpAddr, user: Option<u32>, export: Option<ExportId>) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.fits(client, user, export))

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use qos::limits::Path;
+use qos::limits::{Charged, Path};
 use qos::{Kind, Pass};
 use rpc::{Bulks, Call, Payload, Peer};
 use smallvec::SmallVec;
@@ -10,6 +10,7 @@ use vfs::Vfs;
 use wire::nfs4::Status;
 
 use crate::annotation::ClaimedAreas;
+use crate::charges::Payer;
 use crate::env::{Backchannel, Env};
 use crate::export::{ExportSettings, ExportTable, Permission, Protocol};
 use crate::failure::Failure;
@@ -102,15 +103,60 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         settings.permission(self.protocol, self.peer.address.ip(), self.peer.address.port())
     }
 
-    /// Waits for admission to `export`; what is held until the end of the work counts it as in flight.
+    /// Waits for admission to `export`: until the limits allow it, then until the gate is open. What is held until the end of
+    /// the work counts it as in flight.
+    ///
+    /// # Errors
+    /// `NFS4ERR_DELAY` when too many requests wait already, or this one would wait too long.
+    pub async fn admit(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+        let payer = export.and_then(|export| self.payer(export));
+        let server = &self.server;
+        let request = self.admission_request(export, kind, bytes);
+        let Some(payer) = payer else { return self.enter(export, kind).await };
+        let now_ns = server.env.now_ns();
+        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
+        let admitted = server.charges.with_path(&server.shared.limiting, payer, begin);
+        server.charges.rouse_if_sooner(&server.admission);
+        admitted.await.map_err(|qos::Busy| Status::Delay)
+    }
+
+    /// The same for what was charged already, or is to be charged nothing.
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already.
-    pub async fn enter(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
-        let export = export.map_or(0, |export| export.0.into());
-        let request = qos::Request { client: self.charged_to, export, bytes, kind };
+    pub async fn enter(&self, export: Option<ExportId>, kind: Kind) -> Result<Pass, Status> {
+        let request = self.admission_request(export, kind, 0);
         let now_ns = self.server.env.now_ns();
         let admitted = self.server.admission.admit(&mut Path::none(), request, now_ns).await;
         admitted.map_err(|qos::Busy| Status::Delay)
+    }
+
+    /// Gives back what a READ of `asked` bytes was charged too much, when it was admitted with `charged`: only `done` were there.
+    pub fn refund_read(&self, export: ExportId, asked: u64, done: u64, charged: Option<Charged>) {
+        let Some((payer, charged)) = self.payer(export).zip(charged) else { return };
+        if done >= asked {
+            return;
+        }
+        let server = &self.server;
+        let cost = |bytes| self.admission_request(Some(export), Kind::Read, bytes).cost();
+        let unused = cost(asked).less(cost(done));
+        let refund = |path: &mut Path| server.admission.refund(path, unused, charged, server.env.now_ns());
+        server.charges.with_path(&server.shared.limiting, payer, refund);
+        server.charges.rouse_if_sooner(&server.admission);
+    }
+
+    /// Whom requests to `export` are charged to. `None`: nobody, for nothing is limited.
+    fn payer(&self, export: ExportId) -> Option<Payer> {
+        let limiting = &self.server.shared.limiting;
+        if !limiting.table.has_been_set() {
+            return None;
+        }
+        let user = if limiting.tells_users_apart() { self.caller.uid() } else { None };
+        Some(Payer { client: self.peer.address.ip().to_canonical(), user, export })
+    }
+
+    fn admission_request(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> qos::Request {
+        let export = export.map_or(0, |export| export.0.into());
+        qos::Request { client: self.charged_to, export, bytes, kind }
     }
 }

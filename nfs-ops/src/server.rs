@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use qos::limits::{self, Limits};
+use qos::limits::Core;
 use qos::{Admission, Bounds, Gate};
 use rpc::ConnectionId;
 use state::{Session, State};
@@ -13,6 +13,7 @@ use vfs::Vfs;
 use wire::nfs4::{SessionId, Status};
 
 use crate::annotation::AnnotationCounters;
+use crate::charges::Charges;
 use crate::common::attributes::Rights;
 use crate::copies::Copies;
 use crate::env::{Backchannel, Env};
@@ -20,6 +21,7 @@ use crate::export::ExportTable;
 use crate::grants::Grants;
 use crate::handle::HandleKey;
 use crate::identity::Callers;
+use crate::limits::Limiting;
 use crate::mount::Mounts;
 use crate::offload::Offloads;
 use crate::procedure::anonymous::AnonymousFiles;
@@ -38,6 +40,8 @@ pub struct Shared<F> {
     pub rights: Rights,
     /// Who has mounted what by the MOUNT protocol.
     pub mounts: Mounts,
+    /// What operators allow whom.
+    pub limiting: Limiting,
 }
 
 /// Who the server says it is, and what it grants.
@@ -67,6 +71,8 @@ pub struct Server<V: Vfs, E> {
     pub callers: Callers,
     /// What stands between a request and storage on this core.
     pub admission: Admission,
+    /// What its requests are charged to.
+    pub charges: Charges,
     /// What this core's operations have copied of payload.
     pub copies: Copies,
     /// What became of the annotations of calls on this core.
@@ -81,13 +87,15 @@ pub struct Server<V: Vfs, E> {
 }
 
 impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
-    /// A server on this core.
-    pub fn new(shared: Arc<Shared<V::File>>, env: E, exports: ExportTable<V>) -> Rc<Self> {
+    /// The server on core `number`, of which there is one.
+    pub fn new(shared: Arc<Shared<V::File>>, env: E, exports: ExportTable<V>, number: u32) -> Rc<Self> {
+        let limits = Core::new(&shared.limiting.table, number);
         Rc::new(Self {
             shared,
             env,
             callers: Callers::default(),
-            admission: Admission::new(Gate::new(), Bounds::default(), limits::Core::new(&Limits::new(), 0)),
+            admission: Admission::new(Gate::new(), Bounds::default(), limits),
+            charges: Charges::default(),
             copies: Copies::default(),
             annotations: AnnotationCounters::default(),
             grants: Grants::default(),

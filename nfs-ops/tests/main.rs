@@ -6,6 +6,7 @@ mod data;
 mod garbage;
 mod grace;
 mod grants;
+mod limits;
 mod locks;
 mod namespace;
 mod opens;

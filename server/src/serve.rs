@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineConfig, ShardFailed};
+use nfs_ops::limits::Limiting;
 use nfs_ops::{HandleKey, Mounts, Offloads, Rights, Shared};
 use sd_notify::NotifyState;
 use state::State;
@@ -13,7 +14,7 @@ use transport_tcp::{BULK_MAX, Intake, Listener};
 use vfs_local::File;
 
 use crate::cli::ServeArguments;
-use crate::config::{self, Limits, ServerSettings, Settings};
+use crate::config::{self, Limits, SHARDS_MAX, ServerSettings, Settings};
 use crate::environment::{fill, nanoseconds_since};
 use crate::exports::{self, OpenExport};
 use crate::fatal::Fatal;
@@ -105,8 +106,9 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
 
 /// The engine as it is configured.
 pub fn engine_config(settings: &Settings) -> EngineConfig {
+    let of_cores = || EngineConfig::default().shard_count().min(SHARDS_MAX as usize);
     EngineConfig {
-        shards: settings.server.shards,
+        shards: Some(settings.server.shards.unwrap_or_else(of_cores)),
         region_bytes: (settings.limits.payload_memory_mib << 20) as usize,
         helper_threads: settings.limits.helper_threads as usize,
         ..EngineConfig::default()
@@ -146,6 +148,7 @@ fn shared(
         offloads: Offloads::default(),
         mounts: Mounts::default(),
         rights: Rights::default(),
+        limiting: Limiting::default(),
     })
 }
 

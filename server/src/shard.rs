@@ -127,6 +127,7 @@ pub async fn run(shard: Shard, plan: Arc<Plan>) {
         }
     }
     tasks.push(shard.spawn(Rc::clone(&server).maintain(shard.index() == 0)));
+    tasks.push(shard.spawn(Rc::clone(&server).serve_parked()));
     tasks.push(shard.spawn(forget_identities(shard.clone(), Rc::clone(&server))));
     let service = Rc::new(NfsService(server));
     let intake = plan.intake.clone();
@@ -182,8 +183,26 @@ fn make(shard: &Shard, plan: &Plan) -> Result<(Rc<NfsServer>, Endpoint), Fatal> 
     let environment = Environment::new(shard.clone(), plan.origin, names);
     let exports = plan.exports.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let table = exports::table(&exports, None, shard)?;
-    let server = NfsServer::new(Arc::clone(&plan.shared), environment, table);
+    let number = u32::try_from(shard.index()).expect("the configuration bounds it");
+    let server = NfsServer::new(Arc::clone(&plan.shared), environment, table, number);
+    plan.shared.limiting.table.set_bell(number, bell(shard));
     Ok((server, Endpoint::new(shard, plan.transport.clone())))
+}
+
+/// How others tell this shard that limits changed for requests which wait on it.
+fn bell(shard: &Shard) -> Box<dyn Fn() + Send + Sync> {
+    let (remote, index) = (shard.remote().clone(), shard.index());
+    Box::new(move || {
+        let rung = remote.spawn_on(index, |_| async {
+            if let Some(server) = self::server() {
+                server.charges.rouse();
+            }
+        });
+        // A shard that is too busy to be told looks by itself before long.
+        if rung.is_err() {
+            tracing::debug!(shard = index, "a shard is too busy to be told of a limit");
+        }
+    })
 }
 
 /// Users change their groups; an identity lives as long as an answer of name service.

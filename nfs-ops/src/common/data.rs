@@ -1,7 +1,7 @@
 //! READ, WRITE and COMMIT.
 
 use buf::Chain;
-use qos::Kind;
+use qos::{Kind, Pass};
 use rpc::{Bulk, Transport};
 use vfs::{CROSSOVER_BYTES, ReadDone, Stability, Vfs, Written};
 use wire::nfs4::{StableHow, Status, Verifier};
@@ -45,21 +45,33 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
     if bytes == 0 || range.offset >= OFFSET_MAX {
         return Ok((read_nothing(place, range.offset, open).await?, None));
     }
-    let export = Some(place.export.settings.id);
-    let pipe = if may_be_piped(request, &range, bytes) { request.server.env.pipe() } else { None };
-    // Bytes that go through the gate a second time are admitted already.
-    let mut admitted = bytes as u64;
+    let export = place.export.settings.id;
+    let pass = request.admit(Some(export), Kind::Read, bytes as u64).await?;
+    let charged = pass.charged();
+    let told = read_admitted(request, place, &Range { bytes, ..range }, pass, open).await;
+    let done = told.as_ref().map_or(0, |(done, _)| done.bytes);
+    request.refund_read(export, bytes as u64, done as u64, charged);
+    told
+}
+
+async fn read_admitted<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    place: &Place<V>,
+    range: &Range,
+    pass: Pass,
+    open: impl AsyncFn() -> Result<OpenFile<V::File>, Failure>,
+) -> Result<(ReadDone, Option<Bulk>), Failure> {
+    let pipe = if may_be_piped(request, range) { request.server.env.pipe() } else { None };
     if let Some(mut pipe) = pipe {
-        // Memory is waited for outside the gate, so this leaves it where the pages are not to be had so.
-        let _pass = request.enter(export, Kind::Read, admitted).await?;
         let opened = open().await?;
-        if let Some(done) = place.storage().read_piped(opened.file(), range.offset, bytes, &mut pipe) {
+        if let Some(done) = place.storage().read_piped(opened.file(), range.offset, range.bytes, &mut pipe) {
             return Ok(tell(done, pipe));
         }
-        admitted = 0;
     }
-    let buffer = request.server.env.payload(bytes, range.offset).await;
-    let _pass = request.enter(export, Kind::Read, admitted).await?;
+    // Memory is waited for outside the gate, and not before the limits allow the READ: what is parked holds none.
+    drop(pass);
+    let buffer = request.server.env.payload(range.bytes, range.offset).await;
+    let _pass = request.enter(Some(place.export.settings.id), Kind::Read).await?;
     let opened = open().await?;
     let (mut buffer, done) = place.storage().read(opened.file(), range.offset, buffer).await;
     let done = done?;
@@ -67,9 +79,9 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
     Ok(tell(done, buffer))
 }
 
-fn may_be_piped<V: Vfs, E>(request: &Request<V, E>, range: &Range, bytes: usize) -> bool {
+fn may_be_piped<V: Vfs, E>(request: &Request<V, E>, range: &Range) -> bool {
     let sent_from_pipes = request.peer.transport == Transport::Tcp;
-    range.may_be_piped && bytes >= CROSSOVER_BYTES && sent_from_pipes
+    range.may_be_piped && range.bytes >= CROSSOVER_BYTES && sent_from_pipes
 }
 
 fn tell(done: ReadDone, data: impl Into<Bulk>) -> (ReadDone, Option<Bulk>) {
@@ -104,7 +116,7 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
 ) -> Result<(Written, Verifier), Failure> {
     let bytes = payload.as_ref().map_or(0, Chain::len);
     check_range(offset, bytes as u64)?;
-    let _pass = request.enter(Some(place.export.settings.id), Kind::Write, bytes as u64).await?;
+    let _pass = request.admit(Some(place.export.settings.id), Kind::Write, bytes as u64).await?;
     let opened = open().await?;
     let storage = changeable(place)?.storage();
     let verifier = Verifier(storage.write_verifier());
@@ -168,7 +180,7 @@ pub async fn commit<V: Vfs, E: Env + Backchannel>(
     }
     let storage = changeable(place)?.storage();
     require_regular(storage.attributes(&place.node).await?.kind)?;
-    let _pass = request.enter(Some(place.export.settings.id), Kind::Write, 0).await?;
+    let _pass = request.admit(Some(place.export.settings.id), Kind::Write, 0).await?;
     storage.commit_node(&place.node).await?;
     Ok(Verifier(storage.write_verifier()))
 }

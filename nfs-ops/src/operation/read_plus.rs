@@ -38,7 +38,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         return Err(Status::Notsupp.into());
     }
     let storage = place.storage().clone();
-    let _pass = compound.enter(Kind::Read, arguments.count.into()).await?;
+    let _pass = compound.admit(Kind::Read, arguments.count.into()).await?;
     let size_bytes = storage.attributes(&place.node).await?.size_bytes;
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
     let end = arguments.offset.saturating_add(arguments.count.into()).min(size_bytes);

@@ -10,6 +10,7 @@ mod world;
 
 pub use client::{Client, Connection, message, received};
 pub use env::{Manner, next_random};
+pub use executor::Running;
 pub use operations::*;
 pub use reply::{Reply, Segment};
 pub use world::{EXPORT, World, export_settings};

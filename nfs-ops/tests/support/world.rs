@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use nfs_ops::limits::Limiting;
 use nfs_ops::{
     Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts, Network, NfsService, Offloads,
     Protocols, Rights, Server, Settings, Shared, Squash,
@@ -78,7 +79,7 @@ impl World {
     fn serve(self, shared: Shared<MemFile>) -> Self {
         let inner = &self.0;
         let exports = exports(&inner.settings, &inner.storages);
-        *inner.server.borrow_mut() = Server::new(Arc::new(shared), inner.env.clone(), exports);
+        *inner.server.borrow_mut() = Server::new(Arc::new(shared), inner.env.clone(), exports, 0);
         self
     }
 
@@ -103,7 +104,7 @@ impl World {
         let env = TestEnv::new(executor.clone());
         let store = Arc::new(MemoryStore::new());
         let shared = Arc::new(shared(1, store.clone(), 0));
-        let server = Server::new(shared, env.clone(), exports(&settings, &storages));
+        let server = Server::new(shared, env.clone(), exports(&settings, &storages), 0);
         Self(Rc::new(Inner {
             executor,
             env,
@@ -123,7 +124,7 @@ impl World {
         inner.epoch.set(inner.epoch.get() + 1);
         let shared = Arc::new(shared(inner.epoch.get(), inner.store.clone(), self.now_ns()));
         let exports = exports(&inner.settings, &inner.storages);
-        *inner.server.borrow_mut() = Server::new(shared, inner.env.clone(), exports);
+        *inner.server.borrow_mut() = Server::new(shared, inner.env.clone(), exports, 0);
     }
 
     /// The server on another core: the same state, its own caches.
@@ -138,7 +139,7 @@ impl World {
             settings: inner.settings.clone(),
             store: inner.store.clone(),
             epoch: inner.epoch.clone(),
-            server: RefCell::new(Server::new(shared, inner.env.clone(), exports)),
+            server: RefCell::new(Server::new(shared, inner.env.clone(), exports, 1)),
             // Numbers that the first core does not reach.
             connections: Cell::new(1 << 32),
         }))
@@ -221,6 +222,7 @@ fn shared(epoch: u32, store: Arc<MemoryStore>, now_ns: u64) -> Shared<MemFile> {
         offloads: Offloads::default(),
         mounts: Mounts::default(),
         rights: Rights::default(),
+        limiting: Limiting::default(),
     }
 }
 

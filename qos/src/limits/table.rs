@@ -20,6 +20,9 @@ pub const ENTITIES_MAX: usize = SLABS * SLAB;
 const SLAB: usize = 1024;
 const SLABS: usize = 128;
 
+/// The structure of a table in which nothing was ever set; 0 is that of a path which has not been looked up.
+const STRUCTURE_FIRST: u64 = 1;
+
 /// Why entities stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -108,7 +111,7 @@ impl Default for Limits {
 impl Limits {
     /// A table without entities.
     pub fn new() -> Self {
-        let epochs = Epochs { structure: AtomicU64::new(1), change: AtomicU64::new(1) };
+        let epochs = Epochs { structure: AtomicU64::new(STRUCTURE_FIRST), change: AtomicU64::new(1) };
         Self(Arc::new(Table {
             #[cfg(test)]
             defect: None,
@@ -164,6 +167,11 @@ impl Limits {
         directory.free.push(entry.place);
         self.put_in_force(entry.place, &Limit::default(), now_ns, true);
         Ok(())
+    }
+
+    /// Whether there ever was an entity. Until then nobody need look for what a request is charged to.
+    pub fn has_been_set(&self) -> bool {
+        self.structure() > STRUCTURE_FIRST
     }
 
     /// The limit in force for `entity`, and what stands above it.

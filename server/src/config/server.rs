@@ -32,8 +32,8 @@ const DRAIN_SECONDS: u32 = 10;
 /// How old the addresses of clients' names may be.
 const RESOLVE_SECONDS: u32 = 300;
 
-/// Most shards: connection ids have 16 bits for the core, and no machine has more.
-pub const SHARDS_MAX: u32 = 1024;
+/// Most shards: so many cores can share a limit.
+pub const SHARDS_MAX: u32 = qos::limits::CORES_MAX;
 
 /// What helps against a bad level.
 pub const LOG_LEVEL_REMEDY: &str =

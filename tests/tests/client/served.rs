@@ -11,6 +11,7 @@ use buf::{Chain, PAGE_BYTES, PipePool, Piped};
 use bytes::{Bytes, BytesMut};
 use client::{Client, ClientOptions};
 use engine::{EngineConfig, Shard, block_on};
+use nfs_ops::limits::Limiting;
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
     Network, NfsService, Offloads, Protocols, Rights, Server, Settings, Shared, Squash,
@@ -218,10 +219,11 @@ fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
         offloads: Offloads::default(),
         mounts: Mounts::default(),
         rights: Rights::default(),
+        limiting: Limiting::default(),
     };
     let export = Export { settings: Arc::new(export()), storage: MemStorage::default().view() };
     let exports = ExportTable::new(vec![export]).expect("one export");
-    let service = NfsService(Server::new(Arc::new(shared), world, exports));
+    let service = NfsService(Server::new(Arc::new(shared), world, exports, 0));
     let server =
         Rc::new(Faulty { service, losses: Cell::new(0), delays: Cell::new(0), connection: Cell::new(None) });
 

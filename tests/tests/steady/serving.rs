@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use buf::{Chain, PAGE_BYTES, PipePool, Piped};
 use bytes::{Bytes, BytesMut};
 use engine::{Engine, EngineConfig, Shard};
+use nfs_ops::limits::Limiting;
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
     Network, NfsService, Offloads, Protocols, Rights, Server, Settings, Shared, Squash,
@@ -151,6 +152,7 @@ impl Serving {
             offloads: Offloads::default(),
             mounts: Mounts::default(),
             rights: Rights::default(),
+            limiting: Limiting::default(),
         });
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = listener.address();
@@ -201,7 +203,7 @@ async fn serve(shard: Shard, plan: Arc<Plan>) {
     let storage = Local::new(Arc::clone(&plan.storage), shard.clone()).expect("helper threads");
     let exports = ExportTable::new(vec![Export { settings: Arc::new(everybody()), storage }]);
     let exports = exports.expect("one export stands in nobody's way");
-    let server = Server::new(Arc::clone(&plan.shared), World(Rc::new(inner)), exports);
+    let server = Server::new(Arc::clone(&plan.shared), World(Rc::new(inner)), exports, shard.index() as u32);
     let endpoint = Endpoint::new(&shard, limits);
     let listener = plan.listener.lock().expect("nobody panicked with it").take();
     if let Some(listener) = listener {
@@ -209,6 +211,7 @@ async fn serve(shard: Shard, plan: Arc<Plan>) {
     }
     // None of them sweeps: once a second that takes every lock there is, whatever is asked meanwhile.
     shard.spawn_detached(Rc::clone(&server).maintain(false));
+    shard.spawn_detached(Rc::clone(&server).serve_parked());
     let (intake, serving) = (plan.intake.clone(), endpoint.clone());
     shard.spawn_detached(async move { intake.serve(serving, Rc::new(NfsService(server))).await });
     shard.shutting_down().await;

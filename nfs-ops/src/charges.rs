@@ -1,0 +1,140 @@
+//! What requests of this core are charged to, and the task that lets those go on who wait for tokens.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use foldhash::HashMap;
+use qos::Admission;
+use qos::limits::Path;
+use vfs::Vfs;
+
+use crate::env::{Backchannel, Env};
+use crate::handle::ExportId;
+use crate::limits::{Limited, Limiting};
+use crate::server::Server;
+
+/// Paths kept ready on one core. Beyond that they are all found again.
+const PATHS_MAX: usize = 4096;
+
+/// While requests wait for tokens they are looked after at least this often, in nanoseconds: who changes a limit rings, but a
+/// core that is too busy to be rung up must not be deaf for longer.
+const LOOK_NS: u64 = 5_000_000;
+
+/// Whom a request is charged to: what its path is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Payer {
+    /// The address it came from.
+    pub client: IpAddr,
+    /// Who asks, where that makes a difference to any rule.
+    pub user: Option<u32>,
+    /// What it goes to.
+    pub export: ExportId,
+}
+
+/// The paths of the payers of one core, and its clock for those who wait.
+#[derive(Debug, Default)]
+pub struct Charges {
+    paths: RefCell<HashMap<Payer, Path>>,
+    /// Until when nobody need look after those who wait; nothing when none does.
+    quiet_until_ns: Cell<Option<u64>>,
+    is_roused: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Charges {
+    /// Does something with the path of `payer`, which is kept.
+    pub fn with_path<T>(&self, limiting: &Limiting, payer: Payer, work: impl FnOnce(&mut Path) -> T) -> T {
+        let mut paths = self.paths.borrow_mut();
+        if paths.len() >= PATHS_MAX && !paths.contains_key(&payer) {
+            paths.clear();
+        }
+        work(paths.entry(payer).or_insert_with(|| path(limiting, payer)))
+    }
+
+    /// Has those who wait looked after at once: a limit was changed, or tokens were given back.
+    pub fn rouse(&self) {
+        if !self.is_roused.replace(true)
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// The same, if they want it sooner than it would be done.
+    pub fn rouse_if_sooner(&self, admission: &Admission) {
+        let quiet_until_ns = self.quiet_until_ns.get().unwrap_or(u64::MAX);
+        if admission.next_deadline_ns().is_some_and(|next_ns| next_ns < quiet_until_ns) {
+            self.rouse();
+        }
+    }
+
+    /// Lets those go on whose turn has come by `now_ns`. Answers when to look again.
+    fn look(&self, admission: &Admission, now_ns: u64) -> Option<u64> {
+        self.is_roused.set(false);
+        // What is roused while the others are woken is looked at again.
+        self.quiet_until_ns.set(None);
+        admission.advance(now_ns);
+        let look_ns = (admission.parked_count() > 0).then(|| now_ns.saturating_add(LOOK_NS));
+        let next_ns = admission.next_deadline_ns().into_iter().chain(look_ns).min();
+        self.quiet_until_ns.set(next_ns);
+        next_ns
+    }
+
+    /// Completes once it is roused. One task waits for it.
+    async fn roused(&self) {
+        poll_fn(|context| {
+            if self.is_roused.get() {
+                return Poll::Ready(());
+            }
+            *self.waker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// From the client up: what it is a part of is charged with it, and the first that has a tier or a weight gives it. The server is
+/// named beside the export, which need not have a limit of its own.
+fn path(limiting: &Limiting, payer: Payer) -> Path {
+    let client = Limited::client(payer.client);
+    let rule = limiting.rule(payer.client, payer.user, Some(payer.export));
+    let group = rule.map(|rule| Limited::Group(rule.group()));
+    let above = [Some(Limited::Export(payer.export)), Some(Limited::Server)];
+    let mut leaves = [Limited::Server.entity(); 4];
+    let mut count = 0;
+    for limited in [client, group].into_iter().chain(above).flatten() {
+        leaves[count] = limited.entity();
+        count += 1;
+    }
+    Path::new(&leaves[..count])
+}
+
+impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
+    /// Runs for ever: lets requests go on that wait for tokens. To be run as one task per core.
+    pub async fn serve_parked(self: Rc<Self>) {
+        loop {
+            let now_ns = self.env.now_ns();
+            match self.charges.look(&self.admission, now_ns) {
+                None => self.charges.roused().await,
+                Some(next_ns) => {
+                    let sleep = self.env.sleep(next_ns.saturating_sub(now_ns));
+                    either(sleep, self.charges.roused()).await;
+                }
+            }
+        }
+    }
+}
+
+/// Completes with the first of the two.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| {
+        let is_over = one.as_mut().poll(context).is_ready() || other.as_mut().poll(context).is_ready();
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,213 @@
+//! Limits: requests wait for their turn and are answered without errors.
+
+use std::num::NonZeroU64;
+
+use nfs_ops::ExportId;
+use nfs_ops::limits::Limited;
+use qos::limits::{Limit, Rates};
+use wire::nfs3;
+use wire::nfs4::*;
+
+use crate::support::*;
+
+const MIB: u64 = 1 << 20;
+
+/// The bytes of one WRITE here: a sixteenth of a second's at a MiB per second.
+const PIECE: u64 = 64 << 10;
+
+/// Where clients of [`World::client`] are.
+const NEAR: &str = "10.0.0.1";
+
+/// A world whose parked requests are looked after.
+fn world() -> World {
+    let world = World::new();
+    world.executor().spawn(world.server().serve_parked());
+    world
+}
+
+fn near() -> Limited {
+    Limited::client(NEAR.parse().unwrap()).unwrap()
+}
+
+fn bytes_per_second(bytes: u64) -> Limit {
+    let together = NonZeroU64::new(bytes);
+    Limit { bytes: Rates { together, ..Rates::default() }, ..Limit::default() }
+}
+
+fn operations_per_second(operations: u64) -> Limit {
+    let together = NonZeroU64::new(operations);
+    Limit { operations: Rates { together, ..Rates::default() }, ..Limit::default() }
+}
+
+/// Puts a limit in force as another thread does: its bell is rung.
+fn set(world: &World, limited: Limited, limit: Limit) {
+    let server = world.server();
+    let parent = limited.parent().map(Limited::entity);
+    server.shared.limiting.table.set(limited.entity(), parent, limit, world.now_ns()).unwrap();
+    server.charges.rouse();
+}
+
+fn piece(file: FileHandle, number: u32) -> [Op; 2] {
+    let offset = u64::from(number) * PIECE;
+    [putfh(file), write(Stateid::ANONYMOUS, offset, StableHow::Unstable, &[7; PIECE as usize])]
+}
+
+/// Milliseconds until `count` WRITEs have ended that are begun together.
+fn milliseconds_of_writes(world: &World, client: &Client, file: FileHandle, count: u32) -> u64 {
+    let begun_ns = world.now_ns();
+    let running: Vec<_> = (0..count).map(|number| client.start(number, &piece(file, number))).collect();
+    for one in running {
+        one.finish().ok();
+    }
+    (world.now_ns() - begun_ns) / 1_000_000
+}
+
+/// Limits the client so that a piece takes ten seconds, and begins the second one.
+fn exhausted(world: &World, client: &Client, file: FileHandle) -> Running<Reply> {
+    set(world, near(), bytes_per_second(PIECE / 10));
+    client.run(&piece(file, 0)).ok();
+    let waiting = client.start(1, &piece(file, 1));
+    assert!(!waiting.is_done());
+    waiting
+}
+
+#[track_caller]
+fn assert_about(milliseconds: u64, expected: u64) {
+    assert!(milliseconds.abs_diff(expected) <= 3, "{milliseconds} ms, and not {expected} ms");
+}
+
+#[test]
+fn a_client_gets_what_its_limit_allows_and_others_get_all() {
+    let world = world();
+    let (slow, fast) = (world.client("slow"), world.connection_from("10.0.0.9:800").client("fast", 2));
+    let (file, other) = (slow.make_file("a", b""), fast.make_file("b", b""));
+    assert_eq!(milliseconds_of_writes(&world, &slow, file, 8), 0, "nothing is limited");
+    set(&world, near(), bytes_per_second(MIB));
+    // The first goes on at once, and each waits until what went before it is paid.
+    assert_about(milliseconds_of_writes(&world, &slow, file, 8), 7 * 1000 / 16);
+    assert_eq!(milliseconds_of_writes(&world, &fast, other, 8), 0);
+}
+
+#[test]
+fn an_export_and_the_server_are_limits_of_everybody() {
+    for limited in [Limited::Server, Limited::Export(ExportId(1))] {
+        let world = world();
+        let clients =
+            ["10.0.0.1:800", "10.0.0.2:800"].map(|from| world.connection_from(from).client(from, 2));
+        let files = ["a", "b"].map(|name| clients[0].make_file(name, b""));
+        set(&world, Limited::Server, Limit::default());
+        set(&world, limited, bytes_per_second(2 * MIB));
+        let begun_ns = world.now_ns();
+        let both = |number| [0, 1].map(|one: usize| clients[one].start(number, &piece(files[one], number)));
+        let running: Vec<_> = (0..4).flat_map(both).collect();
+        for one in running {
+            one.finish().ok();
+        }
+        assert_about((world.now_ns() - begun_ns) / 1_000_000, 7 * 1000 / 32);
+    }
+}
+
+#[test]
+fn a_change_is_in_force_for_those_who_wait() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    let waiting = exhausted(&world, &client, file);
+    world.advance_seconds(1);
+    assert!(!waiting.is_done(), "it takes ten seconds");
+    assert_eq!(world.server().admission.parked_count(), 1);
+    set(&world, near(), bytes_per_second(100 * MIB));
+    world.advance_milliseconds(10);
+    assert!(waiting.is_done());
+    waiting.finish().ok();
+    let waiting = exhausted(&world, &client, file);
+    let server = world.server();
+    server.shared.limiting.table.remove(near().entity(), world.now_ns()).unwrap();
+    server.charges.rouse();
+    world.advance_milliseconds(10);
+    waiting.finish().ok();
+}
+
+#[test]
+fn what_would_wait_too_long_is_told_to_come_again_at_once() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    let older = world.connection().nfs3();
+    set(&world, near(), bytes_per_second(PIECE / 30));
+    let begun_ns = world.now_ns();
+    client.run(&piece(file, 0)).ok();
+    client.run(&piece(file, 1)).fails(Status::Delay);
+    let of_older = nfs3::FileHandle::new(file.as_bytes()).unwrap();
+    older.write(of_older, 0, nfs3::StableHow::Unstable, &[7; PIECE as usize]).fails(nfs3::Status::Jukebox);
+    assert_eq!(world.now_ns(), begun_ns);
+}
+
+#[test]
+fn what_keeps_a_client_alive_does_not_wait() {
+    let world = world();
+    let client = world.client("one");
+    let (file, stateid) = client.open_new("a");
+    let waiting = exhausted(&world, &client, file);
+    client.run(&[]).ok();
+    client.run(&[putfh(file), lock(stateid, "me", LockType::Write, 0, 10)]).ok();
+    client.run(&[putfh(file), close(stateid)]).ok();
+    assert!(!waiting.is_done());
+}
+
+#[test]
+fn versions_share_a_clients_limit() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    let older = world.connection().nfs3();
+    set(&world, near(), bytes_per_second(MIB));
+    let begun_ns = world.now_ns();
+    for number in 0..4 {
+        client.run(&piece(file, number)).ok();
+        let of_older = nfs3::FileHandle::new(file.as_bytes()).unwrap();
+        older.write(of_older, 0, nfs3::StableHow::Unstable, &[8; PIECE as usize]).ok();
+    }
+    assert_about((world.now_ns() - begun_ns) / 1_000_000, 7 * 1000 / 16);
+}
+
+#[test]
+fn a_read_is_charged_what_was_there() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"four");
+    set(&world, near(), bytes_per_second(MIB));
+    let begun_ns = world.now_ns();
+    for _ in 0..16 {
+        client.run(&[putfh(file), read(Stateid::ANONYMOUS, 0, PIECE as u32)]).ok();
+    }
+    // Each waits for what it may need, and the first takes it from nobody.
+    assert_about((world.now_ns() - begun_ns) / 1_000_000, 1000 / 16);
+}
+
+#[test]
+fn large_requests_count_as_several() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    set(&world, near(), operations_per_second(10));
+    let data = vec![7; 3 * PIECE as usize];
+    let begun_ns = world.now_ns();
+    client.run(&[putfh(file), write(Stateid::ANONYMOUS, 0, StableHow::Unstable, &data)]).ok();
+    client.at_export(&[mkdir("d")]).ok();
+    assert_about((world.now_ns() - begun_ns) / 1_000_000, 300);
+}
+
+#[test]
+fn what_waits_for_its_turn_holds_no_memory_for_its_reply() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", &[7; PIECE as usize]);
+    set(&world, near(), bytes_per_second(PIECE / 10));
+    let all = [putfh(file), read(Stateid::ANONYMOUS, 0, PIECE as u32)];
+    client.run(&all).ok();
+    let waiting = client.start(1, &all);
+    assert!(!waiting.is_done());
+    assert_eq!(world.env().pool().bytes_taken(), 0);
+    waiting.finish().ok();
+}
