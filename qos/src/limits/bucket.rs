@@ -30,6 +30,10 @@ struct Tickets<W> {
     active: W,
     /// The cores on which requests are parked here.
     waiting: W,
+    /// The cores on which requests of this entity are parked, here or elsewhere.
+    backlogged: W,
+    /// Where the entity is scarce: the weights of all who wait for it, background apart.
+    wanting: [W; 2],
 }
 
 #[derive(Debug, Default)]
@@ -38,12 +42,14 @@ struct Terms<W> {
     /// Odd while a change is being written.
     generation: W,
     burst_ns: W,
+    /// Not 0 where the entity is scarce.
+    scarce: W,
     /// What a token of each meter costs, 0 where it is not bounded.
     prices: [W; METERS],
 }
 
 /// Tokens that were taken, and the time from which they may be spent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lease {
     pub(super) tokens: u64,
     pub(super) start_ns: u64,
@@ -54,6 +60,11 @@ impl<W: Word> Bucket<W> {
     pub(super) fn generation(&self) -> Option<u64> {
         let generation = self.terms.generation.load();
         generation.is_multiple_of(2).then_some(generation)
+    }
+
+    /// Whether cores take from it by weight.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.terms.scarce.load() != 0
     }
 
     /// The meters that are bounded, a bit each.
@@ -68,10 +79,9 @@ impl<W: Word> Bucket<W> {
         spent_until_ns.max(now_ns.saturating_sub(saved_ns))
     }
 
-    /// Takes a slice of `meter`, at least `tokens`. `None`: the terms are no longer those of `generation`, and nothing
+    /// Takes `tokens` of `meter`. `None`: the terms are no longer those of `generation`, and nothing
     /// was taken.
     pub(super) fn lease(&self, meter: usize, tokens: u64, generation: u64, now_ns: u64) -> Option<Lease> {
-        let tokens = tokens.max(self.slice(meter));
         let length_ns = self.duration_ns(meter, tokens).saturating_add(1);
         let earliest_ns = now_ns.saturating_sub(self.terms.burst_ns.load());
         let start_ns = self.advance(meter, |spent_until_ns| spent_until_ns.max(earliest_ns), length_ns);
@@ -140,6 +150,30 @@ impl<W: Word> Bucket<W> {
         self.tickets.waiting.load()
     }
 
+    /// Says whether requests of this entity are parked on `core`.
+    pub(super) fn set_backlogged(&self, core: u32, is_backlogged: bool) {
+        if is_backlogged {
+            self.tickets.backlogged.set_bits(1 << core);
+        } else {
+            self.tickets.backlogged.clear_bits(1 << core);
+        }
+    }
+
+    /// On how many cores requests of this entity are parked, one at least.
+    pub(super) fn backlogged_cores(&self) -> u64 {
+        self.tickets.backlogged.load().count_ones().max(1).into()
+    }
+
+    /// Replaces a core's part `before` of the weights that wait for this entity, and answers the weights of all cores.
+    pub(super) fn want(&self, before: [u64; 2], now: [u64; 2]) -> [u64; 2] {
+        for (sum, (before, now)) in self.tickets.wanting.iter().zip(before.into_iter().zip(now)) {
+            if before != now {
+                sum.add(now.wrapping_sub(before));
+            }
+        }
+        [0, 1].map(|part| self.tickets.wanting[part].load())
+    }
+
     /// Puts `limit` in force. One caller at a time.
     ///
     /// What is spent ahead of now stays spent, but no longer than before and no longer than it takes at the new rate:
@@ -147,6 +181,7 @@ impl<W: Word> Bucket<W> {
     pub(super) fn change(&self, limit: &Limit, now_ns: u64) {
         self.terms.generation.add(1);
         self.terms.burst_ns.store(limit.burst_ns);
+        self.terms.scarce.store(limit.scarce.into());
         for (meter, rate) in limit.rates().into_iter().enumerate() {
             let price = rate.map_or(0, |rate| ((1_000_000_000 << PRICE_SHIFT) / rate.get()).max(1));
             let before = self.price(meter);
@@ -162,9 +197,9 @@ impl<W: Word> Bucket<W> {
         self.terms.generation.add(1);
     }
 
-    /// The tokens of one slice: what the rate gives in [`SLICE_NS`], divided by the cores that share it.
-    pub(super) fn slice(&self, meter: usize) -> u64 {
-        let slice = u128::from(SLICE_NS / u64::from(self.sharers())) << PRICE_SHIFT;
+    /// The tokens that the rate of `meter` gives in `duration_ns`.
+    pub(super) fn tokens_in(&self, meter: usize, duration_ns: u64) -> u64 {
+        let slice = u128::from(duration_ns) << PRICE_SHIFT;
         u64::try_from(slice / u128::from(self.price(meter).max(1))).unwrap_or(u64::MAX)
     }
 

@@ -48,6 +48,11 @@ pub struct Limit {
     pub operations: Rates,
     /// How long what was not used is saved up, in nanoseconds of the rate.
     pub burst_ns: u64,
+    /// Whether this is what all compete for, as the server as a whole: cores then take from it by the weights of those
+    /// who wait on them, and not in turn.
+    pub scarce: bool,
+    /// Payload in bytes per second that it gets of what is scarce whatever others want. Limits bind all the same.
+    pub reserved: Option<NonZeroU64>,
     /// The share of what is scarce beside others, `None` for what stands above it on the path.
     pub weight: Option<NonZeroU32>,
     /// The order of service, `None` for what stands above it on the path.
@@ -57,12 +62,23 @@ pub struct Limit {
 impl Default for Limit {
     fn default() -> Self {
         let (bytes, operations) = (Rates::default(), Rates::default());
-        Self { bytes, operations, burst_ns: BURST_NS_DEFAULT, weight: None, tier: None }
+        Self {
+            bytes,
+            operations,
+            burst_ns: BURST_NS_DEFAULT,
+            scarce: false,
+            reserved: None,
+            weight: None,
+            tier: None,
+        }
     }
 }
 
-/// How many meters an entity has: bytes and operations, each read, written and together.
-pub(super) const METERS: usize = 6;
+/// How many meters an entity has: bytes and operations, each read, written and together, and what is reserved.
+pub(super) const METERS: usize = 7;
+
+/// The meter of what is reserved, which only those run through who need it.
+pub(super) const RESERVED: usize = 6;
 
 /// The first meter that counts operations.
 const OPERATIONS: usize = 3;
@@ -76,8 +92,16 @@ const WRITE_METERS: u8 = 0b110_110;
 impl Limit {
     /// The rates in the order of the meters.
     pub(super) fn rates(&self) -> [Option<NonZeroU64>; METERS] {
-        let Self { bytes, operations, .. } = self;
-        [bytes.read, bytes.write, bytes.together, operations.read, operations.write, operations.together]
+        let Self { bytes, operations, reserved, .. } = self;
+        [
+            bytes.read,
+            bytes.write,
+            bytes.together,
+            operations.read,
+            operations.write,
+            operations.together,
+            *reserved,
+        ]
     }
 }
 
@@ -119,6 +143,6 @@ impl Cost {
 
     /// What it takes from `meter`.
     pub(super) fn tokens(self, meter: usize) -> u64 {
-        if meter < OPERATIONS { self.bytes } else { self.operations }
+        if (OPERATIONS..RESERVED).contains(&meter) { self.operations } else { self.bytes }
     }
 }

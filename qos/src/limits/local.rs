@@ -1,8 +1,9 @@
 //! What one core holds of one entity: tokens to spend, tokens that may be spent soon, and those who wait for them.
 
-use super::bucket::{Bucket, Lease};
-use super::limit::{Cost, METERS};
+use super::bucket::{Bucket, Lease, SLICE_NS};
+use super::limit::{Cost, METERS, RESERVED};
 use super::queue::Queue;
+use super::share::Share;
 use super::wheel::Timer;
 use super::word::Word;
 
@@ -17,13 +18,20 @@ pub(super) struct Local {
     generation: u64,
     /// The meters that are bounded, a bit each.
     bounded: u8,
+    /// Where the entity is scarce: this core's part of it.
+    pub(super) share: Option<Box<Share>>,
+    /// How many requests of this entity are parked on this core, here or elsewhere.
+    pub(super) backlog: u32,
+    /// Where something is reserved for the entity: when more of it can be spent, and the scarce entity at which requests
+    /// wait for that.
+    pub(super) reservation: Option<(Timer, u32)>,
     /// The request that has paid here and waits elsewhere.
     pub(super) holder: Option<u32>,
     pub(super) is_kicked: bool,
     /// Tokens to be spent now.
     credit: [u64; METERS],
-    /// Tokens to be spent from a time on.
-    tickets: [Lease; METERS],
+    /// Tokens to be spent from a time on; there once a request had to wait.
+    tickets: Option<Box<[Lease; METERS]>>,
     /// When tokens were last spent or given back.
     pub(super) used_ns: u64,
     /// While requests are parked here: when their tokens can be spent. Else: when tokens not spent are given back.
@@ -39,10 +47,13 @@ impl Local {
             since: 0,
             generation: u64::MAX,
             bounded: 0,
+            share: None,
+            backlog: 0,
+            reservation: None,
             holder: None,
             is_kicked: false,
             credit: [0; METERS],
-            tickets: [Lease { tokens: 0, start_ns: 0 }; METERS],
+            tickets: None,
             used_ns: 0,
             timer,
             queue: None,
@@ -58,8 +69,14 @@ impl Local {
             self.generation = generation;
             self.since = change;
             self.bounded = bucket.bounded();
+            if !bucket.is_scarce() {
+                self.divide(bucket, [0; 2], 0);
+                self.share = None;
+            } else if self.share.is_none() {
+                self.share = Some(Box::default());
+            }
             self.credit = [0; METERS];
-            self.tickets = [Lease { tokens: 0, start_ns: 0 }; METERS];
+            self.tickets = None;
         }
         self.change = change;
     }
@@ -119,7 +136,8 @@ impl Local {
 
     /// Makes tokens whose time has come ready to be spent.
     pub(super) fn settle(&mut self, now_ns: u64) {
-        for (credit, ticket) in self.credit.iter_mut().zip(&mut self.tickets) {
+        let Some(tickets) = &mut self.tickets else { return };
+        for (credit, ticket) in self.credit.iter_mut().zip(tickets.iter_mut()) {
             if ticket.tokens > 0 && ticket.start_ns <= now_ns {
                 *credit = credit.saturating_add(ticket.tokens);
                 ticket.tokens = 0;
@@ -130,11 +148,20 @@ impl Local {
     /// When `cost` could be paid. Nothing is taken yet.
     pub(super) fn ready_ns(&self, bucket: &Bucket<impl Word>, cost: Cost, now_ns: u64) -> u64 {
         let lacking = self.meters(cost).filter(|meter| self.credit[*meter] < cost.tokens(*meter));
-        let ready_ns = lacking.map(|meter| match self.tickets[meter] {
+        let ready_ns = lacking.map(|meter| match self.ticket(meter) {
             Lease { tokens: 0, .. } => bucket.earliest_ns(meter, now_ns),
             Lease { start_ns, .. } => start_ns,
         });
-        ready_ns.max().unwrap_or(0)
+        let ready_ns = ready_ns.max().unwrap_or(0);
+        let share = self.share.as_ref().filter(|_| ready_ns > 0);
+        share.map_or(ready_ns, |share| share.ready_ns(ready_ns, now_ns))
+    }
+
+    /// Takes over what this core's part of what is scarce is, when `weights` wait for it here.
+    pub(super) fn divide(&mut self, bucket: &Bucket<impl Word>, weights: [u64; 2], now_ns: u64) {
+        if let Some(share) = &mut self.share {
+            share.divide(weights, bucket.want(share.weights, weights), now_ns);
+        }
     }
 
     /// Takes the tokens that `cost` lacks, and answers when they can be spent. A meter has one ticket at a time: where
@@ -146,16 +173,54 @@ impl Local {
             if lacking == 0 {
                 continue;
             }
-            if self.tickets[meter].tokens == 0 {
+            let mut ticket = self.ticket(meter);
+            if ticket.tokens == 0 {
                 bucket.join(core);
-                // Where the terms change at this moment they are looked at again soon.
-                let none = Lease { tokens: 0, start_ns: now_ns + 1 };
-                self.tickets[meter] = bucket.lease(meter, lacking, self.generation, now_ns).unwrap_or(none);
+                let tokens = lacking.max(self.slice(bucket, meter));
+                let Some(lease) = bucket.lease(meter, tokens, self.generation, now_ns) else {
+                    // The terms change at this moment: they are looked at again soon.
+                    return now_ns + 1;
+                };
+                if let Some(share) = &mut self.share {
+                    share.charge(bucket.duration_ns(meter, tokens), now_ns);
+                }
+                ticket = lease;
+                self.keep(meter, lease, now_ns);
             }
-            ready_ns = ready_ns.max(self.tickets[meter].start_ns);
+            ready_ns = ready_ns.max(ticket.start_ns);
         }
         self.used_ns = now_ns;
         ready_ns
+    }
+
+    /// Pays for `cost` from what is reserved for the entity, if there is enough of it now. Else it answers when.
+    pub(super) fn reserve(
+        &mut self,
+        bucket: &Bucket<impl Word>,
+        core: u32,
+        cost: Cost,
+        now_ns: u64,
+    ) -> Result<(), u64> {
+        let bytes = cost.tokens(RESERVED);
+        let lacking = bytes.saturating_sub(self.credit[RESERVED]);
+        if lacking > 0 {
+            let ready_ns = bucket.earliest_ns(RESERVED, now_ns);
+            if ready_ns > now_ns {
+                return Err(ready_ns);
+            }
+            bucket.join(core);
+            let slice = bucket.tokens_in(RESERVED, SLICE_NS / u64::from(bucket.sharers()));
+            let lease =
+                bucket.lease(RESERVED, lacking.max(slice), self.generation, now_ns).ok_or(now_ns + 1)?;
+            if lease.start_ns > now_ns {
+                bucket.give_back(RESERVED, lease.tokens, self.generation);
+                return Err(lease.start_ns);
+            }
+            self.credit[RESERVED] += lease.tokens;
+        }
+        self.credit[RESERVED] -= bytes;
+        self.used_ns = now_ns;
+        Ok(())
     }
 
     /// How long the tokens for `cost` last at the rate that is left to one of those who share the entity.
@@ -166,7 +231,7 @@ impl Local {
 
     /// Gives tickets back which would come earlier by `gain_ns` if they were taken now.
     pub(super) fn return_late_tickets(&mut self, bucket: &Bucket<impl Word>, gain_ns: u64, now_ns: u64) {
-        for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
+        for (meter, ticket) in held(&mut self.tickets) {
             let length_ns = bucket.duration_ns(meter, ticket.tokens);
             let again_ns = bucket.earliest_ns(meter, now_ns).saturating_sub(length_ns);
             if again_ns.saturating_add(gain_ns) < ticket.start_ns {
@@ -179,8 +244,9 @@ impl Local {
     /// Gives back what tickets are for beyond a slice and `cost`. Answers whether there was any.
     pub(super) fn trim_tickets(&mut self, bucket: &Bucket<impl Word>, cost: Cost) -> bool {
         let mut is_any = false;
-        for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
-            let kept = cost.tokens(meter).max(bucket.slice(meter));
+        for (meter, ticket) in held(&mut self.tickets) {
+            let slice = bucket.tokens_in(meter, SLICE_NS / u64::from(bucket.sharers()));
+            let kept = cost.tokens(meter).max(slice);
             let excess = ticket.tokens.saturating_sub(kept);
             bucket.give_back(meter, excess, self.generation);
             ticket.tokens -= excess;
@@ -192,7 +258,7 @@ impl Local {
     /// Gives back the tickets whose time has not come. Answers whether there were any.
     pub(super) fn return_tickets(&mut self, bucket: &Bucket<impl Word>) -> bool {
         let mut is_any = false;
-        for (meter, ticket) in self.tickets.iter_mut().enumerate().filter(|(_, ticket)| ticket.tokens > 0) {
+        for (meter, ticket) in held(&mut self.tickets) {
             bucket.give_back(meter, ticket.tokens, self.generation);
             ticket.tokens = 0;
             is_any = true;
@@ -212,6 +278,29 @@ impl Local {
         is_any
     }
 
+    /// Tokens of `meter` that are to be spent from a time on.
+    fn ticket(&self, meter: usize) -> Lease {
+        self.tickets.as_ref().map_or(Lease::default(), |tickets| tickets[meter])
+    }
+
+    /// Keeps what was taken of `meter`, to be spent now or later.
+    fn keep(&mut self, meter: usize, lease: Lease, now_ns: u64) {
+        if lease.start_ns <= now_ns {
+            self.credit[meter] = self.credit[meter].saturating_add(lease.tokens);
+        } else {
+            self.tickets.get_or_insert_default()[meter] = lease;
+        }
+    }
+
+    /// How much is taken at a time: what the rate gives in a slice, divided by those who share it.
+    fn slice(&self, bucket: &Bucket<impl Word>, meter: usize) -> u64 {
+        let duration_ns = match &self.share {
+            Some(share) if share.is_wanted() => share.slice_ns(),
+            _ => SLICE_NS / u64::from(bucket.sharers()),
+        };
+        bucket.tokens_in(meter, duration_ns)
+    }
+
     /// The bounded meters that `cost` runs through.
     fn meters(&self, cost: Cost) -> impl Iterator<Item = usize> + use<> {
         let mut meters = self.bounded & cost.meters();
@@ -221,4 +310,10 @@ impl Local {
             meter
         })
     }
+}
+
+/// The tickets that there are, with their meters.
+fn held(tickets: &mut Option<Box<[Lease; METERS]>>) -> impl Iterator<Item = (usize, &mut Lease)> {
+    let tickets = tickets.iter_mut().flat_map(|tickets| tickets.iter_mut().enumerate());
+    tickets.filter(|(_, ticket)| ticket.tokens > 0)
 }

@@ -15,6 +15,7 @@ mod local;
 mod mailbox;
 mod path;
 mod queue;
+mod share;
 mod table;
 mod wheel;
 mod word;

@@ -26,6 +26,10 @@ pub struct Path {
     /// The state of the table that the places are from.
     pub(super) structure: u64,
     pub(super) weight: NonZeroU32,
+    /// Whether something is reserved for the tenant.
+    pub(super) is_reserved: bool,
+    /// The place of the entity whose share it is, where there is one.
+    pub(super) tenant: Option<u32>,
     pub(super) tier: Tier,
 }
 
@@ -49,6 +53,8 @@ impl Path {
             places: [0; PATH_ENTITIES_MAX],
             structure: 0,
             weight: WEIGHT_DEFAULT,
+            is_reserved: false,
+            tenant: None,
             tier: Tier::Normal,
         }
     }

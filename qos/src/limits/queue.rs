@@ -4,15 +4,13 @@
 //! and a flow moves on by the work of each of its requests divided by its weight. Flows that come late begin where
 //! the queue is now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::limit::{Cost, Tier};
-
-/// Of all work, background gets one part in so many at least.
-const BACKGROUND_PART: u64 = 50;
+use super::share::BACKGROUND_PART;
 
 /// Work counts in so many parts before it is divided by a weight.
-const WORK_SHIFT: u32 = 10;
+const WORK_SHIFT: u32 = 20;
 
 /// So many flows without a request are remembered, beside as many as there are requests.
 const FLOWS_KEPT_MAX: usize = 64;
@@ -33,10 +31,20 @@ pub(super) struct Entry {
     /// Whose share it takes.
     pub(super) flow: u32,
     pub(super) tier: Tier,
-    pub(super) weight: u32,
+    /// The part of the flow's weight that counts on this core.
+    pub(super) weight: u64,
+    /// All of it.
+    pub(super) whole_weight: u64,
     /// The number of the request on its core.
     pub(super) arrival: u64,
     pub(super) cost: Cost,
+}
+
+impl Entry {
+    /// By how much it brings its flow forward.
+    fn length(&self) -> u64 {
+        (self.cost.work() << WORK_SHIFT) / self.weight.max(1)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +59,13 @@ pub(super) struct Queue {
     operations: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Flow {
     finish: u64,
-    parked: u32,
+    /// Its requests, first come first.
+    ranks: VecDeque<Rank>,
+    whole_weight: u64,
+    tier: Tier,
 }
 
 impl Queue {
@@ -63,11 +74,12 @@ impl Queue {
         self.forget_flows();
         let flow = self.flows.entry(entry.flow).or_default();
         let start = flow.finish.max(now);
-        flow.finish = start.saturating_add((entry.cost.work() << WORK_SHIFT) / u64::from(entry.weight));
-        flow.parked += 1;
+        flow.finish = start.saturating_add(entry.length());
+        (flow.tier, flow.whole_weight) = (entry.tier, entry.whole_weight);
         self.bytes += entry.cost.bytes;
         self.operations += entry.cost.operations;
         let rank = Rank { tier: entry.tier, start, arrival: entry.arrival };
+        flow.ranks.push_back(rank);
         self.entries.insert(rank, entry);
         rank
     }
@@ -92,11 +104,24 @@ impl Queue {
         };
     }
 
-    /// Takes the request at `rank` out, served or not.
-    pub(super) fn remove(&mut self, rank: Rank) -> Entry {
+    /// Who is first among the requests of `flow`.
+    pub(super) fn first_of_flow(&self, flow: u32) -> Option<(Rank, u32)> {
+        let rank = self.flows.get(&flow)?.ranks.front()?;
+        Some((*rank, self.entries[rank].slot))
+    }
+
+    /// Takes the request at `rank` out, which has cost its flow nothing.
+    pub(super) fn withdraw(&mut self, rank: Rank) {
+        let entry = self.remove(rank);
+        let flow = self.flows.get_mut(&entry.flow).expect("a flow is kept as long as its time is not over");
+        flow.finish = flow.finish.saturating_sub(entry.length());
+    }
+
+    /// Takes the request at `rank` out.
+    fn remove(&mut self, rank: Rank) -> Entry {
         let entry = self.entries.remove(&rank).expect("a rank is in its queue until it is taken out");
         let flow = self.flows.get_mut(&entry.flow).expect("a flow is kept as long as it has requests");
-        flow.parked -= 1;
+        flow.ranks.retain(|one| *one != rank);
         self.bytes -= entry.cost.bytes;
         self.operations -= entry.cost.operations;
         entry
@@ -112,6 +137,12 @@ impl Queue {
         of
     }
 
+    /// The flows that have requests here, their whole weights and tiers.
+    pub(super) fn flows(&self) -> impl Iterator<Item = (u32, u64, Tier)> {
+        let waiting = self.flows.iter().filter(|(_, flow)| !flow.ranks.is_empty());
+        waiting.map(|(number, flow)| (*number, flow.whole_weight, flow.tier))
+    }
+
     fn first_of_background(&self) -> Option<(&Rank, &Entry)> {
         let first = Rank { tier: Tier::Background, start: 0, arrival: 0 };
         self.entries.range(first..).next()
@@ -125,9 +156,9 @@ impl Queue {
             return;
         }
         let now = self.now.into_iter().max().unwrap_or(0);
-        self.flows.retain(|_, flow| flow.parked > 0 || flow.finish > now);
+        self.flows.retain(|_, flow| !flow.ranks.is_empty() || flow.finish > now);
         if self.flows.len() > bound {
-            self.flows.retain(|_, flow| flow.parked > 0);
+            self.flows.retain(|_, flow| !flow.ranks.is_empty());
         }
     }
 }

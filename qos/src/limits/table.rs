@@ -36,6 +36,8 @@ pub enum Refusal {
     Full,
     /// Others stand below it.
     HasChildren,
+    /// More would be reserved than nine tenths of what a scarce entity has.
+    Overbooked(Entity),
 }
 
 impl fmt::Display for Refusal {
@@ -45,6 +47,9 @@ impl fmt::Display for Refusal {
             Self::Circle => write!(formatter, "an entity cannot stand above itself"),
             Self::TooDeep => write!(formatter, "more than {PATH_ENTITIES_MAX} entities in a row"),
             Self::Full => write!(formatter, "{ENTITIES_MAX} entities exist already"),
+            Self::Overbooked(Entity(key)) => {
+                write!(formatter, "more would be reserved than nine tenths of what {key:#x} has")
+            }
             Self::HasChildren => write!(formatter, "other entities stand below it"),
         }
     }
@@ -136,6 +141,7 @@ impl Limits {
     ) -> Result<(), Refusal> {
         let mut directory = self.write();
         directory.check_parent(entity, parent)?;
+        directory.check_reserved(entity, &limit)?;
         let before = directory.entries.get(&entity).copied();
         let place = match before {
             Some(entry) => entry.place,
@@ -146,7 +152,8 @@ impl Limits {
         directory.count_child(before.and_then(|entry| entry.parent), u32::wrapping_sub);
         directory.count_child(parent, u32::wrapping_add);
         let is_path_same = before.is_some_and(|before| {
-            (before.parent, before.limit.weight, before.limit.tier) == (parent, limit.weight, limit.tier)
+            let of = |limit: &Limit| (limit.weight, limit.tier, limit.reserved.is_some());
+            before.parent == parent && of(&before.limit) == of(&limit)
         });
         self.put_in_force(place, &limit, now_ns, !is_path_same);
         Ok(())
@@ -197,11 +204,17 @@ impl Limits {
                 if !found.add(entry.place) {
                     break;
                 }
-                weight = weight.or(entry.limit.weight);
+                // Whose weight or reservation counts is one entity, the first that has any.
+                let Limit { weight: own, reserved, .. } = entry.limit;
+                if found.tenant.is_none() && (own.is_some() || reserved.is_some()) {
+                    (found.tenant, found.is_reserved) = (Some(entry.place), reserved.is_some());
+                    weight = own;
+                }
                 tier = tier.or(entry.limit.tier);
                 above = entry.parent;
             }
         }
+        found.tenant = found.tenant.or(found.places().first().copied());
         found.weight = weight.unwrap_or(found.weight);
         found.tier = tier.unwrap_or(found.tier);
         // Under the lock: who changes the structure counts it before the lock is free.
@@ -292,6 +305,26 @@ impl Directory {
             above = self.entries.get(&one).ok_or(Refusal::Unknown(one))?.parent;
         }
         if above.is_none() { Ok(()) } else { Err(Refusal::TooDeep) }
+    }
+
+    /// What is reserved for all must be there: of what is scarce a tenth is left for those for whom nothing is reserved.
+    fn check_reserved(&self, entity: Entity, limit: &Limit) -> Result<(), Refusal> {
+        if !limit.scarce && limit.reserved.is_none() {
+            return Ok(());
+        }
+        let others = self.entries.iter().filter(|(other, _)| **other != entity);
+        let all = || others.clone().map(|(other, entry)| (*other, &entry.limit)).chain([(entity, limit)]);
+        let reserved: u128 =
+            all().filter_map(|(_, limit)| limit.reserved).map(|rate| u128::from(rate.get())).sum();
+        let is_short = |limit: &Limit| {
+            limit
+                .bytes
+                .together
+                .is_some_and(|rate| limit.scarce && reserved * 10 > u128::from(rate.get()) * 9)
+        };
+        all()
+            .find(|(_, limit)| is_short(limit))
+            .map_or(Ok(()), |(scarce, _)| Err(Refusal::Overbooked(scarce)))
     }
 
     fn take_place(&mut self) -> Result<u32, Refusal> {

@@ -1,5 +1,7 @@
 //! The table of entities.
 
+use std::num::NonZeroU64;
+
 use super::world::{MIB, bytes_per_second, ran, read_of, waits};
 use crate::limits::{Core, Entity, Limit, Limits, Path, Refusal};
 
@@ -66,4 +68,18 @@ fn a_hundred_thousand_entities_fit_and_leave_room_for_those_that_follow() {
         }
     }
     assert!(std::mem::size_of::<crate::limits::local::Local>() + 48 <= 256);
+}
+
+#[test]
+fn no_more_is_reserved_than_there_is() {
+    let limits = Limits::new();
+    let half = Limit { reserved: NonZeroU64::new(500), ..Limit::default() };
+    limits.set(SERVER, None, Limit { scarce: true, ..bytes_per_second(1000) }, 0).unwrap();
+    limits.set(CLIENT, None, half, 0).unwrap();
+    assert_eq!(limits.set(EXPORT, None, half, 0), Err(Refusal::Overbooked(SERVER)));
+    assert_eq!(limits.get(EXPORT), None);
+    let low = Limit { scarce: true, ..bytes_per_second(555) };
+    assert_eq!(limits.set(SERVER, None, low, 0), Err(Refusal::Overbooked(SERVER)));
+    limits.set(SERVER, None, Limit { scarce: true, ..bytes_per_second(556) }, 0).unwrap();
+    limits.set(CLIENT, None, half, 0).unwrap();
 }
