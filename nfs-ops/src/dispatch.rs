@@ -16,7 +16,7 @@ use crate::env::{Backchannel, Env};
 use crate::procedure::{self, Answer};
 use crate::program::{self, Target};
 use crate::server::Server;
-use crate::{compound, mount};
+use crate::{callback, compound, mount};
 
 /// Room for a reply before SEQUENCE has told what the session allows: an error, EXCHANGE_ID, CREATE_SESSION.
 const REPLY_BYTES_BEFORE_SESSION: usize = 64 * 1024;
@@ -75,6 +75,7 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
                 .await
                 .map(|()| Answer::Written(Bulks::new())),
         };
+        callback::send_pending(server);
         let outcome = match answered {
             Ok(Answer::Written(data)) => {
                 let encoded = reply.finish();

@@ -10,7 +10,6 @@ use vfs::Vfs;
 use wire::nfs4::{ResultHead, SequenceArgs, SequenceResult, Status};
 use wire::xdr::{Decoder, Encoder};
 
-use crate::callback;
 use crate::compound::{Compound, ERROR_BYTES};
 use crate::copies;
 use crate::env::{Backchannel, Env};
@@ -122,7 +121,6 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
     body_at: usize,
     reply: &mut Encoder,
 ) -> Bulks {
-    callback::send_pending(&compound.request.server);
     let data = std::mem::take(&mut compound.request.data);
     let Some(session) = compound.session.take() else { return data };
     if let Some(replay) = session.replay {

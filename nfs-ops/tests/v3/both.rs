@@ -196,6 +196,23 @@ fn an_open_of_who_is_gone_denies_nothing() {
 }
 
 #[test]
+fn who_waits_for_the_lock_of_one_that_is_gone_is_told_at_once() {
+    let (world, client, _, gone, file) = shared();
+    let waiting = world.client("two");
+    let open = gone.open(*file, share(share_access::BOTH, share_deny::WRITE)).ok().opened().stateid;
+    gone.run(&[putfh(*file), lock(open, "me", nfs4::LockType::Write, 0, 1)]).ok();
+    let reader = waiting.open(*file, share(share_access::READ, share_deny::NONE)).ok().opened().stateid;
+    world.advance_seconds(80);
+    waiting
+        .run(&[putfh(*file), lock(reader, "it", nfs4::LockType::ReadWait, 0, 1)])
+        .fails(nfs4::Status::Denied);
+    world.advance_seconds(20);
+    // Whoever is in the way of this and has not been heard of for long is put aside.
+    client.write(file, 0, StableHow::Unstable, b"x").ok();
+    assert_eq!(world.callbacks().len(), 1, "no sweep was needed");
+}
+
+#[test]
 fn data_waits_for_those_who_reclaim() {
     let (world, client, root, newer, file) = shared();
     newer.open(*file, share(share_access::READ, share_deny::BOTH)).ok();

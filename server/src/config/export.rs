@@ -21,6 +21,9 @@ pub const EXPORTS_MAX: usize = 256;
 /// User and group of those who are nobody, as on Debian.
 pub const NOBODY: u32 = 65534;
 
+/// Longest pseudo path: `MNTPATHLEN` of the MOUNT protocol (RFC 1813 §5.1.2).
+const PSEUDO_BYTES_MAX: usize = wire::mount3::PATH_MAX;
+
 /// Longest component of a pseudo path, as file systems have it.
 const COMPONENT_BYTES_MAX: usize = 255;
 
@@ -218,6 +221,16 @@ fn pseudo_of(section: &ExportSection, alone: bool, source: &mut Source<'_>) -> V
     let bad = |part: &String| {
         part == "." || part == ".." || part.contains('\0') || part.len() > COMPONENT_BYTES_MAX
     };
+    if text.len() > PSEUDO_BYTES_MAX {
+        source.wrong(
+            written.span(),
+            format!(
+                "`pseudo` has {} bytes, and MOUNT tells clients of {PSEUDO_BYTES_MAX} at most",
+                text.len()
+            ),
+            "write a shorter path",
+        );
+    }
     if !text.starts_with('/') || components.iter().any(bad) {
         source.wrong(
             written.span(),

@@ -81,6 +81,8 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[[export]]\npath = \"/etc/passwd\"\n", "2:8", "not a directory");
     refused("[[export]]\npath = \"/usr\"\nclients = [\"*\", \"10.0.0.0/99\"]\n", "3:17", "not a network");
     refused("[[export]]\npath = \"/usr\"\npseudo = \"a\"\n", "3:10", "not a place");
+    let long = format!("[[export]]\npath = \"/usr\"\npseudo = \"{}\"\n", "/abcdefg".repeat(129));
+    refused(&long, "3:10", "has 1032 bytes");
     refused("[[export]]\npath = \"/usr\"\nanonuid = -1\n", "3:11", "`anonuid`");
     refused("[[export]]\npath = \"/usr\"\nprotocols = []\n", "3:13", "`protocols` is empty");
     refused("[[export]]\npath = \"/usr\"\nprotocols = [\"3\", \"4.0\"]\n", "3:19", "no version of NFS");
