@@ -1,0 +1,127 @@
+//! What all compete for: cores take from it by weight, and what is reserved goes before.
+
+use super::{Charged, Core, Due, Woken, unpaid};
+use crate::limits::bucket::SLICE_NS;
+use crate::limits::limit::{Cost, RESERVED, Tier};
+use crate::limits::path::Path;
+use crate::limits::table::CORES_MAX;
+
+impl Core {
+    /// Takes over what this core's part of a scarce entity is, by those who wait for it here and elsewhere.
+    pub(super) fn divide(&mut self, place: u32, now_ns: u64) {
+        let Some(Some(local)) = self.locals.get(place as usize) else { return };
+        let (Some(share), Some(queue)) = (&local.share, &local.queue) else { return };
+        if !share.is_stale(now_ns) {
+            return;
+        }
+        let mut weights = [0; 2];
+        for (flow, weight, tier) in queue.flows() {
+            weights[usize::from(tier == Tier::Background)] += self.weight_here(flow, weight);
+        }
+        let (local, bucket) = self.part(place);
+        local.divide(bucket, weights, now_ns);
+    }
+
+    /// The part of a tenant's `weight` that counts on this core: it is divided by the cores on which the tenant waits.
+    pub(super) fn weight_here(&self, tenant: u32, weight: u64) -> u64 {
+        weight * u64::from(CORES_MAX) / self.limits.bucket(tenant).backlogged_cores()
+    }
+
+    /// Counts a request among the parked of its tenant, or no longer.
+    pub(super) fn count_backlog(&mut self, path: &Path, is_parked: bool, now_ns: u64) {
+        let Some(tenant) = path.tenant else { return };
+        let number = self.number;
+        self.local(tenant, self.limits.change(), now_ns);
+        let (local, bucket) = self.part(tenant);
+        local.backlog = if is_parked { local.backlog + 1 } else { local.backlog - 1 };
+        if local.backlog == u32::from(is_parked) {
+            bucket.set_backlogged(number, is_parked);
+        }
+    }
+
+    /// Pays for `cost` out of what is reserved for the tenant: what is scarce is charged and not waited for. The
+    /// limits of the other entities bind. Else it answers when it is worth another look, if ever.
+    pub(super) fn overdraw(
+        &mut self,
+        path: &Path,
+        cost: Cost,
+        paid: u8,
+        now_ns: u64,
+    ) -> Result<(), Option<u64>> {
+        let tenant = path.tenant.filter(|_| path.is_reserved).ok_or(None)?;
+        let change = self.limits.change();
+        let mut is_scarce = false;
+        for place in unpaid(path, paid) {
+            self.local(place, change, now_ns);
+            let (local, bucket) = self.part(place);
+            is_scarce |= local.share.is_some();
+            let is_ready = !local.is_crowded() && local.ready_ns(bucket, cost, now_ns) <= now_ns;
+            if local.share.is_none() && !is_ready {
+                return Err(None);
+            }
+        }
+        if !is_scarce {
+            return Err(None);
+        }
+        let number = self.number;
+        let (local, bucket) = self.part(tenant);
+        local.reserve(bucket, number, cost, now_ns).map_err(Some)?;
+        self.watch_idle(tenant, now_ns);
+        for place in unpaid(path, paid) {
+            let (local, bucket) = self.part(place);
+            if local.share.is_some() {
+                local.owe(bucket, cost, now_ns);
+            } else if self.take(place, cost, now_ns) <= now_ns {
+                self.part(place).0.spend(cost, now_ns);
+            } else {
+                let (local, bucket) = self.part(place);
+                local.owe(bucket, cost, now_ns);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has those who wait at the scarce entity at `place` looked at when more is to be had of what is reserved for
+    /// `tenant`.
+    pub(super) fn wait_for_reservation(&mut self, tenant: u32, place: u32, now_ns: u64) {
+        if self.part(place).0.share.is_none() {
+            return;
+        }
+        let (local, bucket) = self.part(tenant);
+        let ready_ns = bucket.earliest_ns(RESERVED, now_ns);
+        let known = local.reservation.map(|(timer, _)| timer);
+        let timer = known.unwrap_or_else(|| self.wheel.create(Due::Reservation(tenant)));
+        self.part(tenant).0.reservation = Some((timer, place));
+        if !self.wheel.is_set(timer) {
+            self.wheel.set(timer, ready_ns);
+        }
+    }
+
+    /// Lets the parked of `tenant` go on that what is reserved for it pays for.
+    pub(super) fn serve_reserved(&mut self, tenant: u32, now_ns: u64, woken: &mut Vec<Woken>) {
+        let Some((timer, place)) = self.part(tenant).0.reservation else { return };
+        loop {
+            let queue = self.part(place).0.queue.as_ref();
+            let Some((rank, slot)) = queue.and_then(|queue| queue.first_of_flow(tenant)) else { return };
+            let waiter = *self.waiter(slot);
+            if waiter.path.structure != self.limits.structure() {
+                // It is weighed anew in its turn.
+                return;
+            }
+            match self.overdraw(&waiter.path, waiter.cost, waiter.paid, now_ns) {
+                Ok(()) => {
+                    self.part(place).0.queue.as_mut().expect("it was first in it").withdraw(rank);
+                    let turn = self.forget(slot, now_ns);
+                    woken.push(Woken { turn, charged: Some(Charged(self.limits.change())) });
+                    if !self.is_crowded(place) {
+                        self.empty(place, now_ns);
+                    }
+                }
+                Err(again_ns) => {
+                    self.wheel.set(timer, again_ns.unwrap_or(now_ns + SLICE_NS));
+                    return;
+                }
+            }
+        }
+    }
+}
