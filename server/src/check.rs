@@ -1,9 +1,11 @@
 //! `penstock check`: what a configuration would export, or what is wrong with it.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use crate::cli::CheckArguments;
-use crate::config::{self, ClientPattern, Diagnostic, ExportPlan, Settings};
+use crate::config::{self, ClientPattern, Diagnostic, ExportPlan, ServerSettings, Settings};
 use crate::memory::Memory;
 use crate::serve;
 
@@ -11,15 +13,21 @@ use crate::serve;
 struct Report {
     valid: bool,
     problems: Vec<ProblemReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
+    #[serde(flatten)]
+    server: Option<ServerReport>,
+    exports: Vec<ExportReport>,
+}
+
+#[derive(Serialize)]
+struct ServerReport {
+    port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     nfs3_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mount_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    memory_bytes_max: Option<u64>,
-    exports: Vec<ExportReport>,
+    metrics: Option<SocketAddr>,
+    memory_bytes_max: u64,
 }
 
 #[derive(Serialize)]
@@ -53,19 +61,13 @@ pub fn run(arguments: &CheckArguments) -> bool {
             Ok(settings) => Report {
                 valid,
                 problems: Vec::new(),
-                port: Some(settings.server.port),
-                nfs3_port: settings.server.nfs3_port,
-                mount_port: settings.server.mount_port,
-                memory_bytes_max: Some(memory(settings).total()),
+                server: Some(server_report(settings)),
                 exports: settings.exports.iter().map(export_report).collect(),
             },
             Err(found) => Report {
                 valid,
                 problems: found.0.iter().map(problem_report).collect(),
-                port: None,
-                nfs3_port: None,
-                mount_port: None,
-                memory_bytes_max: None,
+                server: None,
                 exports: Vec::new(),
             },
         };
@@ -98,6 +100,9 @@ fn print(arguments: &CheckArguments, settings: &Settings) {
             println!("    read-only clients: {}", report.read_only_clients.join(" "));
         }
     }
+    if let Some(address) = settings.server.metrics {
+        println!("metrics: http://{address}/metrics");
+    }
     let memory = memory(settings);
     println!("memory: {memory}");
     if let Some(excess) = memory.excess() {
@@ -107,6 +112,11 @@ fn print(arguments: &CheckArguments, settings: &Settings) {
 
 fn memory(settings: &Settings) -> Memory {
     Memory::of(&settings.limits, serve::engine_config(settings).shard_count(), settings.exports.len())
+}
+
+fn server_report(settings: &Settings) -> ServerReport {
+    let ServerSettings { port, nfs3_port, mount_port, metrics, .. } = settings.server;
+    ServerReport { port, nfs3_port, mount_port, metrics, memory_bytes_max: memory(settings).total() }
 }
 
 fn export_report(export: &ExportPlan) -> ExportReport {

@@ -25,16 +25,19 @@ fn refused(command: &mut Command, words: &[&str]) {
 fn a_good_configuration_is_described() {
     let scratch = Scratch::new("good");
     let directory = scratch.directory("data");
-    let config =
-        scratch.config(&format!("[[export]]\npath = {directory:?}\npseudo = \"/a\"\naccess = \"ro\"\n"));
+    let server = "[server]\nmetrics = \"127.0.0.1:9469\"\n";
+    let export = format!("[[export]]\npath = {directory:?}\npseudo = \"/a\"\naccess = \"ro\"\n");
+    let config = scratch.config(&(server.to_owned() + &export));
     let (good, said, _) = run(penstock().arg("check").arg(&config));
     assert!(good && said.contains(" as /a (id ") && said.contains("ro, squash root"), "{said}");
     assert!(said.contains("protocols: 3 4.1 4.2"), "{said}");
+    assert!(said.contains("metrics: http://127.0.0.1:9469/metrics"), "{said}");
     assert!(said.contains("memory: at most ") && said.contains(" MiB payload"), "{said}");
     let (good, said, _) = run(penstock().args(["check", "--json"]).arg(&config));
     let report: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
     assert!(good && report["valid"] == true && report["exports"][0]["pseudo"] == "/a", "{said}");
     assert!(report["memory_bytes_max"].as_u64().is_some_and(|bytes| bytes > 0), "{said}");
+    assert!(report["port"] == 2049 && report["metrics"] == "127.0.0.1:9469", "{said}");
 }
 
 #[test]
