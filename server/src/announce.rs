@@ -11,7 +11,8 @@ use crate::config::{ClientPattern, ExportPlan, NFS_PORT, ServerSettings};
 pub fn mount_commands(exports: &[ExportPlan], host: &str, server: &ServerSettings) -> Vec<String> {
     let port = server.port;
     // Addresses of IPv6 have colons too.
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let (host, transport) =
+        if host.contains(':') { (format!("[{host}]"), "tcp6") } else { (host.to_owned(), "tcp") };
     let command = |export: &ExportPlan| {
         let newest = export.protocols.iter().last().expect("an export has a protocol");
         let (kind, more) = match newest {
@@ -19,7 +20,7 @@ pub fn mount_commands(exports: &[ExportPlan], host: &str, server: &ServerSetting
                 let (port, mount_port) = (server.port_of_nfs3(), server.port_of_mount());
                 // Locks of NFSv3 are a protocol of their own, which is not served; ports that are not said are asked
                 // of an rpcbind that need not be there.
-                ("nfs", format!(",nolock,proto=tcp,port={port},mountport={mount_port}"))
+                ("nfs", format!(",nolock,proto={transport},port={port},mountport={mount_port}"))
             }
             _ if port == NFS_PORT => ("nfs4", String::new()),
             _ => ("nfs4", format!(",port={port}")),
@@ -80,10 +81,11 @@ mod tests {
     #[test]
     fn commands_fit_port_place_and_protocols() {
         let mut export = ExportPlan::simple("/srv".into());
-        let command = |export: &ExportPlan, port| {
+        let command_at = |host, export: &ExportPlan, port| {
             let server = ServerSettings { port, mount_port: Some(20048), ..ServerSettings::default() };
-            mount_commands(std::slice::from_ref(export), "filer", &server).remove(0)
+            mount_commands(std::slice::from_ref(export), host, &server).remove(0)
         };
+        let command = |export: &ExportPlan, port| command_at("filer", export, port);
         assert_eq!(command(&export, 2049), "mount -t nfs4 -o vers=4.2 filer:/ /mnt");
         export.pseudo = vec!["a b".into()];
         assert_eq!(command(&export, 2050), "mount -t nfs4 -o vers=4.2,port=2050 filer:'/a b' /mnt");
@@ -92,5 +94,8 @@ mod tests {
         export.protocols = Protocols::NONE.with(Protocol::V3);
         let by_mount = "mount -t nfs -o vers=3,nolock,proto=tcp,port=2049,mountport=20048 filer:'/a b' /mnt";
         assert_eq!(command(&export, 2049), by_mount);
+        let by_mount =
+            "mount -t nfs -o vers=3,nolock,proto=tcp6,port=2049,mountport=20048 [fd00::1]:'/a b' /mnt";
+        assert_eq!(command_at("fd00::1", &export, 2049), by_mount);
     }
 }
