@@ -24,7 +24,8 @@ pub struct Log {
     begun_count: u64,
     refused_count: u64,
     slack_since_ns: u64,
-    envelope: Option<Envelope>,
+    /// Of each limit there was, one after the other.
+    envelopes: Vec<Envelope>,
     /// From asking to the end, of operations asked for after the warm-up.
     latency: Histogram<u64>,
     counted_from_ns: u64,
@@ -86,7 +87,7 @@ impl Log {
             begun_count: 0,
             refused_count: 0,
             slack_since_ns: 0,
-            envelope: None,
+            envelopes: Vec::new(),
             latency,
             counted_from_ns,
         };
@@ -96,10 +97,14 @@ impl Log {
         log
     }
 
-    /// The limit from now on.
-    pub fn limited(&mut self, now_ns: u64, limit: u64) {
-        self.envelope =
-            Some(Envelope { limit: limit as f64, since_ns: now_ns, excess: 0.0, excess_max: 0.0 });
+    /// The limit from then on; until then what goes on is held against none.
+    pub fn limited(&mut self, from_ns: u64, limit: u64) {
+        self.envelopes.push(Envelope {
+            limit: limit as f64,
+            since_ns: from_ns,
+            excess: 0.0,
+            excess_max: 0.0,
+        });
     }
 
     /// Bytes were asked for.
@@ -129,7 +134,9 @@ impl Log {
         self.begun[bin(now_ns)] += bytes;
         self.begun_count += 1;
         self.want_no_more(now_ns);
-        if let Some(envelope) = &mut self.envelope {
+        if let Some(envelope) = self.envelopes.last_mut()
+            && now_ns >= envelope.since_ns
+        {
             let due = envelope.limit * (now_ns - envelope.since_ns) as f64 / 1e9;
             envelope.since_ns = now_ns;
             envelope.excess = (envelope.excess - due).max(0.0) + bytes as f64;
@@ -157,9 +164,9 @@ impl Log {
         }
     }
 
-    /// The most that went on above the limit's share of the time, in any time since the limit was set.
-    pub fn excess_bytes(&self) -> u64 {
-        self.envelope.map_or(0, |envelope| envelope.excess_max as u64)
+    /// The most that went on above the limit's share of the time, in any time at all, of each limit there was.
+    pub fn excess_bytes(&self) -> Vec<u64> {
+        self.envelopes.iter().map(|envelope| envelope.excess_max as u64).collect()
     }
 
     /// Which part of the operations was refused.
@@ -259,7 +266,7 @@ mod tests {
         );
         let errors = more.errors(100, 1_000_000).expect("windows");
         assert!((errors.max - 0.1).abs() < 1e-9 && errors.min.abs() < 1e-9, "{errors:?}");
-        assert!(more.excess_bytes() > 100 * 100, "{}", more.excess_bytes());
+        assert!(more.excess_bytes()[0] > 100 * 100, "{:?}", more.excess_bytes());
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn shown(value: f64, unit: Unit) -> String {
         Unit::Ratio => format!("{value:.3}"),
         Unit::Part => format!("{:.1} %", 100.0 * value),
         Unit::Ms => format!("{value:.0} ms"),
+        Unit::Megabytes => format!("{value:.2} MB"),
     }
 }
 

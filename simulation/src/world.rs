@@ -10,6 +10,9 @@ use crate::scheme::{Decided, Operation, Policy, Scheme};
 /// A core looks at its timers so long after they are due at most: it may be at other work.
 const TURN_NS_MAX: u64 = 20_000;
 
+/// What goes on is held against another limit so long after the change.
+const EFFECTIVE_NS: u64 = 10_000_000;
+
 /// Who is told to come again comes again after so long, as the Linux client does the first time.
 const AGAIN_NS: u64 = 100_000_000;
 
@@ -171,7 +174,7 @@ impl<'a> World<'a> {
             Event::Change(change) => {
                 let now_ns = self.agenda.now_ns();
                 self.scheme.change(now_ns, change.tenant, change.limit);
-                self.logs[change.tenant].limited(now_ns, change.limit);
+                self.logs[change.tenant].limited(now_ns + EFFECTIVE_NS, change.limit);
                 (0..self.setup.cores).for_each(|core| self.arm(core));
             }
         }

@@ -155,7 +155,7 @@ impl Accuracy {
         Self {
             short: log.errors(SHORT_MS, LIMIT),
             long: log.errors(LONG_MS, LIMIT),
-            excess_bytes: log.excess_bytes(),
+            excess_bytes: log.excess_bytes()[0],
             refused: log.refused(),
             course: log.windows(SHORT_MS).into_iter().map(|bytes| bytes as f64 / due).collect(),
         }

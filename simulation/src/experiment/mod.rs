@@ -68,6 +68,8 @@ pub enum Unit {
     Part,
     /// Milliseconds.
     Ms,
+    /// Millions of bytes.
+    Megabytes,
 }
 
 impl Figure {

@@ -10,7 +10,7 @@ use crate::world::{self, Setup};
 const OPERATION_BYTES: u64 = 65_536;
 
 /// Connections of eight tenants that are entitled to the same.
-const CONNECTIONS: [usize; 8] = [1, 1, 2, 2, 4, 8, 16, 30];
+pub const CONNECTIONS: [usize; 8] = [1, 1, 2, 2, 4, 8, 16, 30];
 
 /// How equal tenants are served, of a scheme.
 pub fn equality(scheme: Kind, cores: usize, seed: u64) -> Vec<Figure> {

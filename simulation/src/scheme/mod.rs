@@ -117,6 +117,18 @@ impl Kind {
         }
     }
 
+    /// Where there is little room.
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Self::Unlimited => "no limit",
+            Self::Divided => "rate/cores",
+            Self::Full => "full rate",
+            Self::Rebalanced => "rebalanced",
+            Self::SharedWord => "shared word",
+            Self::Penstock => "penstock",
+        }
+    }
+
     /// The scheme, ready for a run.
     pub fn build(self, setup: &Setup) -> Box<dyn Scheme> {
         let cores = setup.cores;
