@@ -27,6 +27,7 @@ struct ServerReport {
     mount_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<SocketAddr>,
+    admin: String,
     memory_bytes_max: u64,
 }
 
@@ -103,6 +104,7 @@ fn print(arguments: &CheckArguments, settings: &Settings) {
     if let Some(address) = settings.server.metrics {
         println!("metrics: http://{address}/metrics");
     }
+    println!("administration: {}", settings.server.admin_socket().display());
     let memory = memory(settings);
     println!("memory: {memory}");
     if let Some(excess) = memory.excess() {
@@ -116,7 +118,8 @@ fn memory(settings: &Settings) -> Memory {
 
 fn server_report(settings: &Settings) -> ServerReport {
     let ServerSettings { port, nfs3_port, mount_port, metrics, .. } = settings.server;
-    ServerReport { port, nfs3_port, mount_port, metrics, memory_bytes_max: memory(settings).total() }
+    let admin = settings.server.admin_socket().display().to_string();
+    ServerReport { port, nfs3_port, mount_port, metrics, admin, memory_bytes_max: memory(settings).total() }
 }
 
 fn export_report(export: &ExportPlan) -> ExportReport {

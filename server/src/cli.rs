@@ -9,7 +9,7 @@ use crate::config::SHARDS_MAX;
 use crate::tool::bench::arguments::BenchArguments;
 use crate::tool::{
     copy::CopyArguments, get::GetArguments, list::ListArguments, make::MakeArguments, put::PutArguments,
-    remove::RemoveArguments, stat::StatArguments,
+    qos::QosArguments, remove::RemoveArguments, stat::StatArguments,
 };
 
 /// The program and its subcommands.
@@ -46,6 +46,8 @@ pub enum Command {
     /// Serve directories to NFS clients until told to stop (SIGTERM or SIGINT).
     #[command(after_long_help = EXAMPLES)]
     Serve(ServeArguments),
+    /// Limit what clients, exports and groups may use, while the server runs.
+    Qos(QosArguments),
     /// Read a configuration file and say what it would export; nothing is started.
     Check(CheckArguments),
     /// Put a load on any server of NFSv3, NFSv4.1 or NFSv4.2 and measure what becomes of it.

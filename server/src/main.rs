@@ -13,6 +13,7 @@ mod environment;
 mod exports;
 mod fatal;
 mod hosts;
+mod limits;
 mod logging;
 mod memory;
 mod names;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Command::Cp(arguments) => tool::copy::run(arguments),
         Command::Rm(arguments) => tool::remove::run(arguments),
         Command::Mkdir(arguments) => tool::make::run(arguments),
+        Command::Qos(arguments) => tool::qos::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::ConfigExample => {
             print!("{}", config::example());

@@ -20,6 +20,7 @@ use crate::environment::nanoseconds_since;
 use crate::exports::{self, OpenExport};
 use crate::fatal::Fatal;
 use crate::hosts::Hosts;
+use crate::limits::Names;
 use crate::rpcbind::Registration;
 use crate::shard;
 
@@ -35,6 +36,8 @@ pub struct Reloader {
     pub exports: Vec<OpenExport>,
     /// The bounds in force.
     pub limits: Limits,
+    /// What operators call those that can be limited.
+    pub names: Arc<Names>,
     /// The shards.
     pub remote: Remote,
     /// State, which may hold files of exports that go.
@@ -75,6 +78,7 @@ impl Reloader {
             ("[server]", new.server == old.server),
             ("[limits]", new.limits == old.limits),
             ("[log]", new.log == old.log),
+            ("[qos]", new.qos == old.qos),
         ] {
             if !same {
                 tracing::warn!("{section} has changed; that takes effect with a restart");
@@ -114,6 +118,7 @@ impl Reloader {
             .collect();
         self.hosts = hosts;
         self.exports = opened;
+        self.names.replace_exports(plans);
         self.let_go(&gone, &stays);
         Ok(())
     }

@@ -9,16 +9,18 @@ use engine::{Engine, EngineConfig, ShardFailed};
 use nfs_ops::limits::Limiting;
 use nfs_ops::{HandleKey, Mounts, Offloads, Rights, Shared};
 use sd_notify::NotifyState;
-use state::State;
+use state::{State, Store};
 use transport_tcp::{BULK_MAX, Intake, Listener};
 use vfs_local::File;
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Limits, SHARDS_MAX, ServerSettings, Settings};
+use crate::control::{ControlPlane, Listeners};
 use crate::environment::{fill, nanoseconds_since};
 use crate::exports::{self, OpenExport};
 use crate::fatal::Fatal;
 use crate::hosts::Hosts;
+use crate::limits::{Keeper, Names};
 use crate::memory::Memory;
 use crate::reload::Reloader;
 use crate::rpcbind::Registration;
@@ -26,7 +28,7 @@ use crate::signals::{self, Event};
 use crate::state_directory::{Identity, StateDirectory};
 use crate::store::RecordStore;
 use crate::traces::Export;
-use crate::{announce, bounds, control, descriptors, logging, process, shard};
+use crate::{announce, bounds, descriptors, logging, process, shard};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -47,6 +49,8 @@ struct Served {
     exports: Vec<OpenExport>,
     /// The bounds in force.
     limits: Limits,
+    /// What operators call them.
+    names: Arc<Names>,
 }
 
 /// Serves until told to stop.
@@ -74,7 +78,10 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
 
     let directory = StateDirectory::open(&settings.server.state_directory)?;
     let origin = Instant::now();
-    let shared = Arc::new(shared(&settings, &limits, &directory, origin)?);
+    let store = Arc::new(RecordStore::open(&directory.records_file())?);
+    let shared = Arc::new(shared(&settings, &limits, &directory, &store, origin)?);
+    let names = Arc::new(Names::new(&settings.exports, &settings.qos.rules));
+    let keeper = Keeper::load(shared.limiting.clone(), Arc::clone(&names), store, origin)?;
     let memory = Memory::of(&limits, shards, settings.exports.len());
     tracing::info!("memory: {memory}");
     if let Some(excess) = memory.excess() {
@@ -82,18 +89,17 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     }
 
     let listeners = listen(&settings.server)?;
-    let metrics = settings.server.metrics.map(control::listen).transpose()?;
+    let control = Listeners::open(settings.server.admin_socket(), settings.server.metrics)?;
     let addresses = listeners.iter().map(|listener| listener.address().ip());
     let registration = Registration::new(&settings.server, addresses);
     let hosts = Hosts::resolve(&settings.exports, &Hosts::default());
     let exports = exports::open(&settings.exports, &hosts, &[], &limits, shards)?;
-    let served = Served { hosts, exports, limits };
+    let served = Served { hosts, exports, limits, names };
     process::drop_rights()?;
     let engine = start_engine(engine_config, &settings, &served, &shared, origin, listeners)?;
 
-    if let Some(listener) = metrics {
-        control::start(listener, engine.remote().clone(), Arc::clone(&shared))?;
-    }
+    // Ends before the store, so that what is stored last is waited for.
+    let _control = ControlPlane::start(control, engine.remote().clone(), Arc::clone(&shared), keeper)?;
     registration.offer(&settings.exports);
     announce::print(&settings.exports, &host(&settings.server), &settings.server);
     announce::notify(&[NotifyState::Ready]);
@@ -120,17 +126,14 @@ fn shared(
     settings: &Settings,
     limits: &Limits,
     directory: &StateDirectory,
+    store: &Arc<RecordStore>,
     origin: Instant,
 ) -> Result<Shared<File>, Fatal> {
     let identity = directory.identity();
-    let records = directory.records_file();
-    let store = RecordStore::open(&records)?;
-    let state = State::new(
-        state_config(settings, limits, identity),
-        Arc::new(store),
-        nanoseconds_since(origin, origin),
-    )
-    .map_err(|error| {
+    let config = state_config(settings, limits, identity);
+    let state = State::new(config, Arc::clone(store) as Arc<dyn Store>, nanoseconds_since(origin, origin));
+    let state = state.map_err(|error| {
+        let records = directory.records_file();
         Fatal::new(error.to_string(), format!("restore {}, or move it away", records.display()))
     })?;
     tracing::info!(epoch = identity.epoch, owner = identity.owner, grace = state.is_in_grace(), "identity");
@@ -148,7 +151,11 @@ fn shared(
         offloads: Offloads::default(),
         mounts: Mounts::default(),
         rights: Rights::default(),
-        limiting: Limiting::default(),
+        limiting: Limiting {
+            rules: settings.qos.rules.clone(),
+            io_unit_bytes: u64::from(settings.qos.io_unit_kib) << 10,
+            ..Limiting::default()
+        },
     })
 }
 
@@ -259,6 +266,7 @@ fn start_reloader(
         hosts: served.hosts,
         exports: served.exports,
         limits: served.limits,
+        names: served.names,
         remote: engine.remote().clone(),
         shared: Arc::clone(shared),
         origin,

@@ -1,4 +1,4 @@
-//! Client records on stable storage: redb, on a thread of its own.
+//! What is on stable storage besides files: client records and limits, in redb, on a thread of its own.
 //!
 //! Operations that are queued while a transaction is being committed go together into the next one, so a
 //! thousand clients that come back after a restart cost a few syncs and not a thousand.
@@ -10,7 +10,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table,
+    TableDefinition, WriteTransaction,
+};
 use state::{ClientRecord, Completion, Store, StoreError, StoreOperation, StoreResult};
 use wire::nfs4::Verifier;
 
@@ -19,7 +22,13 @@ use crate::fatal::Fatal;
 /// Records by the client's own name.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("clients");
 
-/// The form of a record.
+/// Limits by the key of whom they are for, in a form that is not known here.
+const LIMITS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("limits");
+
+/// The generation of the limits: how often they have been changed.
+const GENERATION: TableDefinition<'_, (), u64> = TableDefinition::new("limits_generation");
+
+/// The form of a client's record.
 const RECORD_VERSION: u8 = 1;
 
 /// Operations that may wait for the thread: several for each client there can be. Beyond, an operation fails
@@ -37,12 +46,40 @@ const CACHE_BYTES: usize = 1 << 20;
 const DURABILITY: Durability =
     if cfg!(feature = "skip-sync-for-tests") { Durability::None } else { Durability::Immediate };
 
-type Queued = (StoreOperation, Completion);
+/// One change of what is stored.
+#[derive(Debug)]
+enum Change {
+    Client(StoreOperation),
+    Limit(LimitChange),
+}
+
+/// A limit that is new, another one, or gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitChange {
+    /// Whose it is.
+    pub key: u128,
+    /// The limit; `None` when there is none any more.
+    pub record: Option<Vec<u8>>,
+    /// The generation that begins with it.
+    pub generation: u64,
+}
+
+/// All limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitRecords {
+    /// Of the last change.
+    pub generation: u64,
+    /// By key.
+    pub records: Vec<(u128, Vec<u8>)>,
+}
+
+type Queued = (Change, Completion);
 
 /// The records. Dropping it waits for what was submitted.
 pub struct RecordStore {
     queue: Option<SyncSender<Queued>>,
     loaded: Mutex<Option<Vec<ClientRecord>>>,
+    limits: LimitRecords,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,22 +91,45 @@ impl RecordStore {
     pub fn open(file: &Path) -> Result<Self, Fatal> {
         let damaged = |error: String| {
             Fatal::new(
-                format!("the client records in {} cannot be used: {error}", file.display()),
-                "free some space or restore the file; or move it away, then clients lose what they had locked",
+                format!("the records of clients and limits in {} cannot be used: {error}", file.display()),
+                "free some space or restore the file; or move it away, then clients lose what they had locked, and all \
+                 limits are gone",
             )
         };
         make(file).map_err(|error| damaged(error.to_string()))?;
         let database = open_database(file).map_err(|error| damaged(error.0))?;
         let loaded = load(&database).map_err(|error| damaged(error.0))?;
-        let (queue, operations) = sync_channel(QUEUE_MAX);
+        let limits = load_limits(&database).map_err(|error| damaged(error.0))?;
+        let (queue, changes) = sync_channel(QUEUE_MAX);
         let file = file.to_owned();
         let thread = std::thread::Builder::new()
             .name("records".into())
-            .spawn(move || run(&file, database, &operations))
+            .spawn(move || run(&file, database, &changes))
             .map_err(|error| {
                 Fatal::new(format!("no thread for client records: {error}"), "raise the limit on tasks")
             })?;
-        Ok(Self { queue: Some(queue), loaded: Mutex::new(Some(loaded)), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), loaded: Mutex::new(Some(loaded)), limits, thread: Some(thread) })
+    }
+
+    /// The limits as they were when the file was opened.
+    pub fn limits(&self) -> &LimitRecords {
+        &self.limits
+    }
+
+    /// Begins to store a limit; never blocks. `done` is called when it is on stable storage, or has failed.
+    pub fn submit_limit(&self, change: LimitChange, done: Completion) {
+        self.queue(Change::Limit(change), done);
+    }
+
+    fn queue(&self, change: Change, done: Completion) {
+        let queue = self.queue.as_ref().expect("the queue is there until the store is dropped");
+        match queue.try_send((change, done)) {
+            Ok(()) => {}
+            Err(TrySendError::Full((_, done))) => done(Err(StoreError("too many changes wait".into()))),
+            Err(TrySendError::Disconnected((_, done))) => {
+                done(Err(StoreError("the thread has ended".into())))
+            }
+        }
     }
 }
 
@@ -80,14 +140,7 @@ impl Store for RecordStore {
     }
 
     fn submit(&self, operation: StoreOperation, done: Completion) {
-        let queue = self.queue.as_ref().expect("the queue is there until the store is dropped");
-        match queue.try_send((operation, done)) {
-            Ok(()) => {}
-            Err(TrySendError::Full((_, done))) => done(Err(StoreError("too many changes wait".into()))),
-            Err(TrySendError::Disconnected((_, done))) => {
-                done(Err(StoreError("the thread has ended".into())))
-            }
-        }
+        self.queue(Change::Client(operation), done);
     }
 }
 
@@ -113,14 +166,14 @@ fn open_database(file: &Path) -> Result<Database, StoreError> {
     redb::Builder::new().set_cache_size(CACHE_BYTES).create(file).map_err(failed)
 }
 
-fn run(file: &Path, database: Database, operations: &Receiver<Queued>) {
+fn run(file: &Path, database: Database, changes: &Receiver<Queued>) {
     let mut open = Some(database);
-    while let Ok(first) = operations.recv() {
+    while let Ok(first) = changes.recv() {
         let batch: Vec<Queued> =
-            std::iter::once(first).chain(operations.try_iter().take(BATCH_MAX - 1)).collect();
-        let outcome = write(file, &mut open, batch.iter().map(|(operation, _)| operation));
+            std::iter::once(first).chain(changes.try_iter().take(BATCH_MAX - 1)).collect();
+        let outcome = write(file, &mut open, batch.iter().map(|(change, _)| change));
         if let Err(error) = &outcome {
-            tracing::error!(operations = batch.len(), "{error}");
+            tracing::error!(changes = batch.len(), "{error}");
         }
         for (_, done) in batch {
             done(outcome.clone());
@@ -133,28 +186,42 @@ fn run(file: &Path, database: Database, operations: &Receiver<Queued>) {
 fn write<'a>(
     file: &Path,
     open: &mut Option<Database>,
-    operations: impl Iterator<Item = &'a StoreOperation>,
+    changes: impl Iterator<Item = &'a Change>,
 ) -> StoreResult {
     let database = match open.take() {
         Some(database) => database,
         None => open_database(file)?,
     };
-    commit(&database, operations)?;
+    commit(&database, changes)?;
     *open = Some(database);
     Ok(())
 }
 
-/// All of `operations` in one transaction, on stable storage when it returns.
-fn commit<'a>(database: &Database, operations: impl Iterator<Item = &'a StoreOperation>) -> StoreResult {
+/// All of `changes` in one transaction, on stable storage when it returns.
+fn commit<'a>(database: &Database, changes: impl Iterator<Item = &'a Change>) -> StoreResult {
     let mut transaction = database.begin_write().map_err(failed)?;
     transaction.set_durability(DURABILITY).map_err(failed)?;
     {
-        let mut table = transaction.open_table(RECORDS).map_err(failed)?;
-        for operation in operations {
-            apply(&mut table, operation)?;
+        let mut clients = transaction.open_table(RECORDS).map_err(failed)?;
+        for change in changes {
+            match change {
+                Change::Client(operation) => apply(&mut clients, operation)?,
+                Change::Limit(change) => apply_limit(&transaction, change)?,
+            }
         }
     }
     transaction.commit().map_err(failed)
+}
+
+fn apply_limit(transaction: &WriteTransaction, change: &LimitChange) -> StoreResult {
+    let mut limits = transaction.open_table(LIMITS).map_err(failed)?;
+    match &change.record {
+        Some(record) => limits.insert(change.key, &record[..]).map_err(failed)?,
+        None => limits.remove(change.key).map_err(failed)?,
+    };
+    let mut generation = transaction.open_table(GENERATION).map_err(failed)?;
+    generation.insert((), change.generation).map_err(failed)?;
+    Ok(())
 }
 
 fn apply(table: &mut Table<'_, &[u8], &[u8]>, operation: &StoreOperation) -> StoreResult {
@@ -177,10 +244,7 @@ fn apply(table: &mut Table<'_, &[u8], &[u8]>, operation: &StoreOperation) -> Sto
 
 fn load(database: &Database) -> Result<Vec<ClientRecord>, StoreError> {
     let transaction = database.begin_read().map_err(failed)?;
-    let table = match transaction.open_table(RECORDS) {
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        table => table.map_err(failed)?,
-    };
+    let Some(table) = table(&transaction, RECORDS)? else { return Ok(Vec::new()) };
     let mut records = Vec::new();
     for entry in table.iter().map_err(failed)? {
         let (owner, value) = entry.map_err(failed)?;
@@ -189,6 +253,32 @@ fn load(database: &Database) -> Result<Vec<ClientRecord>, StoreError> {
         records.push(record);
     }
     Ok(records)
+}
+
+fn load_limits(database: &Database) -> Result<LimitRecords, StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let mut limits = LimitRecords::default();
+    if let Some(table) = table(&transaction, GENERATION)? {
+        limits.generation = table.get(()).map_err(failed)?.map_or(0, |generation| generation.value());
+    }
+    if let Some(table) = table(&transaction, LIMITS)? {
+        for entry in table.iter().map_err(failed)? {
+            let (key, record) = entry.map_err(failed)?;
+            limits.records.push((key.value(), record.value().to_vec()));
+        }
+    }
+    Ok(limits)
+}
+
+/// A table, if anything was ever written to it.
+fn table<K: redb::Key, V: redb::Value>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
+    match transaction.open_table(definition) {
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some).map_err(failed),
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> StoreError {
@@ -273,6 +363,34 @@ mod tests {
         assert_eq!((found.len(), found[3].epoch), (99, 2));
         submit(&store, [StoreOperation::RemoveBefore { epoch: 2 }]);
         assert_eq!(after_a_crash(&scratch, &file), [record(3, 2)]);
+    }
+
+    #[test]
+    fn limits_survive_a_crash_with_their_generation() {
+        let scratch = Scratch::new();
+        let file = scratch.path().join("state.redb");
+        let store = RecordStore::open(&file).unwrap();
+        assert_eq!(store.limits(), &LimitRecords::default());
+        let (acknowledge, acknowledged) = channel();
+        let change = |key, record: Option<&str>, generation| {
+            let acknowledge = acknowledge.clone();
+            let done = Box::new(move |outcome: StoreResult| acknowledge.send(outcome).unwrap());
+            let record = record.map(|record| record.as_bytes().to_vec());
+            store.submit_limit(LimitChange { key, record, generation }, done);
+        };
+        change(u128::MAX, Some("much"), 1);
+        change(7, Some("little"), 2);
+        change(7, Some("less"), 3);
+        change(9, Some("nothing"), 4);
+        change(9, None, 5);
+        submit(&store, [StoreOperation::Put(record(1, 1))]);
+        (0..5).for_each(|_| acknowledged.recv().unwrap().unwrap());
+        let copy = scratch.path().join("copy.redb");
+        std::fs::copy(&file, &copy).unwrap();
+        let after = RecordStore::open(&copy).unwrap();
+        let records = vec![(7, b"less".to_vec()), (u128::MAX, b"much".to_vec())];
+        assert_eq!(after.limits(), &LimitRecords { generation: 5, records });
+        assert_eq!(after.load().unwrap(), [record(1, 1)]);
     }
 
     #[test]

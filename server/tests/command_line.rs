@@ -32,6 +32,7 @@ fn a_good_configuration_is_described() {
     assert!(good && said.contains(" as /a (id ") && said.contains("ro, squash root"), "{said}");
     assert!(said.contains("protocols: 3 4.1 4.2"), "{said}");
     assert!(said.contains("metrics: http://127.0.0.1:9469/metrics"), "{said}");
+    assert!(said.contains("administration: /var/lib/penstock/admin.sock\n"), "{said}");
     assert!(said.contains("memory: at most ") && said.contains(" MiB payload"), "{said}");
     let (good, said, _) = run(penstock().args(["check", "--json"]).arg(&config));
     let report: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");

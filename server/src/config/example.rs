@@ -36,6 +36,8 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 #annotations = true
 # Where the metrics are served, for Prometheus, over HTTP at /metrics. Not set by default.
 #metrics = "127.0.0.1:9469"
+# The socket for `penstock qos`. Default: admin.sock in state_directory.
+#admin = "/run/penstock.sock"
 
 [log]
 # error, warn, info, debug, trace, or a filter such as "info,nfs_ops=debug".
@@ -51,6 +53,25 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 #otlp_file = "/var/log/penstock-traces.jsonl"
 # Spans that may wait to be exported (16 to 65536); what does not fit is dropped and counted.
 #queue_spans = 2048
+
+# How requests are counted and grouped for limits, which are set while the server runs: penstock qos set.
+[qos]
+# A request counts as one operation for each so many KiB of payload begun (1 to 1048576).
+#io_unit_kib = 64
+# A group of requests: those that fit all of clients, users and exports that are given. A request belongs to the first
+# group that fits. The whole section is an example.
+#[[qos.rule]]
+#name = "batch"
+# Addresses and networks, "*" for everybody.
+#clients = ["10.1.0.0/16"]
+# Numbers of users, as clients send them.
+#users = [1000]
+# Places in the name space.
+#exports = ["/data"]
+# protected, normal or background: who is served first. Default: normal.
+#tier = "background"
+# The share beside others of the tier (1 to 10000). Default: 100.
+#weight = 50
 
 # At least one export is needed.
 [[export]]

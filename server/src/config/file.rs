@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::limits::LimitsSection;
+use super::qos::QosSection;
 use crate::cli::{LogFormat, Rpcbind};
 
 /// The whole file.
@@ -17,6 +18,7 @@ pub struct File {
     pub limits: LimitsSection,
     pub log: LogSection,
     pub tracing: TracingSection,
+    pub qos: QosSection,
     #[serde(rename = "export")]
     pub exports: Vec<Spanned<ExportSection>>,
 }
@@ -40,6 +42,7 @@ pub struct ServerSection {
     pub domain: Option<Spanned<String>>,
     pub annotations: Option<bool>,
     pub metrics: Option<Spanned<String>>,
+    pub admin: Option<Spanned<PathBuf>>,
 }
 
 /// `[log]`.

@@ -7,6 +7,7 @@ mod export;
 mod exposure;
 mod file;
 mod limits;
+mod qos;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use export::{ExportPlan, directory_problem};
 #[cfg(test)]
 pub use limits::LIMIT_ROWS;
 pub use limits::Limits;
+pub use qos::{QosSettings, WEIGHTS};
 pub use server::{LOG_LEVEL_REMEDY, LogSettings, NFS_PORT, SHARDS_MAX, ServerSettings, log_filter};
 pub use tracing::{Destination, Endpoint, TracingSettings};
 
@@ -38,6 +40,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `[tracing]`.
     pub tracing: TracingSettings,
+    /// `[qos]`.
+    pub qos: QosSettings,
     /// Every `[[export]]`.
     pub exports: Vec<ExportPlan>,
 }
@@ -68,13 +72,13 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
     };
     // Nothing more can be said about a file that could not be read as a whole.
     let mut source = source.finish_or_continue()?;
-    let settings = Settings {
-        server: server::resolve(&file.server, &mut source),
-        limits: file.limits.resolve(&mut source),
-        log: server::resolve_log(&file.log, &mut source),
-        tracing: tracing::resolve(&file.tracing, &mut source),
-        exports: export::resolve_all(&file.exports, &mut source),
-    };
+    let server = server::resolve(&file.server, &mut source);
+    let limits = file.limits.resolve(&mut source);
+    let log = server::resolve_log(&file.log, &mut source);
+    let tracing = tracing::resolve(&file.tracing, &mut source);
+    let exports = export::resolve_all(&file.exports, &mut source);
+    let qos = qos::resolve(&file.qos, &exports, &mut source);
+    let settings = Settings { server, limits, log, tracing, qos, exports };
     if let Some(number) = exposure::exposing(&settings.exports, &settings.server.state_directory) {
         let (reason, remedy) = exposure::problem(&settings.exports[number], &settings.server.state_directory);
         source.wrong(file.exports[number].get_ref().path.span(), reason, remedy);
@@ -87,6 +91,8 @@ fn remedy_for(message: &str) -> &'static str {
         "correct the name or remove the line; `penstock config-example` lists every setting"
     } else if message.starts_with("missing field `path`") {
         "every [[export]] needs path = \"/the/directory\""
+    } else if message.starts_with("missing field `name`") {
+        "every [[qos.rule]] needs a name, which is that of its group: name = \"batch\""
     } else {
         "correct it; `penstock config-example` shows every setting in its form"
     }
@@ -133,6 +139,7 @@ fn for_directory(directory: &Path) -> Result<Settings, Diagnostics> {
         limits: Limits::default(),
         log: LogSettings::default(),
         tracing: TracingSettings::default(),
+        qos: QosSettings::default(),
         exports: vec![ExportPlan::simple(path)],
     })
 }

@@ -20,6 +20,9 @@ const PORTS: (u32, u32) = (1, u16::MAX as u32);
 /// Where the state is kept when nothing is said.
 const STATE_DIRECTORY: &str = "/var/lib/penstock";
 
+/// The name of the socket for administration in the state directory.
+const ADMIN_SOCKET: &str = "admin.sock";
+
 /// Long enough to ride out a switch's restart, short enough that nobody gives up waiting for a dead client.
 const LEASE_SECONDS: u32 = 60;
 
@@ -72,6 +75,8 @@ pub struct ServerSettings {
     pub annotations: bool,
     /// Where the metrics are served; `None` serves none.
     pub metrics: Option<SocketAddr>,
+    /// The socket for administration; `None` is one in the state directory.
+    pub admin: Option<PathBuf>,
 }
 
 impl Default for ServerSettings {
@@ -92,6 +97,7 @@ impl Default for ServerSettings {
             domain: None,
             annotations: true,
             metrics: None,
+            admin: None,
         }
     }
 }
@@ -105,6 +111,11 @@ impl ServerSettings {
     /// The port that clients are told of MOUNT.
     pub fn port_of_mount(&self) -> u16 {
         self.mount_port.unwrap_or(self.port)
+    }
+
+    /// The socket for administration.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.admin.clone().unwrap_or_else(|| self.state_directory.join(ADMIN_SOCKET))
     }
 
     /// The ports to listen on, each once, with the keys they are set by.
@@ -209,6 +220,7 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
         domain: section.domain.as_ref().map(|domain| self::domain(domain, source)),
         annotations: section.annotations.unwrap_or(true),
         metrics: section.metrics.as_ref().and_then(|written| metrics(written, source)),
+        admin: section.admin.as_ref().map(|written| absolute("admin", written, source)),
     }
 }
 
@@ -231,11 +243,18 @@ pub fn resolve_log(section: &LogSection, source: &mut Source<'_>) -> LogSettings
 }
 
 fn state_directory(section: &ServerSection, source: &mut Source<'_>) -> PathBuf {
-    let Some(written) = &section.state_directory else { return PathBuf::from(STATE_DIRECTORY) };
+    let written = section.state_directory.as_ref();
+    written.map_or_else(
+        || PathBuf::from(STATE_DIRECTORY),
+        |written| absolute("state_directory", written, source),
+    )
+}
+
+fn absolute(name: &str, written: &Spanned<PathBuf>, source: &mut Source<'_>) -> PathBuf {
     if !written.get_ref().is_absolute() {
         source.wrong(
             written.span(),
-            format!("`state_directory` is {}, which is not absolute", written.get_ref().display()),
+            format!("`{name}` is {}, which is not absolute", written.get_ref().display()),
             "write the path from / on",
         );
     }

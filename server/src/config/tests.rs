@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use ::qos::limits::Tier;
+
 use super::*;
 
 fn parsed(text: &str) -> Result<Settings, Diagnostics> {
@@ -93,9 +95,48 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[tracing]\notlp_endpoint = \"http://\"\n", "2:17", "`otlp_endpoint`");
     refused("[tracing]\notlp_file = \"traces\"\n", "2:13", "not absolute");
     refused("[tracing]\nqueue_spans = 1\n", "2:15", "`queue_spans` is 1");
+    refused("[server]\nadmin = \"here\"\n", "2:9", "`admin` is here, which is not absolute");
     let both = "[tracing]\notlp_file = \"/t\"\notlp_endpoint = \"http://a:1/\"\n";
     refused(both, "2:13", "`otlp_endpoint` is given too");
     refused("", "1:1", "no [[export]]");
+}
+
+#[test]
+fn mistakes_in_rules_are_named_with_place_and_remedy() {
+    let refused = |lines: &str, position: &str, words: &str| {
+        refused(&format!("{lines}\n[[export]]\npath = \"/usr\"\npseudo = \"/data\"\n"), position, words);
+    };
+    refused("[qos]\nio_unit = 1", "2:1", "unknown field `io_unit`");
+    refused("[qos]\nio_unit_kib = 0", "2:15", "`io_unit_kib` is 0");
+    refused("[[qos.rule]]\nusers = [0]", "1:1", "missing field `name`");
+    refused("[[qos.rule]]\nname = \"a\"", "1:1", "does not say whom it is for");
+    let rule = |lines: &str| format!("[[qos.rule]]\nname = \"a\"\nusers = [0]\n{lines}");
+    refused(&rule("").replace("\"a\"", "\"a b\""), "2:8", "cannot name a group");
+    refused(&rule("rate = 1"), "4:1", "unknown field `rate`");
+    refused(&rule("tier = \"first\""), "4:8", "unknown variant `first`");
+    refused(&rule("weight = 0"), "4:10", "`weight` is 0");
+    refused(&rule("clients = [\"10.0.0.0/99\"]"), "4:12", "not a network");
+    refused(&rule("clients = [\"filer\"]"), "4:12", "a host name");
+    refused(&rule("exports = [\"/nowhere\"]"), "4:12", "no export has this place");
+    refused(&rule("").replace("[0]", "[-1]"), "3:10", "no user id");
+    refused(&format!("{}\n{}", rule(""), rule("")), "6:8", "two rules make the group");
+}
+
+#[test]
+fn a_rule_is_what_it_says() {
+    let text = "[qos]\nio_unit_kib = 4\n[[qos.rule]]\nname = \"a\"\nclients = [\"10.0.0.0/8\"]\nusers = [7]\n\
+                exports = [\"/data\"]\ntier = \"protected\"\nweight = 3\n\
+                [[export]]\npath = \"/usr\"\npseudo = \"/data\"\n";
+    let settings = parsed(text).unwrap();
+    let rule = &settings.qos.rules[0];
+    assert_eq!(
+        (settings.qos.io_unit_kib, rule.weight.unwrap().get(), rule.tier.unwrap()),
+        (4, 3, Tier::Protected)
+    );
+    let (inside, export) = ("10.9.9.9".parse().unwrap(), Some(settings.exports[0].id));
+    assert!(rule.fits(inside, Some(7), export));
+    assert!(!rule.fits("11.0.0.1".parse().unwrap(), Some(7), export));
+    assert!(!rule.fits(inside, Some(8), export) && !rule.fits(inside, Some(7), None));
 }
 
 #[test]
@@ -168,9 +209,13 @@ fn the_example_says_the_defaults() {
     assert_eq!(settings.server.nfs3_port.take(), Some(2050));
     assert_eq!(settings.server.mount_port.take(), Some(20048));
     assert_eq!(settings.server.metrics.take(), "127.0.0.1:9469".parse().ok());
+    assert_eq!(settings.server.admin.take().as_deref(), Some(Path::new("/run/penstock.sock")));
     assert_eq!(settings.server, ServerSettings::default());
     assert_eq!(settings.log, LogSettings::default());
     assert_eq!(settings.limits, Limits::default());
+    let rules = std::mem::take(&mut settings.qos.rules);
+    assert_eq!((rules.len(), rules[0].exports[0]), (1, settings.exports[0].id));
+    assert_eq!(settings.qos, QosSettings::default());
     let plain = parsed("[[export]]\npath = \"/usr\"\npseudo = \"/data\"\nid = 7\n").unwrap();
     assert_eq!(settings.exports, plain.exports);
 }

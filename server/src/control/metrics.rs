@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use engine::{Remote, Shard};
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
 use metric::{Kind, Metric};
 use nfs_ops::{AnnotationCounts, CopiesSnapshot, Shared};
 use prometheus_client::collector::Collector;
@@ -17,10 +19,11 @@ use transport_tcp::StatsSnapshot;
 use vfs_local::File;
 
 use super::ask::Question;
+use super::http::{self, Answer};
 use crate::shard;
 
 /// What the text is (OpenMetrics 1.0, "Overall Structure").
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 metric::metrics! {
     /// What the metrics are of.
@@ -86,8 +89,20 @@ impl Gatherer {
         Self { remote, shared, of_shards }
     }
 
+    /// Answers who asks for the metrics.
+    pub async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let plain = |status, text| http::answer(status, "text/plain; charset=utf-8", text);
+        match request.uri().path() {
+            "/metrics" if [Method::GET, Method::HEAD].contains(request.method()) => {
+                http::answer(StatusCode::OK, CONTENT_TYPE, self.text().await)
+            }
+            "/metrics" => http::allowing(plain(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n"), "GET, HEAD"),
+            _ => plain(StatusCode::NOT_FOUND, "the metrics are at /metrics\n"),
+        }
+    }
+
     /// The metrics now, without those of shards that do not answer.
-    pub async fn text(&self) -> String {
+    async fn text(&self) -> String {
         let mut registry = Registry::with_prefix("penstock");
         registry.register_collector(Box::new(self.gather().await));
         let mut text = String::new();

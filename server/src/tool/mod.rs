@@ -1,4 +1,4 @@
-//! The commands that are clients: the load generator, and files without a mount.
+//! The commands that are clients: the load generator, files without a mount, and what operators ask a running server.
 
 pub mod bench;
 pub mod copy;
@@ -8,6 +8,7 @@ pub mod list;
 pub mod location;
 pub mod make;
 pub mod put;
+pub mod qos;
 mod remote;
 pub mod remove;
 pub mod stat;

@@ -1,0 +1,361 @@
+//! Limits between the operator and the table that is in force: named, changed, stored, taken away when their time is up.
+//!
+//! A limit is on stable storage before it is in force, and in force before whoever set it is told so. What is told to be
+//! in force is read from the table.
+
+pub mod fields;
+mod names;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nfs_ops::limits::{Limited, Limiting};
+use qos::limits::{ENTITIES_MAX, Entity, Limit, Refusal};
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+pub use self::names::Names;
+use self::record::Kept;
+use crate::environment::nanoseconds_since;
+use crate::fatal::Fatal;
+use crate::store::{LimitChange, RecordStore};
+
+/// Most limits that are kept. The table has room for more, so that what is stored can always be put in force.
+const LIMITS_MAX: usize = 100_000;
+
+const _: () = assert!(LIMITS_MAX + 1024 < ENTITIES_MAX, "room for groups, and for parents without a limit");
+
+/// Longest time that a limit can be set for: a year.
+const TTL_SECONDS_MAX: u64 = 365 * 24 * 3600;
+
+/// In what is sent, beside the fields of a limit.
+pub const TTL_SECONDS: &str = "ttl_seconds";
+
+/// Why a request is not followed. Nothing has changed then.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What kind of mistake it is.
+    pub cause: Cause,
+    /// What is wrong, for people.
+    pub reason: String,
+    /// What is in force for whom it is about.
+    pub in_force: Option<Value>,
+}
+
+/// What kind of mistake it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody is called so, or there is no limit.
+    Unknown,
+    /// It says what cannot be.
+    Wrong,
+    /// Somebody else was faster.
+    Conflict,
+    /// There are too many, or the store fails.
+    Unable,
+}
+
+/// The limits that have been set, and the table that they are in force in.
+pub struct Keeper {
+    limiting: Limiting,
+    names: Arc<Names>,
+    store: Arc<RecordStore>,
+    /// Zero of the table's clock.
+    origin: Instant,
+    kept: BTreeMap<Entity, Kept>,
+    generation: u64,
+}
+
+impl Keeper {
+    /// Puts in force what is stored.
+    ///
+    /// # Errors
+    /// When this release cannot have stored it.
+    pub fn load(
+        limiting: Limiting,
+        names: Arc<Names>,
+        store: Arc<RecordStore>,
+        origin: Instant,
+    ) -> Result<Self, Fatal> {
+        let generation = store.limits().generation;
+        let mut kept = BTreeMap::new();
+        for (key, bytes) in &store.limits().records {
+            let one = Kept::decode(Entity(*key), bytes).and_then(|one| match Limited::of(Entity(*key)) {
+                Some(_) => Ok(one),
+                None => Err(format!("nobody has the key {key:#x}")),
+            });
+            let one = one.map_err(|reason| {
+                Fatal::new(
+                    format!("the stored limits cannot be read: {reason}"),
+                    "run the release that wrote them, or a later one",
+                )
+            })?;
+            kept.insert(Entity(*key), one);
+        }
+        let keeper = Self { limiting, names, store, origin, kept, generation };
+        let groups = keeper.limiting.rules.iter().map(|rule| Limited::Group(rule.group()));
+        groups.chain(keeper.kept.keys().filter_map(|entity| Limited::of(*entity))).for_each(|limited| {
+            keeper.put_in_force(limited);
+        });
+        tracing::info!(limits = keeper.kept.len(), generation, "limits");
+        Ok(keeper)
+    }
+
+    /// What is in force for who is called `name`.
+    ///
+    /// # Errors
+    /// Nobody is.
+    pub fn get(&self, name: &str) -> Result<Value, Refused> {
+        Ok(self.describe(self.find(name)?))
+    }
+
+    /// All that is in force.
+    pub fn list(&self) -> Value {
+        let in_force = self.limiting.table.list().into_iter();
+        let says_something =
+            |(entity, limit): &(Entity, Limit)| self.kept.contains_key(entity) || *limit != Limit::default();
+        let limits: Vec<Value> = in_force
+            .map(|(entity, limit, _)| (entity, limit))
+            .filter(says_something)
+            .filter_map(|(entity, _)| Limited::of(entity))
+            .map(|limited| self.describe(limited))
+            .collect();
+        json!({ "generation": self.generation, "limits": limits })
+    }
+
+    /// All that a request is charged to, the most particular first.
+    ///
+    /// # Errors
+    /// Client or export are nobody's names.
+    pub fn explain(&self, client: &str, user: Option<u32>, export: Option<&str>) -> Result<Value, Refused> {
+        let address: Option<IpAddr> = client.parse().ok();
+        let Some((address, client)) = address.and_then(|address| Some((address, Limited::client(address)?)))
+        else {
+            return Err(refuse(Cause::Wrong, format!("{client:?} is no address of a client"), None));
+        };
+        let export = export.map(|name| self.find(&format!("export:{name}"))).transpose()?;
+        let id = match export {
+            Some(Limited::Export(id)) => Some(id),
+            _ => None,
+        };
+        let group = self.limiting.rule(address, user, id).map(|rule| Limited::Group(rule.group()));
+        let path = [Some(client), group, export, Some(Limited::Server)];
+        let path: Vec<Value> = path.into_iter().flatten().map(|limited| self.describe(limited)).collect();
+        Ok(json!({ "path": path }))
+    }
+
+    /// Changes what `patch` names, leaves all else, and tells what is in force then.
+    ///
+    /// # Errors
+    /// Nothing has changed.
+    pub async fn change(
+        &mut self,
+        name: &str,
+        patch: &Map<String, Value>,
+        if_generation: Option<u64>,
+    ) -> Result<Value, Refused> {
+        let limited = self.find(name)?;
+        self.check_generation(limited, if_generation)?;
+        let before = self.kept.get(&limited.entity());
+        if before.is_none() && self.kept.len() >= LIMITS_MAX {
+            let reason = format!("{LIMITS_MAX} limits are set already: take some away");
+            return Err(self.refuse(Cause::Unable, reason, limited));
+        }
+        let new = Kept {
+            name: self.name_of(limited),
+            generation: self.generation + 1,
+            expires_unix_ms: before.and_then(|kept| kept.expires_unix_ms),
+            limit: before.map_or_else(Limit::default, |kept| kept.limit),
+        };
+        let new = patched(new, patch).map_err(|reason| self.refuse(Cause::Wrong, reason, limited))?;
+        self.store(limited, Some(new)).await?;
+        Ok(self.describe(limited))
+    }
+
+    /// Takes a limit away, and tells what is in force then.
+    ///
+    /// # Errors
+    /// Nothing has changed.
+    pub async fn remove(&mut self, name: &str, if_generation: Option<u64>) -> Result<Value, Refused> {
+        let limited = self.find(name)?;
+        self.check_generation(limited, if_generation)?;
+        if !self.kept.contains_key(&limited.entity()) {
+            let reason = format!("{} has no limit that could be taken away", self.name_of(limited));
+            return Err(self.refuse(Cause::Unknown, reason, limited));
+        }
+        self.store(limited, None).await?;
+        Ok(self.describe(limited))
+    }
+
+    /// Takes away the limits whose time is up. Answers how long the next one has.
+    pub async fn expire(&mut self) -> Option<Duration> {
+        let now_unix_ms = now_unix_ms();
+        let is_over = |(entity, kept): (&Entity, &Kept)| kept.is_expired(now_unix_ms).then_some(*entity);
+        let over: Vec<Entity> = self.kept.iter().filter_map(is_over).collect();
+        for limited in over.into_iter().filter_map(Limited::of) {
+            tracing::info!(entity = self.name_of(limited), "the time of a limit is up");
+            if let Err(refused) = self.store(limited, None).await {
+                // Its record says that it has gone, whoever reads it.
+                tracing::warn!("{}", refused.reason);
+                self.kept.remove(&limited.entity());
+                self.put_in_force(limited);
+            }
+        }
+        let next = self.kept.values().filter_map(|kept| kept.expires_unix_ms).min()?;
+        Some(Duration::from_millis(next.saturating_sub(now_unix_ms)))
+    }
+
+    /// Makes a change durable, then puts it in force.
+    async fn store(&mut self, limited: Limited, new: Option<Kept>) -> Result<(), Refused> {
+        let entity = limited.entity();
+        let generation = self.generation + 1;
+        let record = new.as_ref().map(Kept::encode);
+        let (done, stored) = oneshot::channel();
+        let done = Box::new(move |outcome| {
+            // Nobody waits for it any more when the process ends.
+            let _ = done.send(outcome);
+        });
+        self.store.submit_limit(LimitChange { key: entity.0, record, generation }, done);
+        let outcome = stored.await.map_err(|_| "the store has ended".to_owned());
+        if let Err(reason) = outcome.and_then(|outcome| outcome.map_err(|error| error.to_string())) {
+            let reason = format!("it cannot be stored, so nothing has changed: {reason}");
+            return Err(self.refuse(Cause::Unable, reason, limited));
+        }
+        self.generation = generation;
+        match new {
+            Some(new) => self.kept.insert(entity, new),
+            None => self.kept.remove(&entity),
+        };
+        self.put_in_force(limited);
+        Ok(())
+    }
+
+    /// Makes the table say of `limited` what is kept and configured.
+    fn put_in_force(&self, limited: Limited) {
+        let now_ns = nanoseconds_since(self.origin, Instant::now());
+        let (table, entity) = (&self.limiting.table, limited.entity());
+        let parent = limited.parent().map(Limited::entity);
+        let set = |entity, parent, limit| {
+            table.set(entity, parent, limit, now_ns).expect("parents are there, and room is")
+        };
+        let limit = self.limit_of(limited);
+        if let Some(limit) = limit {
+            if let Some(parent) = parent
+                && table.get(parent).is_none()
+            {
+                set(parent, None, Limit::default());
+            }
+            set(entity, parent, limit);
+            return;
+        }
+        match table.remove(entity, now_ns) {
+            Err(Refusal::HasChildren) => set(entity, parent, Limit::default()),
+            // What was not there need not go.
+            Ok(()) | Err(_) => {}
+        }
+        // A parent that has no limit stands there for its children.
+        if let Some(parent) = limited.parent()
+            && self.limit_of(parent).is_none()
+        {
+            let _ = table.remove(parent.entity(), now_ns);
+        }
+    }
+
+    /// What is to be in force for it, if anything is.
+    fn limit_of(&self, limited: Limited) -> Option<Limit> {
+        let kept = self.kept.get(&limited.entity()).filter(|kept| !kept.is_expired(now_unix_ms()));
+        let kept = kept.map(|kept| kept.limit);
+        let Limited::Group(group) = limited else { return kept };
+        let rule = self.limiting.rules.iter().find(|rule| rule.group() == group);
+        let Some(rule) = rule else { return kept };
+        let limit = kept.unwrap_or_default();
+        let limit = Limit { weight: limit.weight.or(rule.weight), tier: limit.tier.or(rule.tier), ..limit };
+        (kept.is_some() || limit != Limit::default()).then_some(limit)
+    }
+
+    /// Who is called so; also who was when the limit was set.
+    fn find(&self, name: &str) -> Result<Limited, Refused> {
+        self.names.find(name).or_else(|reason| {
+            let gone = self.kept.iter().find(|(_, kept)| kept.name == name);
+            let gone = gone.and_then(|(entity, _)| Limited::of(*entity));
+            gone.ok_or_else(|| refuse(Cause::Unknown, reason, None))
+        })
+    }
+
+    /// What it is called, or was.
+    fn name_of(&self, limited: Limited) -> String {
+        let before = || self.kept.get(&limited.entity()).map(|kept| kept.name.clone());
+        self.names.show(limited).or_else(before).unwrap_or_default()
+    }
+
+    fn check_generation(&self, limited: Limited, expected: Option<u64>) -> Result<(), Refused> {
+        let generation = self.generation_of(limited);
+        if expected.is_none_or(|expected| expected == generation) {
+            return Ok(());
+        }
+        let reason = format!(
+            "the limit of {} has generation {generation}, not {}: somebody else has changed it, and nothing has changed now",
+            self.name_of(limited),
+            expected.unwrap_or_default()
+        );
+        Err(self.refuse(Cause::Conflict, reason, limited))
+    }
+
+    /// Of the last change of its limit; 0 where none is set.
+    fn generation_of(&self, limited: Limited) -> u64 {
+        self.kept.get(&limited.entity()).map_or(0, |kept| kept.generation)
+    }
+
+    fn refuse(&self, cause: Cause, reason: String, limited: Limited) -> Refused {
+        refuse(cause, reason, Some(self.describe(limited)))
+    }
+
+    /// What is in force for it, as the table has it.
+    fn describe(&self, limited: Limited) -> Value {
+        let mut fields = Map::new();
+        fields.insert("entity".to_owned(), self.name_of(limited).into());
+        fields.insert("generation".to_owned(), self.generation_of(limited).into());
+        if let Some(expires) = self.kept.get(&limited.entity()).and_then(|kept| kept.expires_unix_ms) {
+            let left_ms = expires.saturating_sub(now_unix_ms());
+            fields.insert("expires_in_seconds".to_owned(), left_ms.div_ceil(1000).into());
+        }
+        if let Some((limit, _)) = self.limiting.table.get(limited.entity())
+            && (limit != Limit::default() || self.kept.contains_key(&limited.entity()))
+        {
+            fields.append(&mut fields::show(&limit));
+        }
+        fields.into()
+    }
+}
+
+fn refuse(cause: Cause, reason: String, in_force: Option<Value>) -> Refused {
+    Refused { cause, reason, in_force }
+}
+
+/// `kept` with what `patch` says.
+fn patched(mut kept: Kept, patch: &Map<String, Value>) -> Result<Kept, String> {
+    if patch.is_empty() {
+        return Err("nothing is said that could be changed".to_owned());
+    }
+    for (field, value) in patch {
+        if field == TTL_SECONDS {
+            let ttl = fields::whole(field, value, (1, TTL_SECONDS_MAX))?;
+            kept.expires_unix_ms = ttl.map(|seconds| now_unix_ms() + seconds * 1000);
+        } else {
+            fields::change(&mut kept.limit, field, value)?;
+        }
+    }
+    if kept.limit == (Limit { burst_ns: kept.limit.burst_ns, ..Limit::default() }) {
+        return Err("nothing would be limited then: take the limit away instead".to_owned());
+    }
+    Ok(kept)
+}
+
+fn now_unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}

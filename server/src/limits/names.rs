@@ -1,0 +1,187 @@
+//! What operators call those that can be limited.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use nfs_ops::ExportId;
+use nfs_ops::limits::{Group, Limited, Rule};
+
+use crate::config::ExportPlan;
+
+/// Of exports and groups so many are named in a message.
+const NAMED_MAX: usize = 8;
+
+/// The names of this server: exports come and go, groups stay.
+#[derive(Debug)]
+pub struct Names {
+    exports: Mutex<Vec<ExportName>>,
+    groups: Vec<String>,
+}
+
+#[derive(Debug)]
+struct ExportName {
+    id: ExportId,
+    place: String,
+    path: String,
+}
+
+impl Names {
+    /// The names of these.
+    pub fn new(exports: &[ExportPlan], rules: &[Rule]) -> Self {
+        let names =
+            Self { exports: Mutex::default(), groups: rules.iter().map(|rule| rule.name.clone()).collect() };
+        names.replace_exports(exports);
+        names
+    }
+
+    /// The exports are these now.
+    pub fn replace_exports(&self, exports: &[ExportPlan]) {
+        let name = |export: &ExportPlan| ExportName {
+            id: export.id,
+            place: export.pseudo_path(),
+            path: export.path.display().to_string(),
+        };
+        *self.exports.lock().unwrap_or_else(PoisonError::into_inner) = exports.iter().map(name).collect();
+    }
+
+    /// Who is called so: `server`, `export:PLACE`, `client:ADDRESS`, `group:NAME`. An export is named by its place in
+    /// the name space or by its directory.
+    ///
+    /// # Errors
+    /// Why nobody is.
+    pub fn find(&self, text: &str) -> Result<Limited, String> {
+        match text.split_once(':') {
+            None if text == "server" => Ok(Limited::Server),
+            Some(("export", name)) => self.export(name),
+            Some(("client", address)) => client(address),
+            Some(("group", name)) => self.group(name),
+            _ => Err(format!(
+                "{text:?} is nothing that can have a limit: write server, export:PLACE, client:ADDRESS or group:NAME"
+            )),
+        }
+    }
+
+    /// What it is called; `None` for an export or a group that is not there.
+    pub fn show(&self, limited: Limited) -> Option<String> {
+        match limited {
+            Limited::Server => Some("server".to_owned()),
+            Limited::Client(address) => Some(format!("client:{address}")),
+            Limited::Export(id) => {
+                let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+                exports.iter().find(|export| export.id == id).map(|export| format!("export:{}", export.place))
+            }
+            Limited::Group(group) => {
+                let name = self.groups.iter().find(|name| Group::named(name) == group)?;
+                Some(format!("group:{name}"))
+            }
+        }
+    }
+
+    fn export(&self, name: &str) -> Result<Limited, String> {
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_place = exports.iter().find(|export| export.place == name);
+        let found = by_place.or_else(|| exports.iter().find(|export| export.path == name));
+        found.map(|export| Limited::Export(export.id)).ok_or_else(|| {
+            let there = list(exports.iter().map(|export| &export.place));
+            format!("there is no export {name:?}; there are {there}")
+        })
+    }
+
+    fn group(&self, name: &str) -> Result<Limited, String> {
+        if self.groups.iter().any(|group| group == name) {
+            return Ok(Limited::Group(Group::named(name)));
+        }
+        Err(match &self.groups[..] {
+            [] => format!("there is no group {name:?}: the configuration has no [[qos.rule]]"),
+            groups => {
+                format!(
+                    "there is no group {name:?}; [[qos.rule]] in the configuration makes {}",
+                    list(groups.iter())
+                )
+            }
+        })
+    }
+}
+
+fn client(text: &str) -> Result<Limited, String> {
+    let address: IpAddr = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no address: write client:192.0.2.7 or client:2001:db8::7"))?;
+    Limited::client(address).ok_or_else(|| format!("no client has the address {address}"))
+}
+
+/// The first few of them, for a message.
+fn list<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let mut text = names.take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text += &format!(" and {more} more");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let mut data = ExportPlan::simple("/srv/data".into());
+        (data.pseudo, data.id) = (vec!["data".into()], ExportId(1));
+        let mut path = ExportPlan::simple("/data".into());
+        (path.pseudo, path.id) = (vec!["other place".into()], ExportId(2));
+        let rules = ["batch", "a:b"].map(|name| Rule { name: name.into(), ..Rule::default() });
+        Names::new(&[data, path], &rules)
+    }
+
+    #[test]
+    fn who_is_named_is_called_so() {
+        let names = names();
+        for name in [
+            "server",
+            "export:/data",
+            "export:/other place",
+            "client:192.0.2.7",
+            "client:2001:db8::7",
+            "group:batch",
+            "group:a:b",
+        ] {
+            assert_eq!(names.show(names.find(name).unwrap()).as_deref(), Some(name));
+        }
+        let found = |name: &str| names.find(name).unwrap();
+        assert_eq!(found("export:/srv/data"), found("export:/data"), "by its directory");
+        assert_eq!(
+            found("export:/data"),
+            Limited::Export(ExportId(1)),
+            "the place stands over the directory"
+        );
+        assert_eq!(found("client:::ffff:192.0.2.7"), found("client:192.0.2.7"));
+    }
+
+    #[test]
+    fn who_is_unknown_is_told_apart() {
+        let names = names();
+        for (name, words) in [
+            ("", "nothing that can have a limit"),
+            ("Server", "nothing that can have a limit"),
+            ("server:", "nothing that can have a limit"),
+            ("fileset:/data:/a", "nothing that can have a limit"),
+            ("export:/nowhere", "there are /data, /other place"),
+            ("client:filer", "no address"),
+            ("client:10.0.0.0/8", "no address"),
+            ("client:224.0.0.1", "no client"),
+            ("group:other", "makes batch, a:b"),
+        ] {
+            let message = names.find(name).unwrap_err();
+            assert!(message.contains(words), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_exports() {
+        let names = names();
+        let data = names.find("export:/data").unwrap();
+        names.replace_exports(&[]);
+        assert_eq!(names.show(data), None);
+        assert!(names.find("export:/data").is_err());
+    }
+}

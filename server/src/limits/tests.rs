@@ -1,0 +1,201 @@
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+
+use nfs_ops::ExportId;
+use nfs_ops::limits::Rule;
+use qos::limits::Tier;
+
+use super::*;
+use crate::config::ExportPlan;
+use crate::testing::Scratch;
+
+/// Limits kept in a file, and a runtime to wait in.
+struct Kept {
+    scratch: Scratch,
+    keeper: Keeper,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn file(scratch: &Scratch) -> PathBuf {
+    scratch.path().join("state.redb")
+}
+
+/// Of a server with the export `/data` and the group `batch`.
+fn load(store: Arc<RecordStore>) -> Keeper {
+    let mut export = ExportPlan::simple("/srv".into());
+    (export.pseudo, export.id) = (vec!["data".into()], ExportId(7));
+    let rule = Rule { name: "batch".into(), users: vec![1], tier: Some(Tier::Background), ..Rule::default() };
+    let names = Arc::new(Names::new(&[export], std::slice::from_ref(&rule)));
+    let limiting = Limiting { rules: vec![rule], ..Limiting::default() };
+    Keeper::load(limiting, names, store, Instant::now()).unwrap()
+}
+
+impl Kept {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let keeper = load(Arc::new(RecordStore::open(&file(&scratch)).unwrap()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        Self { scratch, keeper, runtime }
+    }
+
+    fn set(&mut self, name: &str, patch: Value, if_generation: Option<u64>) -> Result<Value, Refused> {
+        let patch = patch.as_object().unwrap();
+        self.runtime.block_on(self.keeper.change(name, patch, if_generation))
+    }
+
+    fn remove(&mut self, name: &str, if_generation: Option<u64>) -> Result<Value, Refused> {
+        self.runtime.block_on(self.keeper.remove(name, if_generation))
+    }
+
+    fn in_force(&self, name: &str) -> Option<(Limit, Option<Entity>)> {
+        self.keeper.limiting.table.get(self.keeper.find(name).unwrap().entity())
+    }
+
+    /// What a server that starts now would put in force: the file as it is on disk at this moment.
+    fn after_a_crash(&self) -> Keeper {
+        let copy = self.scratch.path().join("copy.redb");
+        std::fs::copy(file(&self.scratch), &copy).unwrap();
+        load(Arc::new(RecordStore::open(&copy).unwrap()))
+    }
+}
+
+#[test]
+fn what_is_told_is_in_force_and_survives_a_crash() {
+    let mut kept = Kept::new();
+    let told = kept.set("export:/srv", json!({ "bytes_per_second": 1000, "weight": 5 }), None).unwrap();
+    assert_eq!((&told["entity"], &told["generation"]), (&json!("export:/data"), &json!(1)));
+    kept.set("client:192.0.2.7", json!({ "read_operations_per_second": 10 }), None).unwrap();
+    let told =
+        kept.set("export:/data", json!({ "weight": null, "write_bytes_per_second": 500 }), Some(1)).unwrap();
+    assert_eq!(
+        (told["bytes_per_second"].as_u64(), told.get("weight")),
+        (Some(1000), None),
+        "what is not named stays"
+    );
+    let (limit, parent) = kept.in_force("export:/data").unwrap();
+    assert_eq!((limit.bytes.together, limit.bytes.write), (NonZeroU64::new(1000), NonZeroU64::new(500)));
+    assert_eq!(parent, Some(Limited::Server.entity()));
+
+    let after = kept.after_a_crash();
+    assert_eq!(after.list(), kept.keeper.list());
+    assert_eq!(after.limiting.table.list(), kept.keeper.limiting.table.list());
+    assert_eq!(after.list()["generation"], 3);
+    drop(after);
+
+    kept.remove("client:192.0.2.7", Some(2)).unwrap();
+    assert_eq!(kept.in_force("client:192.0.2.7"), None);
+    assert_eq!(kept.after_a_crash().list(), kept.keeper.list());
+    assert_eq!(kept.keeper.list()["generation"], 4, "generations are never given twice");
+}
+
+#[test]
+fn mistakes_change_nothing_and_tell_what_is_in_force() {
+    let mut kept = Kept::new();
+    let told = kept.set("server", json!({ "bytes_per_second": 1000 }), Some(0)).unwrap();
+    let before = kept.after_a_crash().list();
+    let rate = || json!({ "bytes_per_second": 7 });
+    for (name, patch, if_generation, cause, words) in [
+        ("server", rate(), Some(0), Cause::Conflict, "has generation 1, not 0"),
+        ("server", rate(), Some(9), Cause::Conflict, "has generation 1, not 9"),
+        ("server", json!({}), None, Cause::Wrong, "nothing is said"),
+        ("server", json!({ "bytes_per_second": "7" }), None, Cause::Wrong, "bytes_per_second is \"7\""),
+        ("server", json!({ "weight": 7, "speed": 1 }), None, Cause::Wrong, "\"speed\" is no field"),
+        ("server", json!({ "ttl_seconds": 0 }), None, Cause::Wrong, "ttl_seconds is 0"),
+        ("server", json!({ "bytes_per_second": null }), None, Cause::Wrong, "take the limit away"),
+    ] {
+        let refused = kept.set(name, patch, if_generation).unwrap_err();
+        assert!(refused.cause == cause && refused.reason.contains(words), "{refused:?}");
+        assert_eq!(refused.in_force.as_ref(), Some(&told));
+    }
+    let refused = kept.set("export:/nowhere", rate(), None).unwrap_err();
+    assert!(refused.cause == Cause::Unknown && refused.reason.contains("there are /data"), "{refused:?}");
+    let refused = kept.remove("client:192.0.2.7", None).unwrap_err();
+    assert!(refused.cause == Cause::Unknown && refused.reason.contains("has no limit"), "{refused:?}");
+    assert_eq!(kept.remove("server", Some(2)).unwrap_err().cause, Cause::Conflict);
+    assert_eq!(kept.keeper.list(), before);
+    assert_eq!(kept.after_a_crash().list(), before);
+}
+
+#[test]
+fn the_server_stands_above_its_exports_as_long_as_one_needs_it() {
+    let mut kept = Kept::new();
+    let rate = || json!({ "operations_per_second": 7 });
+    kept.set("export:/data", rate(), None).unwrap();
+    assert_eq!(kept.in_force("server"), Some((Limit::default(), None)));
+    assert_eq!(kept.keeper.list()["limits"].as_array().unwrap().len(), 2, "the group's tier, and the export");
+    kept.set("server", rate(), None).unwrap();
+    kept.remove("server", None).unwrap();
+    assert_eq!(kept.in_force("server"), Some((Limit::default(), None)));
+    kept.set("server", rate(), None).unwrap();
+    kept.remove("export:/data", None).unwrap();
+    assert!(kept.in_force("server").unwrap().0.operations.together.is_some());
+    kept.remove("server", None).unwrap();
+    kept.set("export:/data", rate(), None).unwrap();
+    kept.remove("export:/data", None).unwrap();
+    assert_eq!((kept.in_force("server"), kept.in_force("export:/data")), (None, None));
+}
+
+#[test]
+fn a_group_has_the_tier_of_its_rule_until_told_otherwise() {
+    let mut kept = Kept::new();
+    let tier = |kept: &Kept| kept.in_force("group:batch").unwrap().0.tier;
+    assert_eq!(tier(&kept), Some(Tier::Background));
+    let told = kept.set("group:batch", json!({ "weight": 3 }), None).unwrap();
+    assert_eq!((&told["tier"], &told["weight"]), (&json!("background"), &json!(3)));
+    kept.set("group:batch", json!({ "tier": "protected" }), None).unwrap();
+    assert_eq!(tier(&kept), Some(Tier::Protected));
+    kept.set("group:batch", json!({ "tier": null }), None).unwrap();
+    assert_eq!(kept.after_a_crash().limiting.table.list(), kept.keeper.limiting.table.list());
+    assert_eq!(tier(&kept), Some(Tier::Background));
+    kept.remove("group:batch", None).unwrap();
+    let (limit, _) = kept.in_force("group:batch").unwrap();
+    assert_eq!((limit.tier, limit.weight), (Some(Tier::Background), None::<NonZeroU32>));
+}
+
+#[test]
+fn a_path_leads_from_the_client_to_the_server() {
+    let mut kept = Kept::new();
+    kept.set("client:192.0.2.7", json!({ "weight": 3 }), None).unwrap();
+    let path = |user, export| -> Vec<String> {
+        let told = kept.keeper.explain("::ffff:192.0.2.7", user, export).unwrap();
+        let names = told["path"].as_array().unwrap().iter();
+        names.map(|limit| limit["entity"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(path(None, None), ["client:192.0.2.7", "server"]);
+    assert_eq!(path(Some(1), Some("/data")), ["client:192.0.2.7", "group:batch", "export:/data", "server"]);
+    assert_eq!(path(Some(2), Some("/srv")), ["client:192.0.2.7", "export:/data", "server"]);
+    assert_eq!(kept.keeper.explain("filer", None, None).unwrap_err().cause, Cause::Wrong);
+    assert_eq!(kept.keeper.explain("192.0.2.7", None, Some("/")).unwrap_err().cause, Cause::Unknown);
+}
+
+#[test]
+fn a_limit_whose_time_was_up_before_the_start_is_not_in_force_and_goes() {
+    let mut kept = Kept::new();
+    kept.set("server", json!({ "weight": 3, "ttl_seconds": 3600 }), None).unwrap();
+    let left = kept.runtime.block_on(kept.keeper.expire()).unwrap();
+    assert!((3590..=3600).contains(&left.as_secs()), "{left:?}");
+    assert_eq!(kept.keeper.get("server").unwrap()["weight"], 3);
+
+    let entity = Limited::Server.entity();
+    let over = record::Kept { expires_unix_ms: Some(1), ..kept.keeper.kept[&entity].clone() };
+    let (done, stored) = channel();
+    let change = LimitChange { key: entity.0, record: Some(over.encode()), generation: 9 };
+    kept.keeper.store.submit_limit(change, Box::new(move |outcome| done.send(outcome).unwrap()));
+    stored.recv().unwrap().unwrap();
+    let mut after = kept.after_a_crash();
+    assert_eq!(after.limiting.table.get(entity), None);
+    assert_eq!(kept.runtime.block_on(after.expire()), None);
+    assert_eq!((after.kept.len(), after.generation), (0, 10));
+}
+
+#[test]
+fn who_is_gone_can_still_be_named() {
+    let mut kept = Kept::new();
+    kept.set("export:/data", json!({ "weight": 3 }), None).unwrap();
+    kept.keeper.names.replace_exports(&[]);
+    assert_eq!(kept.keeper.get("export:/data").unwrap()["weight"], 3);
+    assert_eq!(kept.keeper.list()["limits"][0]["entity"], "export:/data");
+    kept.remove("export:/data", None).unwrap();
+    assert_eq!(kept.keeper.get("export:/data").unwrap_err().cause, Cause::Unknown);
+}

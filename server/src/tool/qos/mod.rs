@@ -1,0 +1,301 @@
+//! `penstock qos`: limits of a running server.
+
+mod ask;
+mod rate;
+mod show;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use self::ask::{Answer, ask, encoded};
+use super::print;
+use super::unit::Time;
+use crate::fatal::Fatal;
+
+/// The socket of a server that is not told otherwise.
+const SOCKET: &str = "/var/lib/penstock/admin.sock";
+
+const ENTITIES: &str = "\
+What can have a limit:
+  server                  all requests
+  export:/data            what goes to an export, by its place in the name space or by its directory
+  client:192.0.2.7        what comes from an address
+  group:batch             what a [[qos.rule]] of the configuration puts together
+
+A request is held to the limits of all of them that it belongs to. Limits are kept over restarts, also of a server that was
+killed.";
+
+const EXAMPLES: &str = "\
+Examples:
+  A client may move 10 MB a second, and 5000 operations:
+      penstock qos set client:192.0.2.7 --bytes 10MB/s --ops 5k
+  For the next two hours an export is written at half the speed:
+      penstock qos set export:/data --write-bytes 500MB/s --ttl 2h
+  No limit on operations any more; what else is limited stays so:
+      penstock qos set client:192.0.2.7 --ops none
+  Only if nobody has changed it since it was looked at:
+      penstock qos get export:/data
+      penstock qos set export:/data --bytes 2GB/s --if-generation 7
+  What is in force, and for whom:
+      penstock qos list
+      penstock qos explain 192.0.2.7 --export /data
+  No limit at all:
+      penstock qos rm client:192.0.2.7";
+
+/// Arguments of `penstock qos`.
+#[derive(Args, Debug)]
+#[command(after_help = ENTITIES, after_long_help = format!("{ENTITIES}\n\n{EXAMPLES}"))]
+pub struct QosArguments {
+    #[command(subcommand)]
+    command: QosCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum QosCommand {
+    /// Limit something, or change its limit: what is not named stays as it is.
+    #[command(after_help = ENTITIES, after_long_help = format!("{ENTITIES}\n\n{EXAMPLES}"))]
+    Set(Box<SetArguments>),
+    /// Show what is in force for one.
+    #[command(after_help = ENTITIES)]
+    Get(GetArguments),
+    /// Show all limits.
+    List(ListArguments),
+    /// Take a limit away.
+    #[command(after_help = ENTITIES)]
+    Rm(RemoveArguments),
+    /// Show all limits that concern the requests of a client.
+    Explain(ExplainArguments),
+}
+
+/// Where the server is, and how to say what it answers.
+#[derive(Args, Debug)]
+struct Server {
+    /// The socket of the server, `admin` in its configuration.
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    socket: PathBuf,
+    /// Say it in JSON, as the server does.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct SetArguments {
+    /// Who is limited: server, export:PLACE, client:ADDRESS, group:NAME.
+    entity: String,
+    /// Payload of reads and writes together: 10MB/s, 64MiB/s, none.
+    #[arg(long, value_name = "RATE", value_parser = setting(rate::bytes))]
+    bytes: Option<Setting>,
+    /// Payload of reads.
+    #[arg(long, value_name = "RATE", value_parser = setting(rate::bytes))]
+    read_bytes: Option<Setting>,
+    /// Payload of writes.
+    #[arg(long, value_name = "RATE", value_parser = setting(rate::bytes))]
+    write_bytes: Option<Setting>,
+    /// Operations of all kinds a second: 5000, 5k, none. A large one counts once for each io_unit_kib of its payload.
+    #[arg(long, value_name = "RATE", value_parser = setting(rate::operations))]
+    ops: Option<Setting>,
+    /// Operations that read.
+    #[arg(long, value_name = "RATE", value_parser = setting(rate::operations))]
+    read_ops: Option<Setting>,
+    /// Operations that change something.
+    #[arg(long, value_name = "RATE", value_parser = setting(rate::operations))]
+    write_ops: Option<Setting>,
+    /// For how long what is not used is saved up: 1ms, 2s; none is 1ms.
+    #[arg(long, value_name = "TIME", value_parser = setting(microseconds))]
+    burst: Option<Setting>,
+    /// The share beside others of the tier, from 1 to 10000; none is that of the group or 100.
+    #[arg(long, value_name = "N", value_parser = setting(count))]
+    weight: Option<Setting>,
+    /// In which order those who wait are served.
+    #[arg(long)]
+    tier: Option<TierWord>,
+    /// The whole limit goes by itself after this time: 90s, 10m, 2h; none: it stays.
+    #[arg(long, value_name = "TIME", value_parser = setting(seconds))]
+    ttl: Option<Setting>,
+    /// Only if the limit still has this generation; 0: only if there is none.
+    #[arg(long, value_name = "N")]
+    if_generation: Option<u64>,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args, Debug)]
+struct GetArguments {
+    /// Who: server, export:PLACE, client:ADDRESS, group:NAME.
+    entity: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args, Debug)]
+struct ListArguments {
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args, Debug)]
+struct RemoveArguments {
+    /// Whose limit: server, export:PLACE, client:ADDRESS, group:NAME.
+    entity: String,
+    /// Only if the limit still has this generation.
+    #[arg(long, value_name = "N")]
+    if_generation: Option<u64>,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args, Debug)]
+struct ExplainArguments {
+    /// The client's address.
+    client: IpAddr,
+    /// The number of the user who asks, for rules that look at it.
+    #[arg(long, value_name = "UID")]
+    user: Option<u32>,
+    /// The export that is asked, by its place in the name space or its directory.
+    #[arg(long, value_name = "PLACE")]
+    export: Option<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// A number, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Setting(Option<u64>);
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TierWord {
+    Protected,
+    Normal,
+    Background,
+    /// That of its group, or normal.
+    None,
+}
+
+/// Reads what `read` does, and `none`.
+fn setting(
+    read: impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<Setting, String> + Clone + Send + Sync + 'static {
+    move |text| if text == "none" { Ok(Setting(None)) } else { read(text).map(|value| Setting(Some(value))) }
+}
+
+fn microseconds(text: &str) -> Result<u64, String> {
+    Time::from_str(text).map(|Time(time)| time.as_micros() as u64)
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let Time(time) = text.parse()?;
+    if time.subsec_nanos() == 0 {
+        Ok(time.as_secs())
+    } else {
+        Err("write whole seconds, as 90s, 10m or 2h".to_owned())
+    }
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a whole number".to_owned())
+}
+
+/// Asks a server, and shows what it answers; whether it did what was asked.
+pub fn run(arguments: QosArguments) -> bool {
+    let (server, outcome) = match arguments.command {
+        QosCommand::Set(arguments) => {
+            let outcome = set(&arguments);
+            (arguments.server, outcome)
+        }
+        QosCommand::Get(GetArguments { entity, server }) => {
+            let outcome = ask(&server.socket, "GET", &limit_of(&entity, None), None);
+            (server, outcome)
+        }
+        QosCommand::List(ListArguments { server }) => {
+            let outcome = ask(&server.socket, "GET", "/v1/limits", None);
+            (server, outcome)
+        }
+        QosCommand::Rm(RemoveArguments { entity, if_generation, server }) => {
+            let outcome = ask(&server.socket, "DELETE", &limit_of(&entity, if_generation), None);
+            (server, outcome)
+        }
+        QosCommand::Explain(arguments) => {
+            let outcome = ask(&arguments.server.socket, "GET", &path_of(&arguments), None);
+            (arguments.server, outcome)
+        }
+    };
+    match outcome {
+        Ok(answer) => {
+            tell(&answer, server.json);
+            answer.is_good
+        }
+        Err(error) => {
+            eprintln!("penstock: {error}");
+            false
+        }
+    }
+}
+
+fn set(arguments: &SetArguments) -> Result<Answer, Fatal> {
+    let change = change(arguments);
+    if change.is_empty() {
+        return Err(Fatal::new(
+            format!("nothing is said that {} should be limited to", arguments.entity),
+            "say it with --bytes, --ops or another of the options that `penstock qos set --help` shows",
+        ));
+    }
+    let target = limit_of(&arguments.entity, arguments.if_generation);
+    ask(&arguments.server.socket, "PATCH", &target, Some(&change.into()))
+}
+
+/// The fields that are to change.
+fn change(arguments: &SetArguments) -> Map<String, Value> {
+    let numbers = [
+        ("bytes_per_second", arguments.bytes),
+        ("read_bytes_per_second", arguments.read_bytes),
+        ("write_bytes_per_second", arguments.write_bytes),
+        ("operations_per_second", arguments.ops),
+        ("read_operations_per_second", arguments.read_ops),
+        ("write_operations_per_second", arguments.write_ops),
+        ("burst_microseconds", arguments.burst),
+        ("weight", arguments.weight),
+        ("ttl_seconds", arguments.ttl),
+    ];
+    let said = numbers.into_iter().filter_map(|(field, setting)| Some((field.to_owned(), setting?.0.into())));
+    let tier = arguments.tier.map(|tier| match tier {
+        TierWord::Protected => json!("protected"),
+        TierWord::Normal => json!("normal"),
+        TierWord::Background => json!("background"),
+        TierWord::None => Value::Null,
+    });
+    said.chain(tier.map(|tier| ("tier".to_owned(), tier))).collect()
+}
+
+fn limit_of(entity: &str, if_generation: Option<u64>) -> String {
+    let condition =
+        if_generation.map_or_else(String::new, |generation| format!("?if_generation={generation}"));
+    format!("/v1/limits/{}{condition}", encoded(entity))
+}
+
+fn path_of(arguments: &ExplainArguments) -> String {
+    let user = arguments.user.map_or_else(String::new, |user| format!("&user={user}"));
+    let export = arguments.export.as_ref();
+    let export = export.map_or_else(String::new, |export| format!("&export={}", encoded(export)));
+    format!("/v1/path?client={}{user}{export}", encoded(&arguments.client.to_string()))
+}
+
+/// Shows an answer: what is asked for on standard output, what is wrong on the other.
+fn tell(Answer { is_good, body }: &Answer, json: bool) {
+    if json {
+        print(&format!("{body:#}\n"));
+    }
+    if !is_good {
+        eprintln!("penstock: {}", body["error"].as_str().unwrap_or("the server does not say why it refuses"));
+        if let Some(in_force) = body.get("in_force") {
+            let entity = in_force["entity"].as_str().unwrap_or_default();
+            eprintln!("  in force for {entity}: {}", show::brief(in_force));
+        }
+    } else if !json {
+        let many = ["limits", "path"].into_iter().find_map(|field| body[field].as_array());
+        print(&many.map_or_else(|| show::one(body), |many| show::table(many)));
+    }
+}
