@@ -138,7 +138,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
             return;
         }
         let server = &self.server;
-        let cost = |bytes| self.admission_request(Some(export), Kind::Read, bytes).cost();
+        let cost = |bytes| server.admission.cost(self.admission_request(Some(export), Kind::Read, bytes));
         let unused = cost(asked).less(cost(done));
         let refund = |path: &mut Path| server.admission.refund(path, unused, charged, server.env.now_ns());
         server.charges.with_path(&server.shared.limiting, payer, refund);

@@ -90,11 +90,12 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     /// The server on core `number`, of which there is one.
     pub fn new(shared: Arc<Shared<V::File>>, env: E, exports: ExportTable<V>, number: u32) -> Rc<Self> {
         let limits = Core::new(&shared.limiting.table, number);
+        let io_unit_bytes = shared.limiting.io_unit_bytes;
         Rc::new(Self {
             shared,
             env,
             callers: Callers::default(),
-            admission: Admission::new(Gate::new(), Bounds::default(), limits),
+            admission: Admission::new(Gate::new(), Bounds::default(), limits, io_unit_bytes),
             charges: Charges::default(),
             copies: Copies::default(),
             annotations: AnnotationCounters::default(),

@@ -42,6 +42,7 @@ struct Inner {
     gate: Gate,
     bounds: Bounds,
     limits: RefCell<limits::Core>,
+    io_unit_bytes: u64,
     held: RefCell<Held>,
     queue: RefCell<Queue>,
     /// The time of the last call, for what ends without being told the time.
@@ -49,12 +50,13 @@ struct Inner {
 }
 
 impl Admission {
-    /// Admission by `limits`, then through `gate`.
-    pub fn new(gate: Gate, bounds: Bounds, limits: limits::Core) -> Self {
+    /// Admission by `limits`, where `io_unit_bytes` of payload count as one operation, then through `gate`.
+    pub fn new(gate: Gate, bounds: Bounds, limits: limits::Core, io_unit_bytes: u64) -> Self {
         Self(Rc::new(Inner {
             gate,
             bounds,
             limits: RefCell::new(limits),
+            io_unit_bytes,
             held: RefCell::default(),
             queue: RefCell::default(),
             now_ns: Cell::new(0),
@@ -72,7 +74,7 @@ impl Admission {
         self.0.now_ns.set(now_ns);
         let enter = self.0.gate.enter(now_ns);
         let parked = Parked { request, since_ns: now_ns };
-        let decision = self.0.limits.borrow_mut().offer(path, request.cost(), now_ns, now_ns);
+        let decision = self.0.limits.borrow_mut().offer(path, self.cost(request), now_ns, now_ns);
         let stage = match decision {
             Decision::Run(charged) => Stage::Arrived(charged),
             Decision::Wait { turn, .. } if self.is_full_for(request.client) => {
@@ -86,6 +88,11 @@ impl Admission {
             Decision::Refuse => Stage::Refused,
         };
         Admit { admission: self.clone(), enter, path: *path, parked, stage }
+    }
+
+    /// What `request` is charged.
+    pub fn cost(&self, request: Request) -> Cost {
+        request.cost(self.0.io_unit_bytes)
     }
 
     /// Lets those go on whose turn has come by `now_ns`; to be called at [`Admission::next_deadline_ns`] and when the
@@ -235,7 +242,7 @@ impl Admit {
 
     fn refund(&self, charged: Charged) {
         let now_ns = self.admission.0.now_ns.get();
-        self.admission.refund(&self.path, self.parked.request.cost(), charged, now_ns);
+        self.admission.refund(&self.path, self.admission.cost(self.parked.request), charged, now_ns);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What admission knows of a request.
 
-use crate::limits::{Cost, IO_UNIT_BYTES_DEFAULT};
+use crate::limits::Cost;
 
 /// What a request does to storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +37,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// What it is charged.
-    pub fn cost(self) -> Cost {
-        Cost::new(self.kind, self.bytes, IO_UNIT_BYTES_DEFAULT)
+    /// What it is charged, where `io_unit_bytes` of payload count as one operation.
+    pub fn cost(self, io_unit_bytes: u64) -> Cost {
+        Cost::new(self.kind, self.bytes, io_unit_bytes)
     }
 }

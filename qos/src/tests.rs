@@ -48,7 +48,7 @@ fn request_of(client: u64) -> Request {
 
 fn admission_with(per_client: usize) -> Admission {
     let limits = limits::Core::new(&Limits::new(), 0);
-    Admission::new(Gate::new(), Bounds { per_client, total: 100 }, limits)
+    Admission::new(Gate::new(), Bounds { per_client, total: 100 }, limits, limits::IO_UNIT_BYTES_DEFAULT)
 }
 
 fn admit(admission: &Admission, client: u64, now_ns: u64) -> Task<Admit> {
@@ -227,7 +227,8 @@ fn limited(per_client: usize) -> (Admission, Path) {
     let bytes = Rates { together: NonZeroU64::new(4096), ..Rates::default() };
     limits.set(Entity(1), None, Limit { bytes, ..Limit::default() }, 0).unwrap();
     let bounds = Bounds { per_client, total: 100 };
-    let admission = Admission::new(Gate::new(), bounds, limits::Core::new(&limits, 0));
+    let admission =
+        Admission::new(Gate::new(), bounds, limits::Core::new(&limits, 0), limits::IO_UNIT_BYTES_DEFAULT);
     (admission, Path::new(&[Entity(1)]))
 }
 
