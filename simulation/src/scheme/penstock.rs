@@ -39,7 +39,8 @@ impl Penstock {
     pub fn new(setup: &Setup) -> Self {
         let limits = Limits::new();
         let policies: Vec<Policy> = setup.tenants.iter().map(|tenant| tenant.policy).collect();
-        limits.set(SERVER, None, limit_of(&setup.server), 0).expect("there is room");
+        let server = Limit { scarce: true, ..limit_of(&setup.server) };
+        limits.set(SERVER, None, server, 0).expect("there is room");
         for (tenant, policy) in policies.iter().enumerate() {
             limits.set(entity(tenant), Some(SERVER), limit_of(policy), 0).expect("there is room");
         }
@@ -108,6 +109,7 @@ fn limit_of(policy: &Policy) -> Limit {
     Limit {
         bytes: Rates { together: policy.limit.and_then(NonZeroU64::new), ..Rates::default() },
         burst_ns: policy.burst_ns,
+        reserved: policy.reserved.and_then(NonZeroU64::new),
         tier: policy.is_protected.then_some(Tier::Protected),
         ..Limit::default()
     }
