@@ -1,0 +1,281 @@
+//! Limits as operators handle them: set, shown, kept over the server's death, refused with reasons.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::server::{Scratch, Server, ServerPlan, can_serve, export, program};
+
+/// How long the server may take for what it does by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Kills of a server right after it has answered.
+const KILLS: u64 = 5;
+
+const RULE: &str = "[[qos.rule]]\nname = \"batch\"\nusers = [1000]\ntier = \"background\"\n";
+
+/// A server that exports `/data`, and has the group `batch`.
+fn start(name: &str) -> Option<Server> {
+    if !can_serve() {
+        return None;
+    }
+    let scratch = Scratch::new(name);
+    let data = scratch.directory("data");
+    let exports = format!("{RULE}{}", export(&data, "pseudo = \"/data\""));
+    Some(Server::start(scratch, ServerPlan::new(exports)))
+}
+
+fn socket(server: &Server) -> PathBuf {
+    server.scratch().path().join("state/admin.sock")
+}
+
+fn qos(server: &Server, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.arg("qos").args(arguments).arg("--socket").arg(socket(server));
+    command.output().expect("the program runs")
+}
+
+/// What a command prints, when it succeeds.
+fn good(server: &Server, arguments: &[&str]) -> String {
+    let output = qos(server, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// What it complains of, when it fails.
+fn bad(server: &Server, arguments: &[&str]) -> String {
+    let output = qos(server, arguments);
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{arguments:?}: {said}");
+    said
+}
+
+/// All limits, as the server tells them.
+fn list(server: &Server) -> Value {
+    serde_json::from_str(&good(server, &["list", "--json"])).expect("JSON")
+}
+
+/// Status, head and body of what a request is answered.
+fn exchange(server: &Server, request: &[u8]) -> (u16, String, String) {
+    let mut stream = UnixStream::connect(socket(server)).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    // Who is refused early may not take all.
+    let _ = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest[..3].parse().ok()).expect("a status");
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn request(method: &str, target: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+#[test]
+fn limits_are_set_shown_changed_and_taken_away() {
+    let Some(server) = start("limits") else { return };
+    let empty = "ENTITY       BURST  TIER        GENERATION\ngroup:batch    1ms  background           0\n";
+    assert_eq!(good(&server, &["list"]), empty, "the group has the tier of its rule");
+
+    let set = good(&server, &["set", "client:192.0.2.7", "--bytes", "10MB/s", "--ops", "5k ops"]);
+    let shown =
+        "entity      client:192.0.2.7\nbytes       10 MB/s\nops         5k\nburst       1ms\ngeneration  1\n";
+    assert_eq!((set.as_str(), good(&server, &["get", "client:192.0.2.7"]).as_str()), (shown, shown));
+    good(&server, &["set", "export:/data", "--write-bytes", "64MiB/s", "--tier", "protected"]);
+    good(&server, &["set", "client:192.0.2.7", "--ops", "none", "--burst", "5ms", "--if-generation", "1"]);
+    let table = "\
+ENTITY              BYTES  WRITE BYTES  BURST  TIER        GENERATION
+client:192.0.2.7  10 MB/s            -    5ms  -                    3
+export:/data            -     64 MiB/s    1ms  protected            2
+group:batch             -            -    1ms  background           0
+";
+    assert_eq!(good(&server, &["list"]), table);
+    let path = good(&server, &["explain", "192.0.2.7", "--user", "1000", "--export", "/data", "--json"]);
+    let path: Value = serde_json::from_str(&path).expect("JSON");
+    let names: Vec<_> = path["path"].as_array().expect("a list").iter().map(|one| &one["entity"]).collect();
+    assert_eq!(names, ["client:192.0.2.7", "group:batch", "export:/data", "server"]);
+
+    assert_eq!(good(&server, &["get", "server"]), "entity      server\ngeneration  0\nno limit of its own\n");
+    good(&server, &["rm", "client:192.0.2.7", "--if-generation", "3"]);
+    good(&server, &["rm", "export:/data"]);
+    assert_eq!(good(&server, &["list"]), empty);
+}
+
+#[test]
+fn limits_survive_a_kill_at_any_time() {
+    let Some(mut server) = start("limits-kill") else { return };
+    good(&server, &["set", "server", "--bytes", "1GB/s"]);
+    for round in 1..=KILLS {
+        let (rate, name) = (format!("{round}MB/s"), format!("client:2001:db8::{round}"));
+        good(&server, &["set", &name, "--read-bytes", &rate, "--weight", "7"]);
+        if round == 3 {
+            good(&server, &["rm", "client:2001:db8::1"]);
+        }
+        let before = list(&server);
+        server.kill();
+        server.start_again();
+        assert_eq!(list(&server), before);
+    }
+    let limits = list(&server);
+    assert_eq!(limits["generation"], KILLS + 2);
+    // The group of the rule, the server, and all clients but one.
+    assert_eq!(limits["limits"].as_array().expect("a list").len() as u64, KILLS + 1);
+    let last: Value =
+        serde_json::from_str(&good(&server, &["get", "client:2001:db8::5", "--json"])).expect("JSON");
+    assert_eq!((&last["read_bytes_per_second"], &last["weight"]), (&json!(5_000_000), &json!(7)));
+}
+
+#[test]
+fn a_limit_goes_when_its_time_is_up_also_while_the_server_is_down() {
+    let Some(mut server) = start("limits-ttl") else { return };
+    good(&server, &["set", "client:192.0.2.1", "--bytes", "1MB/s", "--ttl", "1h"]);
+    good(&server, &["set", "client:192.0.2.2", "--bytes", "1MB/s", "--ttl", "1s"]);
+    let told = good(&server, &["get", "client:192.0.2.1"]);
+    assert!(told.contains("expires     in 59m ") || told.contains("expires     in 1h 0m"), "{told}");
+    let count = |server: &Server| list(server)["limits"].as_array().expect("a list").len();
+    let begun = Instant::now();
+    while count(&server) > 2 {
+        assert!(begun.elapsed() < PATIENCE, "the limit stays");
+        std::thread::sleep(PAUSE);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(500), "the limit goes too early");
+    server.log().wait_for("the time of a limit is up");
+
+    let set = Instant::now();
+    good(&server, &["set", "client:192.0.2.3", "--bytes", "1MB/s", "--ttl", "2s"]);
+    good(&server, &["set", "client:192.0.2.1", "--ttl", "none"]);
+    assert!(!good(&server, &["get", "client:192.0.2.1"]).contains("expires"));
+    server.kill();
+    // What ends it is the time of day, nothing that could be awaited.
+    std::thread::sleep(Duration::from_secs(3).saturating_sub(set.elapsed()));
+    server.start_again();
+    assert_eq!(good(&server, &["get", "client:192.0.2.3"]).lines().last(), Some("no limit of its own"));
+    assert_eq!(count(&server), 2);
+}
+
+#[test]
+fn mistakes_are_told_with_what_is_in_force() {
+    let Some(server) = start("limits-mistakes") else { return };
+    good(&server, &["set", "export:/data", "--bytes", "10MB/s"]);
+    let before = list(&server);
+    let in_force = "in force for export:/data: bytes 10 MB/s, burst 1ms, generation 1";
+    for (arguments, words) in [
+        (&["set", "export:/data", "--bytes", "1MB/s", "--if-generation", "7"][..], "has generation 1, not 7"),
+        (&["set", "export:/data", "--bytes", "1MB/s", "--if-generation", "0"], "has generation 1, not 0"),
+        (&["rm", "export:/data", "--if-generation", "2"], "has generation 1, not 2"),
+        (&["set", "export:/data", "--bytes", "0B/s"], "bytes_per_second is 0: give a whole number from 1"),
+        (&["set", "export:/data", "--ops", "99T"], "operations_per_second is 99000000000000"),
+        (&["set", "export:/data", "--weight", "10001"], "weight is 10001"),
+        (&["set", "export:/data", "--bytes", "none"], "take the limit away"),
+    ] {
+        let said = bad(&server, arguments);
+        assert!(said.starts_with("penstock: ") && said.contains(words) && said.contains(in_force), "{said}");
+    }
+    for (arguments, words) in [
+        (&["set", "export:/nowhere", "--bytes", "1MB/s"][..], "no export \"/nowhere\"; there are /data"),
+        (&["get", "group:other"], "no group \"other\""),
+        (&["rm", "client:filer"], "no address"),
+        (&["get", "fileset:/data"], "nothing that can have a limit"),
+        (&["rm", "server"], "server has no limit"),
+        (&["set", "server"], "nothing is said"),
+    ] {
+        let said = bad(&server, arguments);
+        assert!(said.starts_with("penstock: ") && said.contains(words), "{said}");
+    }
+    for rate in ["10", "10Mbit/s", "fast"] {
+        let output = qos(&server, &["set", "server", "--bytes", rate]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("10MB/s"), "{said}");
+    }
+    assert_eq!(list(&server), before);
+}
+
+#[test]
+fn the_socket_is_the_servers_users_alone_and_goes_with_the_server() {
+    let Some(mut server) = start("limits-socket") else { return };
+    let path = socket(&server);
+    let metadata = std::fs::metadata(&path).expect("it is there");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    server.log().wait_for(&format!("administered at {}", path.display()));
+    assert!(server.stop().success() && !path.exists());
+    let said = bad(&server, &["list"]);
+    assert!(said.contains("no answer at") && said.contains("start the server"), "{said}");
+
+    // What is not a dead server's is not taken away.
+    std::fs::write(&path, "precious").expect("a file");
+    let config = server.scratch().path().join("penstock.toml");
+    let mut command = Command::new(program());
+    command.arg("serve").arg("--config").arg(config).arg("--port").arg(server.port().to_string());
+    let output =
+        command.arg("--state-dir").arg(path.parent().expect("a directory")).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("`admin` in [server]"), "{said}");
+    assert_eq!(std::fs::read(&path).expect("a file"), b"precious");
+}
+
+#[test]
+fn the_api_answers_what_it_describes_and_nothing_else() {
+    let Some(server) = start("limits-api") else { return };
+    let (status, head, body) = exchange(&server, &request("GET", "/v1/openapi.json", ""));
+    let description: Value = serde_json::from_str(&body).expect("JSON");
+    assert!(status == 200 && head.contains("content-type: application/json"), "{head}");
+    assert_eq!(description["openapi"], "3.1.0");
+
+    let (status, _, body) =
+        exchange(&server, &request("PATCH", "/v1/limits/export:%2Fdata?if_generation=0", "{\"weight\": 5}"));
+    let told: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &told["entity"], &told["weight"]), (200, &json!("export:/data"), &json!(5)));
+    let (status, _, same) = exchange(&server, &request("GET", "/v1/limits/export:/data", ""));
+    assert_eq!((status, same), (200, body), "a / may be sent as it is");
+
+    let too_long = format!("{{\"weight\": 5{}}}", " ".repeat(1 << 20));
+    for (method, target, body, status, words) in [
+        ("PATCH", "/v1/limits/server", "5", 400, "no JSON object"),
+        ("PATCH", "/v1/limits/server", "", 400, "no JSON object"),
+        ("PATCH", "/v1/limits/server", &too_long, 413, "16384 bytes"),
+        ("PATCH", "/v1/limits/server?if_generation=x", "{}", 400, "if_generation"),
+        ("PATCH", "/v1/limits/server?force=1", "{}", 400, "no parameter"),
+        ("PATCH", "/v1/limits/export:/data?if_generation=9", "{\"weight\": 1}", 409, "\"in_force\""),
+        ("GET", "/v1/limits/%ff", "", 400, "UTF-8"),
+        ("GET", "/v1/limits/tenant:a", "", 404, "nothing that can have a limit"),
+        ("GET", "/v1/path", "", 400, "no client"),
+        ("GET", "/v1/path?client=::1&user=-1", "", 400, "user"),
+        ("PUT", "/v1/limits/server", "{}", 405, "GET, PATCH, DELETE"),
+        ("GET", "/", "", 404, "/v1/openapi.json"),
+    ] {
+        let (answered, _, said) = exchange(&server, &request(method, target, body));
+        assert!(answered == status && said.contains(words), "{method} {target}: {answered} {said}");
+    }
+    // Who says nothing keeps nobody else from the socket.
+    let silent: Vec<_> =
+        (0..20).map(|_| UnixStream::connect(socket(&server)).expect("a connection")).collect();
+    assert_eq!(list(&server)["generation"], 1);
+    drop(silent);
+}
+
+#[test]
+fn exports_are_known_by_their_names_after_a_reload() {
+    let Some(mut server) = start("limits-reload") else { return };
+    good(&server, &["set", "export:/data", "--bytes", "10MB/s"]);
+    let (data, more) = (server.scratch().directory("data"), server.scratch().directory("more"));
+    bad(&server, &["set", "export:/more", "--bytes", "1MB/s"]);
+    let exports = export(&data, "pseudo = \"/data\"") + &export(&more, "pseudo = \"/more\"");
+    server.reload(format!("{RULE}{exports}"));
+    let by_path = format!("export:{}", more.display());
+    assert!(good(&server, &["set", &by_path, "--bytes", "1MB/s"]).starts_with("entity      export:/more\n"));
+    server.reload(format!("{RULE}{}", export(&more, "pseudo = \"/more\"")));
+    // What is not exported any more can still be taken out.
+    assert!(good(&server, &["list"]).contains("export:/data"));
+    good(&server, &["rm", "export:/data"]);
+    assert!(bad(&server, &["get", "export:/data"]).contains("there are /more"));
+}
