@@ -75,6 +75,11 @@ impl Limited {
         (!address.is_multicast() && !address.is_unspecified()).then_some(Self::Client(address))
     }
 
+    /// Whether it is what all compete for: the weights and tiers of those who wait for it count on all cores together.
+    pub fn is_scarce(self) -> bool {
+        self == Self::Server
+    }
+
     /// What it is a part of.
     pub fn parent(self) -> Option<Self> {
         matches!(self, Self::Export(_)).then_some(Self::Server)

@@ -279,3 +279,33 @@ fn exports_are_known_by_their_names_after_a_reload() {
     good(&server, &["rm", "export:/data"]);
     assert!(bad(&server, &["get", "export:/data"]).contains("there are /more"));
 }
+
+/// Bytes per second of READs from all connections together, and how many failed.
+fn read_rate(server: &Server, version: &str) -> (f64, u64) {
+    let url = format!("nfs://{}/data?version={version}", server.address());
+    let mut command = Command::new(program());
+    command
+        .args(["bench", &url, "--json", "-w", "randread", "-b", "64KiB", "-q", "8", "-c", "4", "-d", "2s"]);
+    if version != "3" {
+        command.args(["--sessions", "2"]);
+    }
+    let output = command.args(["--file-size", "16MiB"]).output().expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    (report["bytes_per_second"].as_f64().expect("a rate"), report["errors"].as_u64().expect("a count"))
+}
+
+#[test]
+fn what_is_set_is_what_clients_get() {
+    let Some(server) = start("limits-enforced") else { return };
+    for (version, limited) in [("4.2", "client:127.0.0.1"), ("3", "export:/data"), ("4.2", "server")] {
+        good(&server, &["set", limited, "--bytes", "20MB/s"]);
+        let (rate, errors) = read_rate(&server, version);
+        // More only by the burst and by what was outstanding; less by what the machine does meanwhile.
+        assert!((10e6..=20.6e6).contains(&rate), "{limited} by {version}: {rate} bytes per second");
+        assert_eq!(errors, 0, "{limited} by {version}");
+        good(&server, &["rm", limited]);
+    }
+    let (rate, errors) = read_rate(&server, "4.2");
+    assert!(rate > 40e6 && errors == 0, "nothing is limited any more: {rate} bytes per second");
+}

@@ -117,11 +117,11 @@ impl Keeper {
     /// All that is in force.
     pub fn list(&self) -> Value {
         let in_force = self.limiting.table.list().into_iter();
-        let says_something =
-            |(entity, limit): &(Entity, Limit)| self.kept.contains_key(entity) || *limit != Limit::default();
+        let is_told =
+            |(entity, limit): &(Entity, Limit)| self.kept.contains_key(entity) || says_something(limit);
         let limits: Vec<Value> = in_force
             .map(|(entity, limit, _)| (entity, limit))
-            .filter(says_something)
+            .filter(is_told)
             .filter_map(|(entity, _)| Limited::of(entity))
             .map(|limited| self.describe(limited))
             .collect();
@@ -239,22 +239,23 @@ impl Keeper {
     fn put_in_force(&self, limited: Limited) {
         let now_ns = nanoseconds_since(self.origin, Instant::now());
         let (table, entity) = (&self.limiting.table, limited.entity());
-        let parent = limited.parent().map(Limited::entity);
-        let set = |entity, parent, limit| {
-            table.set(entity, parent, limit, now_ns).expect("parents are there, and room is")
+        let set = |limited: Limited, limit| {
+            let (parent, scarce) = (limited.parent().map(Limited::entity), limited.is_scarce());
+            let set = table.set(limited.entity(), parent, Limit { scarce, ..limit }, now_ns);
+            set.expect("parents are there, and room is");
         };
         let limit = self.limit_of(limited);
         if let Some(limit) = limit {
-            if let Some(parent) = parent
-                && table.get(parent).is_none()
+            if let Some(parent) = limited.parent()
+                && table.get(parent.entity()).is_none()
             {
-                set(parent, None, Limit::default());
+                set(parent, Limit::default());
             }
-            set(entity, parent, limit);
+            set(limited, limit);
             return;
         }
         match table.remove(entity, now_ns) {
-            Err(Refusal::HasChildren) => set(entity, parent, Limit::default()),
+            Err(Refusal::HasChildren) => set(limited, Limit::default()),
             // What was not there need not go.
             Ok(()) | Err(_) => {}
         }
@@ -325,7 +326,7 @@ impl Keeper {
             fields.insert("expires_in_seconds".to_owned(), left_ms.div_ceil(1000).into());
         }
         if let Some((limit, _)) = self.limiting.table.get(limited.entity())
-            && (limit != Limit::default() || self.kept.contains_key(&limited.entity()))
+            && (says_something(&limit) || self.kept.contains_key(&limited.entity()))
         {
             fields.append(&mut fields::show(&limit));
         }
@@ -354,6 +355,11 @@ fn patched(mut kept: Kept, patch: &Map<String, Value>) -> Result<Kept, String> {
         return Err("nothing would be limited then: take the limit away instead".to_owned());
     }
     Ok(kept)
+}
+
+/// Whether a limit in force says more than what stands there.
+fn says_something(limit: &Limit) -> bool {
+    Limit { scarce: false, ..*limit } != Limit::default()
 }
 
 fn now_unix_ms() -> u64 {

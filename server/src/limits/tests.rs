@@ -122,11 +122,11 @@ fn the_server_stands_above_its_exports_as_long_as_one_needs_it() {
     let mut kept = Kept::new();
     let rate = || json!({ "operations_per_second": 7 });
     kept.set("export:/data", rate(), None).unwrap();
-    assert_eq!(kept.in_force("server"), Some((Limit::default(), None)));
+    assert_eq!(kept.in_force("server"), Some((Limit { scarce: true, ..Limit::default() }, None)));
     assert_eq!(kept.keeper.list()["limits"].as_array().unwrap().len(), 2, "the group's tier, and the export");
     kept.set("server", rate(), None).unwrap();
     kept.remove("server", None).unwrap();
-    assert_eq!(kept.in_force("server"), Some((Limit::default(), None)));
+    assert_eq!(kept.in_force("server"), Some((Limit { scarce: true, ..Limit::default() }, None)));
     kept.set("server", rate(), None).unwrap();
     kept.remove("export:/data", None).unwrap();
     assert!(kept.in_force("server").unwrap().0.operations.together.is_some());
