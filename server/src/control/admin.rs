@@ -69,10 +69,10 @@ impl Admin {
 
     /// Answers a request.
     pub async fn answer(&self, request: Request<Incoming>) -> Answer {
-        self.follow(request).await.unwrap_or_else(|wrong| wrong)
+        self.follow(request).await.unwrap_or_else(|wrong| *wrong)
     }
 
-    async fn follow(&self, request: Request<Incoming>) -> Result<Answer, Answer> {
+    async fn follow(&self, request: Request<Incoming>) -> Result<Answer, Box<Answer>> {
         let (head, body) = request.into_parts();
         let path = decoded(head.uri.path())?;
         let (operation, entity) = route(&head.method, &path)?;
@@ -124,7 +124,7 @@ impl Admin {
 }
 
 /// What is asked for, and of whom.
-fn route<'a>(method: &Method, path: &'a str) -> Result<(Operation, &'a str), Answer> {
+fn route<'a>(method: &Method, path: &'a str) -> Result<(Operation, &'a str), Box<Answer>> {
     let rest = |template: &str| match template.split_once('{') {
         Some((before, _)) => path.strip_prefix(before).filter(|rest| !rest.is_empty()),
         None => (path == template).then_some(""),
@@ -141,16 +141,20 @@ fn route<'a>(method: &Method, path: &'a str) -> Result<(Operation, &'a str), Ans
     let methods: Vec<_> = found.iter().map(|(of, ..)| of.as_str()).collect();
     let methods = methods.join(", ");
     let reason = format!("{method} is not done here, but {methods}");
-    Err(http::allowing(error(StatusCode::METHOD_NOT_ALLOWED, &reason, None), &methods))
+    let refused = error(StatusCode::METHOD_NOT_ALLOWED, &reason, None);
+    Err(Box::new(http::allowing(*refused, &methods)))
 }
 
-fn decoded(text: &str) -> Result<String, Answer> {
+fn decoded(text: &str) -> Result<String, Box<Answer>> {
     let decoded = percent_decode_str(text).decode_utf8();
     decoded.map(|text| text.into_owned()).map_err(|_| wrong("the address is not UTF-8"))
 }
 
 /// The values of the parameters `names` in a query that has no others, and none twice.
-fn parameters<const N: usize>(query: Option<&str>, names: [&str; N]) -> Result<[Option<String>; N], Answer> {
+fn parameters<const N: usize>(
+    query: Option<&str>,
+    names: [&str; N],
+) -> Result<[Option<String>; N], Box<Answer>> {
     let mut values = [const { None }; N];
     for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -163,12 +167,12 @@ fn parameters<const N: usize>(query: Option<&str>, names: [&str; N]) -> Result<[
     Ok(values)
 }
 
-fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, Answer> {
+fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, Box<Answer>> {
     text.parse().map_err(|_| wrong(&format!("{name} is {text:?}, which is no number that it can be")))
 }
 
 /// The object in a request's body.
-async fn collect(body: Incoming) -> Result<Map<String, Value>, Answer> {
+async fn collect(body: Incoming) -> Result<Map<String, Value>, Box<Answer>> {
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|failure| {
         if failure.is::<LengthLimitError>() {
             let reason = format!("the body has more than {BODY_BYTES_MAX} bytes");
@@ -181,7 +185,7 @@ async fn collect(body: Incoming) -> Result<Map<String, Value>, Answer> {
         .map_err(|error| wrong(&format!("the body is no JSON object: {error}")))
 }
 
-fn refused(refused: Refused) -> Answer {
+fn refused(refused: Refused) -> Box<Answer> {
     let status = match refused.cause {
         Cause::Unknown => StatusCode::NOT_FOUND,
         Cause::Wrong => StatusCode::BAD_REQUEST,
@@ -191,17 +195,17 @@ fn refused(refused: Refused) -> Answer {
     error(status, &refused.reason, refused.in_force)
 }
 
-fn wrong(reason: &str) -> Answer {
+fn wrong(reason: &str) -> Box<Answer> {
     error(StatusCode::BAD_REQUEST, reason, None)
 }
 
-/// What is wrong, and what is in force.
-fn error(status: StatusCode, reason: &str, in_force: Option<Value>) -> Answer {
+/// What is wrong, and what is in force; boxed, for it is larger than what goes well.
+fn error(status: StatusCode, reason: &str, in_force: Option<Value>) -> Box<Answer> {
     let mut value = json!({ "error": reason });
     if let Some(in_force) = in_force {
         value["in_force"] = in_force;
     }
-    json_answer(status, &value)
+    Box::new(json_answer(status, &value))
 }
 
 fn json_answer(status: StatusCode, value: &Value) -> Answer {

@@ -254,10 +254,9 @@ impl Keeper {
             set(limited, limit);
             return;
         }
-        match table.remove(entity, now_ns) {
-            Err(Refusal::HasChildren) => set(limited, Limit::default()),
-            // What was not there need not go.
-            Ok(()) | Err(_) => {}
+        // What was not there need not go.
+        if table.remove(entity, now_ns) == Err(Refusal::HasChildren) {
+            set(limited, Limit::default());
         }
         // A parent that has no limit stands there for its children.
         if let Some(parent) = limited.parent()
