@@ -110,9 +110,9 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     /// `NFS4ERR_DELAY` when too many requests wait already, or this one would wait too long.
     pub async fn admit(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         let payer = export.and_then(|export| self.payer(export));
+        let Some(payer) = payer else { return self.enter(export, kind).await };
         let server = &self.server;
         let request = self.admission_request(export, kind, bytes);
-        let Some(payer) = payer else { return self.enter(export, kind).await };
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
         let admitted = server.charges.with_path(&server.shared.limiting, payer, begin);
@@ -125,8 +125,11 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already.
     pub async fn enter(&self, export: Option<ExportId>, kind: Kind) -> Result<Pass, Status> {
-        let request = self.admission_request(export, kind, 0);
         let now_ns = self.server.env.now_ns();
+        if let Some(pass) = self.server.admission.pass_now(now_ns) {
+            return Ok(pass);
+        }
+        let request = self.admission_request(export, kind, 0);
         let admitted = self.server.admission.admit(&mut Path::none(), request, now_ns).await;
         admitted.map_err(|qos::Busy| Status::Delay)
     }

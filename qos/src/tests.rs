@@ -79,6 +79,21 @@ fn an_open_gate_admits_at_once_and_counts_the_pass() {
 }
 
 #[test]
+fn who_passes_at_once_overtakes_nobody() {
+    let admission = admission_with(8);
+    let pass = admission.pass_now(0).unwrap();
+    assert_eq!(admission.gate().status().in_flight, 1);
+    drop(pass);
+    let epoch = admission.gate().close(0, 1_000).unwrap();
+    assert!(admission.pass_now(1).is_none());
+    let mut first = parked(&admission, 1);
+    admission.gate().open(epoch, 2).unwrap();
+    assert!(admission.pass_now(3).is_none(), "somebody was there before");
+    drop(passed(&mut first));
+    assert!(admission.pass_now(4).is_some());
+}
+
+#[test]
 fn closing_drains_what_is_in_flight_and_wakes_the_drainer_once() {
     let gate = Gate::new();
     let (first, second) = (gate.try_enter(0).unwrap(), gate.try_enter(0).unwrap());
