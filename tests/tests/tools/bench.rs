@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -70,6 +71,23 @@ fn every_workload_measures_something() {
         }
         let value = bench(&served, &["-w", "remove", "-n", "100", "-q", "4", "--json", "--quiet"]);
         assert_eq!(value["operations"], 100);
+        no_removed_file_is_open(&served);
+    }
+}
+
+/// The server lets go of what a run has removed. By NFSv3 it keeps files open for a second.
+fn no_removed_file_is_open(served: &Served) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let descriptors = format!("/proc/{}/fd", served.server.process().as_raw_nonzero());
+    let held = || -> Vec<String> {
+        let all = fs::read_dir(&descriptors).expect("a living server");
+        let links = all.filter_map(|one| fs::read_link(one.ok()?.path()).ok());
+        let texts = links.map(|link| link.display().to_string());
+        texts.filter(|text| text.contains("penstock-bench") && text.ends_with("(deleted)")).collect()
+    };
+    while !held().is_empty() {
+        assert!(Instant::now() < deadline, "still open: {:?}", held());
+        sleep(Duration::from_millis(50));
     }
 }
 

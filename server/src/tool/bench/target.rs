@@ -3,7 +3,7 @@
 
 use client::nfs3::encoded_arguments;
 use client::pipeline::Call;
-use client::{Client, Compound, ObjectAttributes, OpenHow, OwnedAttributes, Session};
+use client::{Client, Compound, ObjectAttributes, OpenFile, OpenHow, OwnedAttributes};
 use wire::nfs3;
 use wire::nfs4::{
     Attributes, ClientId, CloseArgs, CommitResult, CreateHow, CreateType, FileHandle, OpenArgs, OpenClaim,
@@ -82,20 +82,34 @@ impl Target {
         Self { client_id: None, files: prepared.files.iter().map(calls).collect() }
     }
 
-    /// Opens the files for a client.
+    /// Opens the files for a client; the second are those that are to be closed.
     ///
     /// # Errors
-    /// As [`Session::open`].
-    pub async fn open(client: &Client, plan: &Plan, prepared: &Prepared) -> client::Result<Self> {
+    /// As [`client::Session::open`].
+    pub async fn open(
+        client: &Client,
+        plan: &Plan,
+        prepared: &Prepared,
+    ) -> client::Result<(Self, Vec<OpenFile>)> {
         let mut target = Self { client_id: Some(client.id()), files: Vec::new() };
+        let mut opened = Vec::new();
         let mix = &plan.arguments.workload;
+        let how = if mix.any(Workload::writes) { OpenHow::read_write() } else { OpenHow::read() };
+        let how = how.owner("files");
         if let Some(base) = prepared.base.filter(|_| mix.any(Workload::needs_files)) {
             for (index, handle) in prepared.files.iter().enumerate() {
-                let calls = compounds(client, &plan.arguments, base, index, *handle).await?;
-                target.files.push(calls);
+                let name = file_name(index);
+                let mut stateid = Stateid::ANONYMOUS;
+                if mix.any(Workload::has_data) {
+                    let file = client.session().open(base, &name, &how).await?;
+                    stateid = file.stateid;
+                    opened.push(file);
+                }
+                let file = (*handle, stateid);
+                target.files.push(compounds(client.id(), &plan.arguments, base, &name, file));
             }
         }
-        Ok(target)
+        Ok((target, opened))
     }
 
     /// Whether an operation takes two calls.
@@ -202,35 +216,24 @@ fn moved_by_procedure(
     results.u32().map(u64::from)
 }
 
-async fn compounds(
-    client: &Client,
+fn compounds(
+    client_id: ClientId,
     arguments: &BenchArguments,
     base: FileHandle,
-    index: usize,
-    handle: FileHandle,
-) -> client::Result<FileCalls> {
-    let mix = &arguments.workload;
-    let name = file_name(index);
-    let stateid = match mix.any(Workload::has_data) {
-        true => open_for(client.session(), base, &name, mix.any(Workload::writes)).await?,
-        false => Stateid::ANONYMOUS,
-    };
+    name: &str,
+    (handle, stateid): (FileHandle, Stateid),
+) -> FileCalls {
     let (count, stable) = (arguments.block_size.0 as u32, arguments.stable.how());
     let on_file = || Compound::new().put_handle(handle);
-    let open = open_arguments(client.id(), &name, WireHow::NoCreate);
+    let open = open_arguments(client_id, name, WireHow::NoCreate);
     let in_base = Compound::new().put_handle(base).open(open);
-    Ok(FileCalls {
+    FileCalls {
         attributes: operations(&on_file().get_attributes(ObjectAttributes::NUMBERS)),
         read: operations(&on_file().read(stateid, 0, count)),
         write: operations(&on_file().write_announced(stateid, 0, stable, count)),
         commit: operations(&Compound::new().commit(0, 0)),
         open: operations(&in_base.get_handle().operation(close())),
-    })
-}
-
-async fn open_for(session: &Session, base: FileHandle, name: &str, writes: bool) -> client::Result<Stateid> {
-    let how = if writes { OpenHow::read_write() } else { OpenHow::read() };
-    Ok(session.open(base, name, &how.owner("files")).await?.stateid)
+    }
 }
 
 fn procedures(arguments: &BenchArguments, handle: FileHandle) -> FileCalls {

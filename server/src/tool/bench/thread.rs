@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use client::{
-    Client, Compound, Files,
+    Client, Compound, Files, OpenFile,
     pipeline::{Pipeline, Sending},
 };
 use engine::Shard;
@@ -76,8 +76,8 @@ async fn call(shard: &Shard, plan: &Arc<Plan>, connected: Connected, report: &im
         report(Report::Measured(Box::new(load.into_figures())));
     }
     wait_until(shard, &plan.finish).await;
-    for client in clients {
-        end(client).await;
+    for (client, opened) in clients {
+        end(client, &opened).await;
     }
 }
 
@@ -95,7 +95,8 @@ async fn make(shard: &Shard, endpoint: &Endpoint, plan: &Plan) -> Result<Option<
     Ok(Some(files))
 }
 
-type Connected = (Pipeline, Vec<Client>, Vec<(Target, usize)>);
+/// What calls, the clients with the files that they hold open, and what is called.
+type Connected = (Pipeline, Vec<(Client, Vec<OpenFile>)>, Vec<(Target, usize)>);
 
 /// Makes the thread's share of sessions and connections.
 async fn connect(
@@ -122,12 +123,12 @@ async fn connect(
             let options = plan.client(&index.to_string()).minor_version(minor);
             let client = Client::connect(endpoint, plan.address, options).await.map_err(failed)?;
             check_slots(&client, plan, places)?;
-            let target = Target::open(&client, plan, prepared).await.map_err(failed)?;
+            let (target, opened) = Target::open(&client, plan, prepared).await.map_err(failed)?;
             // Only the pipeline's own connections are to be there while it is measured.
             client.session().channels().iter().for_each(|channel| channel.connection().close());
             let session = client.session();
             pipeline.add_session(session, plan.address, places, connections).await.map_err(failed)?;
-            clients.push(client);
+            clients.push((client, opened));
             target
         } else {
             let identity = arguments.identity();
@@ -153,11 +154,14 @@ fn check_slots(client: &Client, plan: &Plan, places: usize) -> Result<(), Fatal>
     ))
 }
 
-/// Lets the server forget a client. It would do so by itself after its lease.
-async fn end(client: Client) {
+/// Closes the files, and lets the server forget the client: one that has files open stays, and they with it.
+async fn end(client: Client, opened: &[OpenFile]) {
     // Its connection was closed: this opens another.
-    let opened = client.session().call(Compound::new().put_root()).await;
-    ended(if let Err(error) = opened { Err(error) } else { client.destroy().await });
+    let mut outcome = client.session().call(Compound::new().put_root()).await.map(drop);
+    for file in opened {
+        outcome = outcome.and(client.session().close(file).await);
+    }
+    ended(outcome.and(client.destroy().await));
 }
 
 fn ended(outcome: client::Result<()>) {
