@@ -29,8 +29,8 @@ pub struct Caller {
     /// The caller's group. [default: this process's]
     #[arg(long, value_name = "N")]
     pub gid: Option<u32>,
-    /// Say in each call where its bulk data lies, and, where TRACEPARENT is set and the server understands it, of which
-    /// trace it is a part (docs/ANNOTATIONS.md).
+    /// Say in each call of which trace it is a part, where TRACEPARENT is set and the server understands it
+    /// (docs/ANNOTATIONS.md).
     #[arg(long)]
     pub annotate: bool,
 }
@@ -122,8 +122,7 @@ impl Remote {
         let location = location.clone();
         let config = EngineConfig { region_bytes: REGION_BYTES, ..EngineConfig::small() };
         let ran = block_on(config, move |shard| async move {
-            let limits = Limits { fragment_bulk: caller.annotate, ..Limits::default() };
-            let endpoint = Endpoint::new(&shard, limits);
+            let endpoint = Endpoint::new(&shard, Limits::default());
             let files = Files::connect(&endpoint, address, location.version, options).await;
             let files = files.map_err(|error| super::unreachable(&location, address, &error).to_string())?;
             let remote = std::rc::Rc::new(Remote { shard, files, interrupted });
