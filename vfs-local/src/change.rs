@@ -61,7 +61,13 @@ struct Entry {
 /// Counts changes within a tick of the clock.
 #[derive(Debug)]
 pub struct ChangeTable {
-    stripes: Box<[Mutex<HashMap<FileKey, Entry>>]>,
+    stripes: Box<[Mutex<Stripe>]>,
+}
+
+#[derive(Debug, Default)]
+struct Stripe {
+    entries: HashMap<FileKey, Entry>,
+    locks_taken: u64,
 }
 
 impl Default for ChangeTable {
@@ -75,7 +81,7 @@ impl ChangeTable {
     /// `tick_ns`.
     pub fn changed(&self, key: FileKey, ctime: Time, tick_ns: i64) {
         let mut stripe = self.stripe(key);
-        note(&mut stripe, key, nanoseconds(ctime), tick_ns, coarse_now_ns());
+        note(&mut stripe.entries, key, nanoseconds(ctime), tick_ns, coarse_now_ns());
     }
 
     /// Looks at `key` with `look` and gives the change attribute for what it saw. The table cannot change for
@@ -88,14 +94,25 @@ impl ChangeTable {
     ) -> Result<(T, u64)> {
         let mut stripe = self.stripe(key);
         let (seen, ctime) = look()?;
-        let value_ns = value(&mut stripe, key, nanoseconds(ctime), tick_ns, coarse_now_ns());
+        let value_ns = value(&mut stripe.entries, key, nanoseconds(ctime), tick_ns, coarse_now_ns());
         Ok((seen, encode_ns(value_ns)))
     }
 
-    fn stripe(&self, key: FileKey) -> MutexGuard<'_, HashMap<FileKey, Entry>> {
-        // Each change to a stripe is complete in itself, so one left by a panic is sound.
-        self.stripes[key.place(STRIPES)].lock().unwrap_or_else(PoisonError::into_inner)
+    /// How often a lock was taken.
+    pub fn locks_taken(&self) -> u64 {
+        self.stripes.iter().map(|stripe| sound(stripe).locks_taken).sum()
     }
+
+    fn stripe(&self, key: FileKey) -> MutexGuard<'_, Stripe> {
+        let mut stripe = sound(&self.stripes[key.place(STRIPES)]);
+        stripe.locks_taken += 1;
+        stripe
+    }
+}
+
+/// Each change to a stripe is complete in itself, so one left by a panic is sound.
+fn sound(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// ctime as a change attribute: seconds above, nanoseconds below, so that it grows with time.

@@ -126,9 +126,10 @@ impl LocalStorage {
         format!("{}: files are read and written {way}; {could}", self.options.path.display())
     }
 
-    /// How often an operation took a lock that other cores may come to: one of the caches of open objects.
+    /// How often an operation took a lock that other cores may come to: one of the caches of open objects, or, where time
+    /// stamps are coarse, of the table of changes.
     pub fn locks_taken(&self) -> u64 {
-        self.caches.locks_taken()
+        self.caches.locks_taken() + process::changes().locks_taken()
     }
 
     pub(crate) fn root(&self) -> &Arc<Object> {
