@@ -160,7 +160,9 @@ fn a_dead_server_is_replaced_and_a_living_one_is_left_alone() {
     let mut living = network.server("living", every, "");
     assert_eq!(network.registered(), all(&living, living.port()));
     let mut second = network.server("second", every, "");
-    second.log().wait_for("of another server, which answers: clients of NFSv3 must be told `port=");
+    let theirs =
+        format!(":{} of another server, which answers: clients of NFSv3 must be told `port=", living.port());
+    second.log().wait_for(&theirs);
     assert!(second.stop().success());
     assert_eq!(network.registered(), all(&living, living.port()));
     // The same place as before: there is nothing to be taken for another server.

@@ -241,23 +241,31 @@ impl Connection {
         match outcome {
             Outcome::Reply(reply) => self.post(reply.into()),
             Outcome::Discard => {}
-            Outcome::Disconnect => self.close(),
+            Outcome::Disconnect => {
+                self.note(&Fault::Header);
+                self.close();
+            }
         }
         less_by(&self.calls, 1);
         self.room.notify();
         self.to_send.notify();
     }
 
-    /// No message arrives any more.
-    fn received_all(&self, fault: &Fault) {
-        self.receiving.done();
-        self.pending.end();
+    /// Counts and says why the connection ends.
+    fn note(&self, fault: &Fault) {
         if fault.is_misbehaviour() {
             add(&self.shared.stats.faults, 1);
             self.shared.warn_rarely(self.peer.address, fault);
         } else {
             tracing::debug!(peer = %self.peer.address, "connection ends: {fault}");
         }
+    }
+
+    /// No message arrives any more.
+    fn received_all(&self, fault: &Fault) {
+        self.receiving.done();
+        self.pending.end();
+        self.note(fault);
         match fault {
             Fault::Closed | Fault::Stopped => self.drain(),
             _ => self.close(),

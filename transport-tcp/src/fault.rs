@@ -20,6 +20,9 @@ pub(crate) enum Fault {
     /// The record is no RPC message.
     #[error("a record that is neither call nor reply")]
     NotRpc,
+    /// The service cannot read whose call it is.
+    #[error("a call whose header cannot be read")]
+    Header,
     /// We closed the connection ourselves.
     #[error("closed by this end")]
     Stopped,
@@ -34,6 +37,6 @@ pub(crate) enum Fault {
 impl Fault {
     /// Whether the peer sent what no correct peer sends.
     pub(crate) fn is_misbehaviour(&self) -> bool {
-        matches!(self, Self::Record(_) | Self::NotRpc)
+        matches!(self, Self::Record(_) | Self::NotRpc | Self::Header)
     }
 }

@@ -63,7 +63,8 @@ fn what_is_no_record_closes_its_connection_alone() {
     let endless_small: Vec<u8> = (0..3_000).flat_map(|_| fragment(false, &[0; 4])).collect();
     let endless_large: Vec<u8> = (0..20).flat_map(|_| fragment(false, &[0; 100_000])).collect();
     let neither = record(&[[0; 7].as_slice(), &[2], &[0; 40]].concat());
-    let cases: [(&str, Vec<u8>); 7] = [
+    let headless = record(&[0; 12]);
+    let cases: [(&str, Vec<u8>); 8] = [
         ("garbage", b"GET / HTTP/1.1\r\nHost: example\r\n\r\n".to_vec()),
         ("an oversized record", oversized),
         ("endless empty fragments", endless_empty),
@@ -71,6 +72,7 @@ fn what_is_no_record_closes_its_connection_alone() {
         ("endless large fragments", endless_large),
         ("neither call nor reply", neither),
         ("an empty record", record(&[])),
+        ("a call that the service cannot read", headless),
     ];
     for (index, (what, bytes)) in cases.iter().enumerate() {
         let mut peer = server.peer();

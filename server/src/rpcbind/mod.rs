@@ -125,13 +125,13 @@ impl State {
         let dump = rpcbind.call(PROGRAM, VERSION, Procedure::Dump.number(), &())?;
         let bindings: Bindings<'_> = dump.results()?;
         let binding_of = |service: &Service| bindings.iter().find(|binding| service.is_bound_by(binding));
-        let of_another = |service: &&Service| {
-            binding_of(service)
-                .and_then(|binding| UniversalAddress::parse(&binding.address))
-                .is_some_and(|address| !self.is_own(address.0) && service.program.answers_at(address.0))
+        let of_another = |service: &Service| {
+            let address = UniversalAddress::parse(&binding_of(service)?.address)?;
+            let answers = !self.is_own(address.0) && service.program.answers_at(address.0);
+            answers.then_some(Service { address, ..*service })
         };
-        if let Some(service) = wanted.iter().find(of_another) {
-            return Err(Problem::Taken(*service));
+        if let Some(theirs) = wanted.iter().find_map(of_another) {
+            return Err(Problem::Taken(theirs));
         }
         let mut change = |procedure: Procedure, service: &Service| {
             let address = service.address.to_string();
