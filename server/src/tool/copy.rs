@@ -45,11 +45,8 @@ pub struct CopyArguments {
 
 /// Copies.
 pub fn run(arguments: CopyArguments) -> bool {
-    if !arguments.source.is_reached_like(&arguments.target) {
-        eprintln!(
-            "penstock: {}: on another server, or by another version; use get, then put",
-            arguments.target
-        );
+    if !arguments.source.is_same_server(&arguments.target) {
+        eprintln!("penstock: {}: on another server; use get, then put", arguments.target);
         return false;
     }
     let (url, caller) = (arguments.source.clone(), arguments.caller);

@@ -39,10 +39,9 @@ impl Location {
         })
     }
 
-    /// Whether another location is on the same server and spoken to in the same way, so that one connection serves both.
-    pub fn is_reached_like(&self, other: &Self) -> bool {
-        let way = |one: &Self| (one.host.clone(), one.port, one.version, one.mount_port);
-        way(self) == way(other)
+    /// Whether another location is on the same server.
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
     }
 
     /// An object below this one.

@@ -34,10 +34,8 @@ pub struct RemoveArguments {
 /// Removes; goes on with the others when one cannot be removed.
 pub fn run(arguments: RemoveArguments) -> bool {
     let (url, caller) = (arguments.urls[0].clone(), arguments.caller);
-    if let Some(other) = arguments.urls.iter().find(|other| !other.is_reached_like(&url)) {
-        eprintln!(
-            "penstock: {other}: on another server than {url}, or by another version; remove one after the other"
-        );
+    if let Some(other) = arguments.urls.iter().find(|other| !other.is_same_server(&url)) {
+        eprintln!("penstock: {other}: on another server than {url}; remove them one server after the other");
         return false;
     }
     Remote::run(&url, caller, move |remote| remove(remote, arguments))
