@@ -27,17 +27,17 @@ const LOOK_NS: u64 = 5_000_000;
 /// Whom a request is charged to: what its path is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Payer {
-    /// The address it came from.
-    pub client: IpAddr,
-    /// Who asks, where that makes a difference to any rule.
-    pub user: Option<u32>,
-    /// What it goes to.
-    pub export: ExportId,
+    client: IpAddr,
+    /// Where that makes a difference to any rule.
+    user: Option<u32>,
+    export: ExportId,
 }
 
 /// The paths of the payers of one core, and its clock for those who wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Charges {
+    limiting: Limiting,
+    tells_users_apart: bool,
     paths: RefCell<HashMap<Payer, Path>>,
     /// Until when nobody need look after those who wait; nothing when none does.
     quiet_until_ns: Cell<Option<u64>>,
@@ -46,13 +46,36 @@ pub struct Charges {
 }
 
 impl Charges {
-    /// Does something with the path of `payer`, which is kept.
-    pub fn with_path<T>(&self, limiting: &Limiting, payer: Payer, work: impl FnOnce(&mut Path) -> T) -> T {
+    /// By these rules. Nobody is charged yet.
+    pub fn new(limiting: Limiting) -> Self {
+        Self {
+            tells_users_apart: limiting.rules.iter().any(|rule| !rule.users.is_empty()),
+            limiting,
+            paths: RefCell::default(),
+            quiet_until_ns: Cell::default(),
+            is_roused: Cell::default(),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// Whom a request of this user from this address to `export` is charged to. `None`: nobody, for nothing is limited.
+    pub fn payer(&self, client: IpAddr, user: Option<u32>, export: ExportId) -> Option<Payer> {
+        if !self.limiting.table.has_been_set() {
+            return None;
+        }
+        let user = user.filter(|_| self.tells_users_apart);
+        Some(Payer { client: client.to_canonical(), user, export })
+    }
+
+    /// Charges the path of `payer`, which is kept, or gives back to it.
+    pub fn settle<T>(&self, payer: Payer, admission: &Admission, work: impl FnOnce(&mut Path) -> T) -> T {
         let mut paths = self.paths.borrow_mut();
         if paths.len() >= PATHS_MAX && !paths.contains_key(&payer) {
             paths.clear();
         }
-        work(paths.entry(payer).or_insert_with(|| path(limiting, payer)))
+        let done = work(paths.entry(payer).or_insert_with(|| path(&self.limiting, payer)));
+        self.rouse_if_sooner(admission);
+        done
     }
 
     /// Has those who wait looked after at once: a limit was changed, or tokens were given back.
@@ -65,7 +88,7 @@ impl Charges {
     }
 
     /// The same, if they want it sooner than it would be done.
-    pub fn rouse_if_sooner(&self, admission: &Admission) {
+    fn rouse_if_sooner(&self, admission: &Admission) {
         let quiet_until_ns = self.quiet_until_ns.get().unwrap_or(u64::MAX);
         if admission.next_deadline_ns().is_some_and(|next_ns| next_ns < quiet_until_ns) {
             self.rouse();

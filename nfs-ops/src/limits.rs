@@ -137,11 +137,6 @@ impl Default for Limiting {
 }
 
 impl Limiting {
-    /// Whether it matters to any rule who asks.
-    pub fn tells_users_apart(&self) -> bool {
-        self.rules.iter().any(|rule| !rule.users.is_empty())
-    }
-
     /// The rule that a request belongs to.
     pub fn rule(&self, client: IpAddr, user: Option<u32>, export: Option<ExportId>) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.fits(client, user, export))

@@ -115,8 +115,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let request = self.admission_request(export, kind, bytes);
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        let admitted = server.charges.with_path(&server.shared.limiting, payer, begin);
-        server.charges.rouse_if_sooner(&server.admission);
+        let admitted = server.charges.settle(payer, &server.admission, begin);
         admitted.await.map_err(|qos::Busy| Status::Delay)
     }
 
@@ -144,18 +143,12 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let cost = |bytes| server.admission.cost(self.admission_request(Some(export), Kind::Read, bytes));
         let unused = cost(asked).less(cost(done));
         let refund = |path: &mut Path| server.admission.refund(path, unused, charged, server.env.now_ns());
-        server.charges.with_path(&server.shared.limiting, payer, refund);
-        server.charges.rouse_if_sooner(&server.admission);
+        server.charges.settle(payer, &server.admission, refund);
     }
 
-    /// Whom requests to `export` are charged to. `None`: nobody, for nothing is limited.
+    /// Whom requests to `export` are charged to, if anybody is.
     fn payer(&self, export: ExportId) -> Option<Payer> {
-        let limiting = &self.server.shared.limiting;
-        if !limiting.table.has_been_set() {
-            return None;
-        }
-        let user = if limiting.tells_users_apart() { self.caller.uid() } else { None };
-        Some(Payer { client: self.peer.address.ip().to_canonical(), user, export })
+        self.server.charges.payer(self.peer.address.ip(), self.caller.uid(), export)
     }
 
     fn admission_request(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> qos::Request {

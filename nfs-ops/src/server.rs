@@ -91,12 +91,13 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     pub fn new(shared: Arc<Shared<V::File>>, env: E, exports: ExportTable<V>, number: u32) -> Rc<Self> {
         let limits = Core::new(&shared.limiting.table, number);
         let io_unit_bytes = shared.limiting.io_unit_bytes;
+        let charges = Charges::new(shared.limiting.clone());
         Rc::new(Self {
             shared,
             env,
             callers: Callers::default(),
             admission: Admission::new(Gate::new(), Bounds::default(), limits, io_unit_bytes),
-            charges: Charges::default(),
+            charges,
             copies: Copies::default(),
             annotations: AnnotationCounters::default(),
             grants: Grants::default(),

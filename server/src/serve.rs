@@ -73,6 +73,7 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     let descriptors_max = process::prepare()?;
     let engine_config = engine_config(&settings);
     let shards = engine_config.shard_count();
+    warn_of_spare_cores(&settings, shards);
     let limits = descriptors::fit(&settings.limits, shards, settings.exports.len(), descriptors_max);
     descriptors::warn_of_few(&settings.limits, &limits, descriptors_max);
 
@@ -118,6 +119,14 @@ pub fn engine_config(settings: &Settings) -> EngineConfig {
         region_bytes: (settings.limits.payload_memory_mib << 20) as usize,
         helper_threads: settings.limits.helper_threads as usize,
         ..EngineConfig::default()
+    }
+}
+
+/// Says that a machine has more cores than can share a limit, unless the number of shards was chosen.
+fn warn_of_spare_cores(settings: &Settings, shards: usize) {
+    let cores = EngineConfig::default().shard_count();
+    if settings.server.shards.is_none() && cores > shards {
+        tracing::warn!(cores, shards, "more cores than there can be shards: the others have none");
     }
 }
 

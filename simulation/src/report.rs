@@ -71,7 +71,8 @@ fn ours(rows: &[(Case, Accuracy)]) -> String {
         line.push(format!("{:.2} of {:.2}", excess as f64 / 1e6, excess_max as f64 / 1e6));
         let refused = rows.iter().map(|(_, row)| row.refused).fold(0.0, f64::max);
         line.push(shown(refused, Unit::Part));
-        let is_met = rows.iter().all(|(case, row)| case.misses(row).is_empty());
+        // Two seconds of work are outstanding at most: nobody need be refused.
+        let is_met = refused == 0.0 && rows.iter().all(|(case, row)| case.misses(row).is_empty());
         line.push(if is_met { "yes" } else { "NO" }.to_owned());
         lines.push(line);
     }

@@ -241,6 +241,8 @@ impl Connection {
         match outcome {
             Outcome::Reply(reply) => self.post(reply.into()),
             Outcome::Discard => {}
+            // Of several such calls the first closes it.
+            Outcome::Disconnect if self.phase.get() == Phase::Closed => {}
             Outcome::Disconnect => {
                 self.note(&Fault::Header);
                 self.close();

@@ -15,7 +15,7 @@ pub const WEIGHT_DEFAULT: NonZeroU32 = NonZeroU32::new(100).expect("a hundred is
 
 /// All entities that a request is charged to, leaves first, as places in the table.
 ///
-/// A session or a grant keeps its path, so that no request looks anything up. When entities come or go the path finds
+/// Whoever has requests to charge keeps their path, so that none looks entities up. When entities come or go the path finds
 /// its places again with the next request.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
