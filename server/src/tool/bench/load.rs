@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use client::pipeline::{Answer, Call, Next, Source};
+use fastrand::Rng;
 use wire::nfs4::FileHandle;
 
 use super::arguments::Span;
@@ -27,7 +28,7 @@ pub struct Load {
     /// Operations that may still begin.
     left: u64,
     weights: u64,
-    random: Random,
+    random: Rng,
     /// Block at which the next sequential access of each file is.
     positions: Vec<u64>,
     blocks: u64,
@@ -74,7 +75,7 @@ impl Load {
         let interval = arguments.rate.map(|rate| Duration::from_secs_f64(threads as f64 / rate));
         let share = |total: u64| total / threads + u64::from((thread as u64) < total % threads);
         let mut random =
-            Random(arguments.seed.wrapping_add(thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            Rng::with_seed(arguments.seed.wrapping_add(thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let writes = arguments.workload.any(Workload::writes);
         let prepared = plan.prepared.get();
         Self {
@@ -93,7 +94,7 @@ impl Load {
             weights: arguments.workload.parts.iter().map(|(_, weight)| u64::from(*weight)).sum(),
             positions: vec![blocks * thread as u64 / threads; arguments.files as usize],
             blocks,
-            payload: if writes { random.bytes(block as usize) } else { Bytes::new() },
+            payload: if writes { noise(&mut random, block as usize) } else { Bytes::new() },
             names: 0,
             now: go,
             done: (0, 0),
@@ -118,7 +119,7 @@ impl Load {
         if parts.len() == 1 {
             return 0;
         }
-        let mut left = self.random.below(self.weights);
+        let mut left = self.random.u64(..self.weights);
         let chosen = parts.iter().position(|(_, weight)| {
             let here = left < u64::from(*weight);
             left = left.saturating_sub(u64::from(*weight));
@@ -136,8 +137,8 @@ impl Load {
     fn block(&mut self, place: usize, workload: Workload) -> (usize, u64) {
         let (file, block) = match workload {
             Workload::RandomRead | Workload::RandomWrite => {
-                let file = self.random.below(self.positions.len() as u64) as usize;
-                (file, self.random.below(self.blocks))
+                let file = self.random.usize(..self.positions.len());
+                (file, self.random.u64(..self.blocks))
             }
             _ => {
                 let file = self.own_file(place);
@@ -273,7 +274,7 @@ impl Source for Load {
         match workload {
             Workload::Null => {}
             Workload::GetAttributes | Workload::Open => {
-                let file = self.random.below(self.positions.len() as u64) as usize;
+                let file = self.random.usize(..self.positions.len());
                 let calls = &self.target(place).files[file];
                 if workload == Workload::Open { &calls.open } else { &calls.attributes }.write(call);
             }
@@ -312,25 +313,9 @@ impl Source for Load {
     }
 }
 
-/// Random numbers (SplitMix64): fast, and the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
-    }
-
-    /// A number below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
-
-    fn bytes(&mut self, count: usize) -> Bytes {
-        let words = (0..count.div_ceil(8)).flat_map(|_| self.next().to_ne_bytes());
-        words.take(count).collect::<Vec<u8>>().into()
-    }
+/// So many bytes that look like nothing.
+fn noise(random: &mut Rng, count: usize) -> Bytes {
+    let mut bytes = vec![0; count];
+    random.fill(&mut bytes);
+    bytes.into()
 }
