@@ -26,6 +26,9 @@ ip link set lo up
 modprobe nfs
 # A client beside a kernel server may else read its files without the wire.
 if [ -e /sys/module/nfs/parameters/localio_enabled ]; then echo N >/sys/module/nfs/parameters/localio_enabled; fi
+# The kernel's server speaks NFSv3 too and does not start where it can't register that.
+rpcbind
+wait_for_port 111 20 $$ || die "rpcbind does not listen"
 serve_and_mount knfsd 20491
 serve_and_mount penstock 20492
 python3 "$share/guest_load.py" "$rounds" knfsd=/run/mnt/knfsd penstock=/run/mnt/penstock
