@@ -15,6 +15,7 @@ use vfs::Vfs;
 use crate::env::{Backchannel, Env};
 use crate::handle::ExportId;
 use crate::limits::{Limited, Limiting};
+use crate::object::Place;
 use crate::server::Server;
 
 /// Paths kept ready on one core. Beyond that they are all found again.
@@ -58,13 +59,14 @@ impl Charges {
         }
     }
 
-    /// Whom a request of this user from this address to `export` is charged to. `None`: nobody, for nothing is limited.
-    pub fn payer(&self, client: IpAddr, user: Option<u32>, export: ExportId) -> Option<Payer> {
+    /// Whom a request of this user from this address for what is at `place` is charged to. `None`: nobody, for nothing is
+    /// limited.
+    pub fn payer<V: Vfs>(&self, client: IpAddr, user: Option<u32>, place: &Place<V>) -> Option<Payer> {
         if !self.limiting.table.has_been_set() {
             return None;
         }
         let user = user.filter(|_| self.tells_users_apart);
-        Some(Payer { client: client.to_canonical(), user, export })
+        Some(Payer { client: client.to_canonical(), user, export: place.export.settings.id })
     }
 
     /// Charges the path of `payer`, which is kept, or gives back to it.

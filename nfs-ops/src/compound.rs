@@ -280,10 +280,10 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
     /// # Errors
     /// As [`Request::admit`].
     pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
-        let export = match &self.current {
-            Some(Object::Node(place)) => Some(place.export.settings.id),
+        let place = match &self.current {
+            Some(Object::Node(place)) => Some(place),
             _ => None,
         };
-        self.request.admit(export, kind, bytes).await
+        self.request.admit(place, kind, bytes).await
     }
 }

@@ -103,16 +103,16 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         settings.permission(self.protocol, self.peer.address.ip(), self.peer.address.port())
     }
 
-    /// Waits for admission to `export`: until the limits allow it, then until the gate is open. What is held until the end of
-    /// the work counts it as in flight.
+    /// Waits for admission to the export of `place`: until the limits allow it, then until the gate is open. What is held until
+    /// the end of the work counts it as in flight.
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already, or this one would wait too long.
-    pub async fn admit(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
-        let payer = export.and_then(|export| self.payer(export));
-        let Some(payer) = payer else { return self.enter(export, kind).await };
+    pub async fn admit(&self, place: Option<&Place<V>>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+        let payer = place.and_then(|place| self.payer(place));
+        let Some(payer) = payer else { return self.enter(place, kind).await };
         let server = &self.server;
-        let request = self.admission_request(export, kind, bytes);
+        let request = self.admission_request(place, kind, bytes);
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
         let admitted = server.charges.settle(payer, &server.admission, begin);
@@ -123,36 +123,36 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already.
-    pub async fn enter(&self, export: Option<ExportId>, kind: Kind) -> Result<Pass, Status> {
+    pub async fn enter(&self, place: Option<&Place<V>>, kind: Kind) -> Result<Pass, Status> {
         let now_ns = self.server.env.now_ns();
         if let Some(pass) = self.server.admission.pass_now(now_ns) {
             return Ok(pass);
         }
-        let request = self.admission_request(export, kind, 0);
+        let request = self.admission_request(place, kind, 0);
         let admitted = self.server.admission.admit(&mut Path::none(), request, now_ns).await;
         admitted.map_err(|qos::Busy| Status::Delay)
     }
 
     /// Gives back what a READ of `asked` bytes was charged too much, when it was admitted with `charged`: only `done` were there.
-    pub fn refund_read(&self, export: ExportId, asked: u64, done: u64, charged: Option<Charged>) {
-        let Some((payer, charged)) = self.payer(export).zip(charged) else { return };
+    pub fn refund_read(&self, place: &Place<V>, asked: u64, done: u64, charged: Option<Charged>) {
+        let Some((payer, charged)) = self.payer(place).zip(charged) else { return };
         if done >= asked {
             return;
         }
         let server = &self.server;
-        let cost = |bytes| server.admission.cost(self.admission_request(Some(export), Kind::Read, bytes));
+        let cost = |bytes| server.admission.cost(self.admission_request(Some(place), Kind::Read, bytes));
         let unused = cost(asked).less(cost(done));
         let refund = |path: &mut Path| server.admission.refund(path, unused, charged, server.env.now_ns());
         server.charges.settle(payer, &server.admission, refund);
     }
 
-    /// Whom requests to `export` are charged to, if anybody is.
-    fn payer(&self, export: ExportId) -> Option<Payer> {
-        self.server.charges.payer(self.peer.address.ip(), self.caller.uid(), export)
+    /// Whom requests for what is at `place` are charged to, if anybody is.
+    fn payer(&self, place: &Place<V>) -> Option<Payer> {
+        self.server.charges.payer(self.peer.address.ip(), self.caller.uid(), place)
     }
 
-    fn admission_request(&self, export: Option<ExportId>, kind: Kind, bytes: u64) -> qos::Request {
-        let export = export.map_or(0, |export| export.0.into());
+    fn admission_request(&self, place: Option<&Place<V>>, kind: Kind, bytes: u64) -> qos::Request {
+        let export = place.map_or(0, |place| place.export.settings.id.0.into());
         qos::Request { client: self.charged_to, export, bytes, kind }
     }
 }

@@ -45,12 +45,11 @@ pub async fn read<V: Vfs, E: Env + Backchannel>(
     if bytes == 0 || range.offset >= OFFSET_MAX {
         return Ok((read_nothing(place, range.offset, open).await?, None));
     }
-    let export = place.export.settings.id;
-    let pass = request.admit(Some(export), Kind::Read, bytes as u64).await?;
+    let pass = request.admit(Some(place), Kind::Read, bytes as u64).await?;
     let charged = pass.charged();
     let told = read_admitted(request, place, &Range { bytes, ..range }, pass, open).await;
     let done = told.as_ref().map_or(0, |(done, _)| done.bytes);
-    request.refund_read(export, bytes as u64, done as u64, charged);
+    request.refund_read(place, bytes as u64, done as u64, charged);
     told
 }
 
@@ -71,7 +70,7 @@ async fn read_admitted<V: Vfs, E: Env + Backchannel>(
     // Memory is waited for outside the gate, and not before the limits allow the READ: what is parked holds none.
     drop(pass);
     let buffer = request.server.env.payload(range.bytes, range.offset).await;
-    let _pass = request.enter(Some(place.export.settings.id), Kind::Read).await?;
+    let _pass = request.enter(Some(place), Kind::Read).await?;
     let opened = open().await?;
     let (mut buffer, done) = place.storage().read(opened.file(), range.offset, buffer).await;
     let done = done?;
@@ -116,7 +115,7 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
 ) -> Result<(Written, Verifier), Failure> {
     let bytes = payload.as_ref().map_or(0, Chain::len);
     check_range(offset, bytes as u64)?;
-    let _pass = request.admit(Some(place.export.settings.id), Kind::Write, bytes as u64).await?;
+    let _pass = request.admit(Some(place), Kind::Write, bytes as u64).await?;
     let opened = open().await?;
     let storage = changeable(place)?.storage();
     let verifier = Verifier(storage.write_verifier());
@@ -180,7 +179,7 @@ pub async fn commit<V: Vfs, E: Env + Backchannel>(
     }
     let storage = changeable(place)?.storage();
     require_regular(storage.attributes(&place.node).await?.kind)?;
-    let _pass = request.admit(Some(place.export.settings.id), Kind::Write, 0).await?;
+    let _pass = request.admit(Some(place), Kind::Write, 0).await?;
     storage.commit_node(&place.node).await?;
     Ok(Verifier(storage.write_verifier()))
 }

@@ -59,7 +59,7 @@ pub async fn place_to_change<V: Vfs, E: Env + Backchannel>(
     handle: &FileHandle,
 ) -> Result<(Place<V>, Pass), Failure> {
     let place = place(request, handle).await?;
-    let pass = request.admit(Some(place.export.settings.id), Kind::Change, 0).await?;
+    let pass = request.admit(Some(&place), Kind::Change, 0).await?;
     Ok((place, pass))
 }
 
