@@ -10,9 +10,10 @@ use std::task::{Poll, Waker};
 use foldhash::HashMap;
 use qos::Admission;
 use qos::limits::Path;
-use vfs::Vfs;
+use vfs::{NodeHandle, Vfs};
 
 use crate::env::{Backchannel, Env};
+use crate::file_sets::FileSet;
 use crate::handle::ExportId;
 use crate::limits::{Limited, Limiting};
 use crate::object::Place;
@@ -20,6 +21,9 @@ use crate::server::Server;
 
 /// Paths kept ready on one core. Beyond that they are all found again.
 const PATHS_MAX: usize = 4096;
+
+/// Objects whose file set one core remembers. Beyond that they are all found again.
+const KNOWN_SETS_MAX: usize = 16_384;
 
 /// While requests wait for tokens they are looked after at least this often, in nanoseconds: who changes a limit rings, but a
 /// core that is too busy to be rung up must not be deaf for longer.
@@ -32,6 +36,14 @@ pub struct Payer {
     /// Where that makes a difference to any rule.
     user: Option<u32>,
     export: ExportId,
+    files: Option<FileSet>,
+}
+
+/// The file sets of objects asked for lately.
+#[derive(Debug, Default)]
+struct KnownSets {
+    version: u64,
+    sets: HashMap<(ExportId, NodeHandle), Option<FileSet>>,
 }
 
 /// The paths of the payers of one core, and its clock for those who wait.
@@ -40,6 +52,7 @@ pub struct Charges {
     limiting: Limiting,
     tells_users_apart: bool,
     paths: RefCell<HashMap<Payer, Path>>,
+    known: RefCell<KnownSets>,
     /// Until when nobody need look after those who wait; nothing when none does.
     quiet_until_ns: Cell<Option<u64>>,
     is_roused: Cell<bool>,
@@ -53,6 +66,7 @@ impl Charges {
             tells_users_apart: limiting.rules.iter().any(|rule| !rule.users.is_empty()),
             limiting,
             paths: RefCell::default(),
+            known: RefCell::default(),
             quiet_until_ns: Cell::default(),
             is_roused: Cell::default(),
             waker: RefCell::default(),
@@ -66,7 +80,31 @@ impl Charges {
             return None;
         }
         let user = user.filter(|_| self.tells_users_apart);
-        Some(Payer { client: client.to_canonical(), user, export: place.export.settings.id })
+        let (export, files) = (place.export.settings.id, self.file_set(place));
+        Some(Payer { client: client.to_canonical(), user, export, files })
+    }
+
+    /// The file set that an object is in.
+    fn file_set<V: Vfs>(&self, place: &Place<V>) -> Option<FileSet> {
+        let sets = &self.limiting.file_sets;
+        let version = sets.version();
+        if version == 0 {
+            return None;
+        }
+        let mut known = self.known.borrow_mut();
+        if known.version != version || known.sets.len() >= KNOWN_SETS_MAX {
+            known.sets.clear();
+            known.version = version;
+        }
+        let (export, storage) = (place.export.settings.id, place.storage());
+        let key = (export, storage.handle(&place.node));
+        if let Some(set) = known.sets.get(&key) {
+            return *set;
+        }
+        // What cannot be told now is asked for again.
+        let set = sets.find(export, &storage.path(&place.node)?);
+        known.sets.insert(key, set);
+        set
     }
 
     /// Charges the path of `payer`, which is kept, or gives back to it.
@@ -122,13 +160,14 @@ impl Charges {
     }
 }
 
-/// From the client up: what it is a part of is charged with it, and the first that has a tier or a weight gives it. The server is
-/// named beside the export, which need not have a limit of its own.
+/// From the client up: what it is a part of is charged with it, and the first that has a tier or a weight gives it. A file set
+/// brings its export with it. The server is named beside the export, which need not have a limit of its own.
 fn path(limiting: &Limiting, payer: Payer) -> Path {
     let client = Limited::client(payer.client);
     let rule = limiting.rule(payer.client, payer.user, Some(payer.export));
     let group = rule.map(|rule| Limited::Group(rule.group()));
-    let above = [Some(Limited::Export(payer.export)), Some(Limited::Server)];
+    let files = payer.files.map_or(Limited::Export(payer.export), Limited::Files);
+    let above = [Some(files), Some(Limited::Server)];
     let mut leaves = [Limited::Server.entity(); 4];
     let mut count = 0;
     for limited in [client, group].into_iter().chain(above).flatten() {

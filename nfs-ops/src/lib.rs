@@ -16,6 +16,7 @@ mod dispatch;
 mod env;
 mod export;
 mod failure;
+pub mod file_sets;
 mod grants;
 mod handle;
 mod identity;

@@ -8,6 +8,7 @@ use qos::limits::{Entity, IO_UNIT_BYTES_DEFAULT, Limits, Tier};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::export::Network;
+use crate::file_sets::{FILE_SET_BITS, FileSet, FileSets};
 use crate::handle::ExportId;
 
 /// What can have a limit.
@@ -17,6 +18,8 @@ pub enum Limited {
     Server,
     /// An export, below the server.
     Export(ExportId),
+    /// A file set, below its export.
+    Files(FileSet),
     /// A client, by the address that its connections come from.
     Client(IpAddr),
     /// What a [`Rule`] puts together.
@@ -44,6 +47,7 @@ const KIND_SHIFT: u32 = 128 - KIND_BITS;
 const SERVER: u128 = 0xff01;
 const EXPORT: u128 = 0xff02;
 const GROUP: u128 = 0xff03;
+const FILES: u128 = 0xff04;
 
 impl Limited {
     /// Its key, the same at every start.
@@ -52,6 +56,9 @@ impl Limited {
         match self {
             Self::Server => of_kind(SERVER, 0),
             Self::Export(ExportId(id)) => of_kind(EXPORT, id.into()),
+            Self::Files(FileSet { export: ExportId(id), number }) => {
+                of_kind(FILES, u128::from(id) << FILE_SET_BITS | number)
+            }
             Self::Group(Group(hash)) => of_kind(GROUP, hash),
             Self::Client(IpAddr::V4(address)) => Entity(address.to_ipv6_mapped().to_bits()),
             Self::Client(IpAddr::V6(address)) => Entity(address.to_bits()),
@@ -64,6 +71,10 @@ impl Limited {
         match key >> KIND_SHIFT {
             SERVER => (number == 0).then_some(Self::Server),
             EXPORT => u32::try_from(number).ok().map(|id| Self::Export(ExportId(id))),
+            FILES => Some(Self::Files(FileSet {
+                export: ExportId((number >> FILE_SET_BITS) as u32),
+                number: number & ((1 << FILE_SET_BITS) - 1),
+            })),
             GROUP => Some(Self::Group(Group(number))),
             _ => Self::client(Ipv6Addr::from_bits(key).into()),
         }
@@ -82,7 +93,11 @@ impl Limited {
 
     /// What it is a part of.
     pub fn parent(self) -> Option<Self> {
-        matches!(self, Self::Export(_)).then_some(Self::Server)
+        match self {
+            Self::Files(set) => Some(Self::Export(set.export)),
+            Self::Export(_) => Some(Self::Server),
+            Self::Server | Self::Client(_) | Self::Group(_) => None,
+        }
     }
 }
 
@@ -126,13 +141,20 @@ pub struct Limiting {
     pub table: Limits,
     /// The groups; a request belongs to the first that fits.
     pub rules: Vec<Rule>,
+    /// The directories that have limits.
+    pub file_sets: FileSets,
     /// For so many bytes of payload begun, a request counts as one operation.
     pub io_unit_bytes: u64,
 }
 
 impl Default for Limiting {
     fn default() -> Self {
-        Self { table: Limits::new(), rules: Vec::new(), io_unit_bytes: IO_UNIT_BYTES_DEFAULT }
+        Self {
+            table: Limits::new(),
+            rules: Vec::new(),
+            file_sets: FileSets::default(),
+            io_unit_bytes: IO_UNIT_BYTES_DEFAULT,
+        }
     }
 }
 
@@ -158,6 +180,8 @@ mod tests {
             Limited::Client("fe80::1".parse().unwrap()),
             Limited::Group(Group::named("batch")),
             Limited::Group(Group::named("")),
+            Limited::Files(FileSet::at(ExportId(1), b"a")),
+            Limited::Files(FileSet::at(ExportId(u32::MAX), b"a")),
         ];
         for (number, one) in all.into_iter().enumerate() {
             assert_eq!(Limited::of(one.entity()), Some(one));
@@ -171,6 +195,10 @@ mod tests {
     fn keys_are_the_same_at_every_start() {
         assert_eq!(Limited::Export(ExportId(7)).entity().0, 0xff02_u128 << 112 | 7);
         assert_eq!(
+            Limited::Files(FileSet::at(ExportId(7), b"a/b")).entity().0,
+            0xff04_0000_0007_9f41_6795_a860_04e5_a66b
+        );
+        assert_eq!(
             Limited::Group(Group::named("batch")).entity().0,
             0xff03_8a45_fbc6_3025_f099_4155_5ae4_b6a1
         );
@@ -178,10 +206,10 @@ mod tests {
 
     #[test]
     fn no_client_has_the_key_of_something_else() {
-        for nowhere in ["0.0.0.0", "::", "224.0.0.1", "ff01::", "ff02::1", "ff03::7"] {
+        for nowhere in ["0.0.0.0", "::", "224.0.0.1", "ff01::", "ff02::1", "ff03::7", "ff04::7"] {
             assert_eq!(Limited::client(nowhere.parse().unwrap()), None, "{nowhere}");
         }
-        for nobody in [0, 0xff01 << 112 | 1, 0xff02 << 112 | 1 << 32, 0xff04 << 112] {
+        for nobody in [0, 0xff01 << 112 | 1, 0xff02 << 112 | 1 << 32, 0xff05 << 112] {
             assert_eq!(Limited::of(Entity(nobody)), None, "{nobody:#x}");
         }
     }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use nfs_ops::ExportId;
+use nfs_ops::file_sets::FileSet;
 use nfs_ops::limits::Limited;
 use qos::limits::{Limit, Rates};
 use wire::nfs3;
@@ -210,4 +211,52 @@ fn what_waits_for_its_turn_holds_no_memory_for_its_reply() {
     assert!(!waiting.is_done());
     assert_eq!(world.env().pool().bytes_taken(), 0);
     waiting.finish().ok();
+}
+
+/// Makes a file set of a directory of the export, with a limit.
+fn set_files(world: &World, path: &str, limit: Limit) -> FileSet {
+    let files = FileSet::at(ExportId(1), path.as_bytes());
+    let limited = Limited::Files(files);
+    set(world, Limited::Server, Limit::default());
+    set(world, limited.parent().unwrap(), Limit::default());
+    set(world, limited, limit);
+    world.server().shared.limiting.file_sets.add(files, path.as_bytes()).unwrap();
+    files
+}
+
+#[test]
+fn a_file_set_is_a_limit_of_what_lies_in_its_directory() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    client.at_export(&[mkdir("set")]).ok();
+    let files = set_files(&world, "set", bytes_per_second(MIB));
+    let took = |count| milliseconds_of_writes(&world, &client, file, count);
+    assert_eq!(took(4), 0, "the file is beside the set");
+
+    let go_in = || [savefh(), lookup("set"), rename("a", "b")];
+    client.at_export(&go_in()).ok();
+    assert_about(took(5), 4 * 1000 / 16);
+    client.at_export(&[savefh(), rename("set", "other")]).ok();
+    assert_eq!(took(4), 0, "no set is called so");
+    // The last of the former is to be paid yet.
+    client.at_export(&[savefh(), rename("other", "set")]).ok();
+    assert_about(took(4), 4 * 1000 / 16);
+    client.at_export(&[lookup("set"), savefh(), putrootfh(), lookup(EXPORT), rename("b", "a")]).ok();
+    assert_eq!(took(4), 0, "it is out again");
+    client.at_export(&go_in()).ok();
+    world.server().shared.limiting.file_sets.remove(files);
+    assert_eq!(took(4), 0, "there is no set any more");
+}
+
+#[test]
+fn a_file_set_is_charged_with_its_export() {
+    let world = world();
+    let client = world.client("one");
+    client.at_export(&[mkdir("set")]).ok();
+    let file = client.make_file("a", b"");
+    client.at_export(&[savefh(), lookup("set"), rename("a", "a")]).ok();
+    set_files(&world, "set", bytes_per_second(8 * MIB));
+    set(&world, Limited::Export(ExportId(1)), bytes_per_second(MIB));
+    assert_about(milliseconds_of_writes(&world, &client, file, 5), 4 * 1000 / 16);
 }

@@ -245,6 +245,10 @@ impl Vfs for Local {
         self.parent_of(directory, identity).await
     }
 
+    fn path(&self, node: &Node) -> Option<Vec<u8>> {
+        self.storage().path(&node.0)
+    }
+
     async fn read_link(&self, node: &Node, _identity: &Identity) -> Result<Vec<u8>> {
         self.link_text(node).await
     }

@@ -3,8 +3,11 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
+
+/// What most places need.
+const PLACE_BYTES: usize = 256;
 
 /// Where the process's descriptors are listed.
 pub const DIRECTORY: &str = "/proc/self/fd";
@@ -14,6 +17,11 @@ pub const DIRECTORY: &str = "/proc/self/fd";
 pub fn path(fd: impl AsFd) -> CString {
     let text = format!("{DIRECTORY}/{}", fd.as_fd().as_raw_fd());
     CString::new(text).unwrap_or_default()
+}
+
+/// Where the object is, as the kernel finds it from the root of its mount or of the process up.
+pub fn place(fd: impl AsFd) -> Result<CString, Errno> {
+    readlinkat(CWD, path(fd), Vec::with_capacity(PLACE_BYTES))
 }
 
 /// Opens the object anew, with the permissions of the thread's identity.

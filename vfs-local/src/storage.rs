@@ -93,6 +93,23 @@ impl LocalStorage {
         self.capabilities
     }
 
+    /// Where an object lies below the root. `None` for what is on a file system mounted below, and for a file without a
+    /// name in the kernel's cache, as after a restart when nobody has looked it up yet.
+    pub fn path(&self, object: &Object) -> Option<Vec<u8>> {
+        if object.mount().number() != self.root.mount().number() {
+            return None;
+        }
+        let (root, place) = (procfs::place(&self.root).ok()?, procfs::place(object).ok()?);
+        let below = place.to_bytes().strip_prefix(root.to_bytes())?;
+        // What has no name there seems to be at the root.
+        let is_known = if below.is_empty() {
+            object.key() == self.root.key()
+        } else {
+            below[0] == b'/' || root.to_bytes().ends_with(b"/")
+        };
+        is_known.then(|| below.strip_prefix(b"/").unwrap_or(below).to_vec())
+    }
+
     /// One line on what was found, for the log.
     pub fn summary(&self) -> String {
         let facts = self.mounts.own().facts();

@@ -71,6 +71,10 @@ pub trait Vfs: Clone + 'static {
     /// The directory above; `None` at the export's root.
     async fn parent(&self, directory: &Self::Node, identity: &Identity) -> Result<Option<Self::Node>>;
 
+    /// Where `node` lies below the export's root: names with slashes between them, nothing for the root. Of an object with
+    /// several names it is one of them. `None` where the storage cannot tell. Does not sleep.
+    fn path(&self, node: &Self::Node) -> Option<Vec<u8>>;
+
     /// The text of a symbolic link.
     async fn read_link(&self, node: &Self::Node, identity: &Identity) -> Result<Vec<u8>>;
 

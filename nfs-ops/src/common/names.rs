@@ -4,6 +4,7 @@ use vfs::{DirectoryChange, FileKind, Removed, Vfs};
 use wire::nfs4::Status;
 
 use crate::failure::Failure;
+use crate::file_sets::FileSets;
 use crate::name;
 use crate::object::Place;
 
@@ -26,6 +27,7 @@ pub async fn remove<V: Vfs>(
 /// # Errors
 /// As RENAME's (RFC 8881 §18.26).
 pub async fn rename<V: Vfs>(
+    sets: &FileSets,
     source: &Place<V>,
     old_name: &[u8],
     target: &Place<V>,
@@ -41,7 +43,26 @@ pub async fn rename<V: Vfs>(
         Err(vfs::Error::IsDirectory | vfs::Error::NotDirectory) => {
             Err(refuse_rename(source, target).await?.into())
         }
-        renamed => Ok(renamed?),
+        renamed => {
+            let changed = renamed?;
+            note_move(sets, (source, old_name), (target, new_name));
+            Ok(changed)
+        }
+    }
+}
+
+/// What was moved may be in another file set now.
+fn note_move<V: Vfs>(sets: &FileSets, from: (&Place<V>, &[u8]), to: (&Place<V>, &[u8])) {
+    if sets.version() == 0 {
+        return;
+    }
+    let path = |(directory, name): (&Place<V>, &[u8])| {
+        let above = directory.storage().path(&directory.node)?;
+        Some(if above.is_empty() { name.to_vec() } else { [&above, name].join(&b'/') })
+    };
+    match (path(from), path(to)) {
+        (Some(old), Some(new)) => sets.moved(from.0.export.settings.id, &old, &new),
+        _ => sets.note_change(),
     }
 }
 

@@ -27,7 +27,9 @@ pub async fn rename<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let (source, target) = (compound.saved_place(Status::Rofs)?, compound.place(Status::Rofs)?);
-    let (left, entered) = names::rename(source, &arguments.old_name, target, &arguments.new_name).await?;
+    let sets = &compound.request.server.shared.limiting.file_sets;
+    let (left, entered) =
+        names::rename(sets, source, &arguments.old_name, target, &arguments.new_name).await?;
     reply.put(&change_info(&left))?;
     reply.put(&change_info(&entered))?;
     Ok(())

@@ -76,7 +76,8 @@ pub async fn rename<V: Vfs, E: Env + Backchannel>(
     check_name(&arguments.to).map_err(|status| bare(status.into()))?;
     let (source, _pass) = directory_to_change(request, &arguments.from).await.map_err(bare)?;
     let target = place(request, &arguments.to.directory).await.map_err(bare)?;
-    match names::rename(&source, &arguments.from.name, &target, &arguments.to.name).await {
+    let sets = &request.server.shared.limiting.file_sets;
+    match names::rename(sets, &source, &arguments.from.name, &target, &arguments.to.name).await {
         Ok((left, entered)) => {
             Ok(RenameResult { from_directory_wcc: wcc(&left), to_directory_wcc: wcc(&entered) })
         }

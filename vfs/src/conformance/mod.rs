@@ -46,6 +46,7 @@ pub async fn run<V: Vfs>(vfs: &V, pool: &Pool) {
             namespace::rename_refuses_cycles_and_unlike_objects,
             namespace::renaming_between_two_names_of_one_object_does_nothing,
             namespace::parents_lead_to_the_root,
+            namespace::paths_lead_from_the_root,
             namespace::every_change_moves_the_change_attribute,
             permission::mode_bits_decide_by_the_first_class_that_fits,
             permission::supplementary_groups_count,

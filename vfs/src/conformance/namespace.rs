@@ -171,6 +171,22 @@ pub(super) async fn parents_lead_to_the_root<V: Vfs>(fixture: &Fixture<V>) {
     assert_eq!(vfs.handle(&parent), vfs.handle(&other));
 }
 
+pub(super) async fn paths_lead_from_the_root<V: Vfs>(fixture: &Fixture<V>) {
+    let (vfs, directory, alice) = (&fixture.vfs, &fixture.directory, alice());
+    assert_eq!(vfs.path(&vfs.root()).as_deref(), Some(&b""[..]));
+    let base = vfs.path(directory).expect("it has a name");
+    let below = |rest: &[u8]| Some([&base[..], rest].concat());
+    let holder = fixture.subdirectory(&alice, b"below", 0o700).await.node;
+    let file = fixture.file(&alice, b"file \xff", 0o600).await.node;
+    assert_eq!(vfs.path(&file), below(b"/file \xff"));
+    vfs.rename(directory, b"file \xff", &holder, b"moved", &alice).await.unwrap();
+    assert_eq!(vfs.path(&file), below(b"/below/moved"));
+    vfs.rename(directory, b"below", directory, b"above", &alice).await.unwrap();
+    assert_eq!(vfs.path(&file), below(b"/above/moved"));
+    let again = vfs.lookup(&holder, &alice, b"moved").await.unwrap();
+    assert_eq!(vfs.path(&again), below(b"/above/moved"));
+}
+
 pub(super) async fn every_change_moves_the_change_attribute<V: Vfs>(fixture: &Fixture<V>) {
     let (vfs, directory, alice) = (&fixture.vfs, &fixture.directory, alice());
     let opened = fixture.file(&alice, b"file", 0o600).await;

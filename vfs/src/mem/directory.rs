@@ -37,6 +37,12 @@ impl Directory {
         self.entries.get(name).map(|entry| entry.number)
     }
 
+    /// A name of the object.
+    pub(super) fn name_of(&self, number: Number) -> Option<&[u8]> {
+        let mut entries = self.entries.iter();
+        entries.find(|(_, entry)| entry.number == number).map(|(name, _)| &name[..])
+    }
+
     /// Adds a name that is not there.
     pub(super) fn add(&mut self, name: &[u8], number: Number) {
         let cookie = self.next_cookie;

@@ -73,6 +73,10 @@ impl Vfs for Mem {
         self.storage.lock().parent(*directory, identity)
     }
 
+    fn path(&self, node: &MemNode) -> Option<Vec<u8>> {
+        self.storage.lock().path(*node)
+    }
+
     async fn read_link(&self, node: &MemNode, _identity: &Identity) -> Result<Vec<u8>> {
         self.storage.lock().read_link(*node)
     }

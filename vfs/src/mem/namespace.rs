@@ -49,6 +49,23 @@ impl Storage {
         Ok((directory.number != ROOT).then(|| self.inode(entries.parent).node()))
     }
 
+    /// Looks through all directories, for the names of files lead one way.
+    pub(super) fn path(&self, node: MemNode) -> Option<Vec<u8>> {
+        self.get(node).ok()?;
+        let mut path: Vec<&[u8]> = Vec::new();
+        let mut number = node.number;
+        while number != ROOT {
+            let (above, name) = self.inodes.values().find_map(|inode| match &inode.body {
+                Body::Directory(directory) => Some((inode.number, directory.name_of(number)?)),
+                _ => None,
+            })?;
+            path.push(name);
+            number = above;
+        }
+        path.reverse();
+        Some(path.join(&b'/'))
+    }
+
     pub(super) fn read_link(&self, node: MemNode) -> Result<Vec<u8>> {
         match &self.get(node)?.body {
             Body::Symlink(text) => Ok(text.clone()),
