@@ -91,6 +91,10 @@ impl<V: Vfs, E: Env + Backchannel> Service for NfsService<V, E> {
         outcome
     }
 
+    fn unread(&self, connection: ConnectionId, is_unread: bool) {
+        self.0.unread(connection, is_unread);
+    }
+
     fn disconnected(&self, connection: ConnectionId) {
         self.0.disconnected(connection);
     }

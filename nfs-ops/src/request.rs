@@ -1,11 +1,14 @@
 //! What a request of any protocol has and may do: the protocols' skins stand on this and on [`crate::common`].
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use qos::limits::{Charged, Path};
-use qos::{Kind, Pass};
-use rpc::{Bulks, Call, Payload, Peer};
+use qos::{Admit, Kind, Pass};
+use rpc::{Bulks, Call, Payload, Peer, Reading};
 use smallvec::SmallVec;
+use state::Session;
 use vfs::Vfs;
 use wire::nfs4::Status;
 
@@ -33,6 +36,12 @@ pub struct Request<V: Vfs, E> {
     pub caller: Rc<Caller>,
     /// Whom admission charges: a client id, or what stands for an address that has none.
     pub charged_to: u64,
+    /// The session that it came in, in versions that have them.
+    pub session: Option<Arc<Session>>,
+    /// Whether the connection that it came over is read on.
+    pub reading: Reading,
+    /// For how long it has been held so far, unread or parked, in nanoseconds.
+    pub held_ns: Cell<u64>,
     /// Bytes of the whole call message.
     pub call_bytes: usize,
     /// Bulk data that came with the call and is not used yet.
@@ -55,6 +64,9 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
             protocol,
             caller,
             charged_to: 0,
+            session: None,
+            reading: call.reading,
+            held_ns: Cell::new(call.unread_ns),
             call_bytes: call.head.len()
                 + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>(),
             payloads: call.payloads.into_iter().map(Some).collect(),
@@ -115,8 +127,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let request = self.admission_request(place, kind, bytes);
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        let admitted = server.charges.settle(payer, &server.admission, begin);
-        admitted.await.map_err(|qos::Busy| Status::Delay)
+        self.wait(server.charges.settle(payer, &server.admission, begin)).await
     }
 
     /// The same for what was charged already, or is to be charged nothing.
@@ -129,8 +140,42 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
             return Ok(pass);
         }
         let request = self.admission_request(place, kind, 0);
-        let admitted = self.server.admission.admit(&mut Path::none(), request, now_ns).await;
-        admitted.map_err(|qos::Busy| Status::Delay)
+        self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns)).await
+    }
+
+    /// Waits until it is admitted.
+    async fn wait(&self, admitted: Admit) -> Result<Pass, Status> {
+        if admitted.is_parked() {
+            return self.park(admitted).await.map_err(|qos::Busy| Status::Delay);
+        }
+        let pass = admitted.await.map_err(|qos::Busy| Status::Delay)?;
+        if let Some(session) = &self.session {
+            session.relax_slots();
+        }
+        Ok(pass)
+    }
+
+    /// Waits for what takes a while. The lease of its client stands meanwhile. Where it waits for what is its client's alone, the
+    /// client is asked to have no more than a second's worth outstanding. Elsewhere half of a session's slots may be parked,
+    /// for the client has other work; then nothing more is read from its connections, which needs no memory and no error.
+    async fn park(&self, admitted: Admit) -> Result<Pass, qos::Busy> {
+        let server = &self.server;
+        let hold = self.session.as_ref().map(Session::park);
+        let _unread = self.session.as_ref().and_then(|session| match admitted.own_per_second() {
+            Some(per_second) => {
+                session.throttle_slots(per_second);
+                None
+            }
+            None => session.is_half_parked().then(|| self.reading.hold()),
+        });
+        let begun_ns = server.env.now_ns();
+        let outcome = admitted.await;
+        let now_ns = server.env.now_ns();
+        self.held_ns.update(|held_ns| held_ns + now_ns.saturating_sub(begun_ns));
+        if let Some(hold) = hold {
+            hold.end(now_ns);
+        }
+        outcome
     }
 
     /// Gives back what a READ of `asked` bytes was charged too much, when it was admitted with `charged`: only `done` were there.
@@ -153,6 +198,6 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
 
     fn admission_request(&self, place: Option<&Place<V>>, kind: Kind, bytes: u64) -> qos::Request {
         let export = place.map_or(0, |place| place.export.settings.id.0.into());
-        qos::Request { client: self.charged_to, export, bytes, kind }
+        qos::Request { client: self.charged_to, export, bytes, kind, held_ns: self.held_ns.get() }
     }
 }

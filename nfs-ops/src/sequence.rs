@@ -8,7 +8,7 @@ use rpc::{Bulk, Bulks};
 use state::{Begin, SequenceCall, Session, SlotClaim, SlotReply};
 use vfs::Vfs;
 use wire::nfs4::{ResultHead, SequenceArgs, SequenceResult, Status};
-use wire::xdr::{Decoder, Encoder};
+use wire::xdr::{Decoder, Encoder, UNIT};
 
 use crate::compound::{Compound, ERROR_BYTES};
 use crate::copies;
@@ -17,6 +17,9 @@ use crate::failure::Failure;
 
 /// Bytes of SEQUENCE's result, head included.
 const RESULT_BYTES: usize = ResultHead::LEN + 16 + 5 * 4;
+
+/// Where `sr_target_highest_slotid` stands in the body of the result: behind the session's id and three numbers.
+const TARGET_AT: usize = 16 + 3 * UNIT;
 
 /// How much of a call is looked at to tell another request from a retry.
 const FINGERPRINT_BYTES_MAX: usize = 512;
@@ -27,6 +30,8 @@ pub struct InSession {
     pub session: Arc<Session>,
     /// The slot, unless the compound is a retry.
     claim: Option<SlotClaim>,
+    /// Where the reply says how many slots the client is to use.
+    target_at: usize,
     /// The whole reply of a retry.
     replay: Option<Vec<u8>>,
     /// The client wants the reply kept.
@@ -99,8 +104,9 @@ pub fn begin<V: Vfs, E: Env + Backchannel>(
     };
     let cache_this = arguments.cache_this;
     compound.request.charged_to = session.client().id().0;
-    compound.session =
-        Some(InSession { session: session.clone(), claim, replay, cache_this, bound_by_cache });
+    compound.request.session = Some(session.clone());
+    let target_at = reply.position() + TARGET_AT;
+    compound.session = Some(InSession { session, claim, target_at, replay, cache_this, bound_by_cache });
     compound.reply_bytes_max = limit as usize;
     reply.set_limit(compound.reply_bytes_max - kept);
     reply.put(&SequenceResult {
@@ -130,6 +136,8 @@ pub fn finish<V: Vfs, E: Env + Backchannel>(
         return Bulks::new();
     }
     let Some(claim) = session.claim else { return data };
+    // What the compound had to wait for is known by now.
+    reply.patch_u32(session.target_at, session.session.target_highest_slot().0);
     if session.cache_this {
         let bytes = flatten(body_at, reply, &data);
         let copied = data.iter().map(Bulk::len).sum();

@@ -8,7 +8,7 @@ use foldhash::HashMap;
 use qos::limits::Core;
 use qos::{Admission, Bounds, Gate};
 use rpc::ConnectionId;
-use state::{Session, State};
+use state::{LeaseHold, Session, State};
 use vfs::Vfs;
 use wire::nfs4::{SessionId, Status};
 
@@ -84,6 +84,8 @@ pub struct Server<V: Vfs, E> {
     exports: RefCell<Rc<ExportTable<V>>>,
     /// Sessions by the connections of this core that carry them, so that their requests need no table that cores share.
     sessions: RefCell<HashMap<(ConnectionId, SessionId), Arc<Session>>>,
+    /// What keeps the leases up of those whose connections are not read.
+    unread: RefCell<HashMap<ConnectionId, Vec<LeaseHold>>>,
 }
 
 impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
@@ -104,6 +106,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             anonymous_files: AnonymousFiles::default(),
             exports: RefCell::new(Rc::new(exports)),
             sessions: RefCell::default(),
+            unread: RefCell::default(),
         })
     }
 
@@ -149,6 +152,19 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     /// Grants kept on this core.
     pub fn grants_kept(&self) -> usize {
         self.grants.count()
+    }
+
+    /// The connection is not read for a while, or is read again: the leases of its clients stand meanwhile.
+    pub fn unread(&self, connection: ConnectionId, is_unread: bool) {
+        if is_unread {
+            let sessions = self.sessions.borrow();
+            let carried = sessions.iter().filter(|((carrier, _), _)| *carrier == connection);
+            let holds = carried.map(|(_, session)| session.client().hold_lease()).collect();
+            self.unread.borrow_mut().insert(connection, holds);
+        } else {
+            let holds = self.unread.borrow_mut().remove(&connection).unwrap_or_default();
+            holds.into_iter().for_each(|hold| hold.end(self.env.now_ns(), self.shared.state.config()));
+        }
     }
 
     /// The connection is gone.

@@ -6,6 +6,8 @@ use nfs_ops::ExportId;
 use nfs_ops::file_sets::FileSet;
 use nfs_ops::limits::Limited;
 use qos::limits::{Limit, Rates};
+use rpc::Service;
+use state::Config;
 use wire::nfs3;
 use wire::nfs4::*;
 
@@ -21,7 +23,10 @@ const NEAR: &str = "10.0.0.1";
 
 /// A world whose parked requests are looked after.
 fn world() -> World {
-    let world = World::new();
+    looked_after(World::new())
+}
+
+fn looked_after(world: World) -> World {
     world.executor().spawn(world.server().serve_parked());
     world
 }
@@ -154,6 +159,130 @@ fn what_keeps_a_client_alive_does_not_wait() {
     client.run(&[putfh(file), lock(stateid, "me", LockType::Write, 0, 10)]).ok();
     client.run(&[putfh(file), close(stateid)]).ok();
     assert!(!waiting.is_done());
+}
+
+#[test]
+fn the_time_in_which_a_call_was_not_read_counts() {
+    let world = world();
+    world.advance_seconds(60);
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    set(&world, near(), bytes_per_second(PIECE / 10));
+    client.run(&piece(file, 0)).ok();
+    let call = |slot, unread_seconds: u64| {
+        let operations = [&[client.sequence_on(slot)][..], &piece(file, slot)].concat();
+        let call = client.connection().call(b"", 2, 3, &operations);
+        rpc::Call { unread_ns: unread_seconds * 1_000_000_000, ..call }
+    };
+    let begun_ns = world.now_ns();
+    // Its turn comes in ten seconds.
+    client.connection().start_call(call(1, 11)).finish().fails(Status::Delay);
+    assert_eq!(world.now_ns(), begun_ns, "it is told when it comes");
+    client.connection().start_call(call(2, 9)).finish().ok();
+}
+
+#[test]
+fn a_call_of_many_operations_is_held_no_longer_than_others() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    set(&world, near(), bytes_per_second(PIECE / 9));
+    client.run(&piece(file, 0)).ok();
+    let begun_ns = world.now_ns();
+    let pieces = [piece(file, 1), piece(file, 2), piece(file, 3)].concat();
+    let reply = client.run(&pieces).fails(Status::Delay);
+    assert_eq!(reply.results.len(), 1 + 6, "the third would have waited for 27 seconds");
+    assert_about((world.now_ns() - begun_ns) / 1_000_000, 18_000);
+}
+
+#[test]
+fn the_lease_of_who_waits_stands() {
+    let lease_ns = 5_000_000_000;
+    let world = looked_after(World::with_config(Config { lease_ns, ..Config::new(1, [1, 2]) }));
+    let slow = world.client("slow");
+    let (file, stateid) = slow.open_new("a");
+    slow.run(&[putfh(file), lock(stateid, "me", LockType::Write, 0, 10)]).ok();
+    let waiting = exhausted(&world, &slow, file);
+    let lock_as = |name: &str| {
+        let other = world.connection_from("10.0.0.9:800").client(name, 2);
+        let stateid = other.open(file, Open::handle()).ok().opened().stateid;
+        other.run(&[putfh(file), lock(stateid, "me", LockType::Write, 0, 10)])
+    };
+    world.advance_seconds(8);
+    lock_as("early").fails(Status::Denied);
+    assert!(!waiting.is_done(), "it takes ten seconds");
+    waiting.finish().ok();
+    world.advance_seconds(5);
+    lock_as("later").fails(Status::Denied);
+    world.service().unread(slow.connection().id(), true);
+    world.advance_seconds(8);
+    lock_as("unread").fails(Status::Denied);
+    world.service().unread(slow.connection().id(), false);
+    world.advance_seconds(5);
+    lock_as("still").fails(Status::Denied);
+    world.advance_seconds(1);
+    lock_as("late").ok();
+}
+
+/// The slots that the client is asked to make do with.
+fn slots(reply: &Reply) -> u32 {
+    let told: SequenceResult = reply.body(Operation::Sequence);
+    assert_eq!(told.highest_slot_id.0 + 1, CHANNEL.requests_max, "none are taken away");
+    told.target_highest_slot_id.0 + 1
+}
+
+#[test]
+fn who_waits_for_a_limit_of_its_own_is_asked_to_send_less() {
+    for (rate, few) in [(3 * PIECE, 3), (PIECE / 2, 2), (100 * PIECE, CHANNEL.requests_max)] {
+        let world = world();
+        let client = world.client("one");
+        let file = client.make_file("a", b"");
+        set(&world, near(), bytes_per_second(rate));
+        assert_eq!(slots(&client.run(&piece(file, 0)).ok()), CHANNEL.requests_max);
+        let first = client.start(1, &piece(file, 1));
+        let second = client.start(2, &piece(file, 2));
+        assert_eq!(slots(&first.finish().ok()), few, "{rate} bytes per second");
+        assert_eq!(slots(&client.run(&[]).ok()), few);
+        set(&world, near(), bytes_per_second(1000 * PIECE));
+        assert_eq!(slots(&second.finish().ok()), few);
+        // Who need not wait any more gets its slots back, twice as many each time.
+        world.advance_seconds(1);
+        let told: Vec<_> = (0..3)
+            .map(|number| {
+                world.advance_seconds(1);
+                slots(&client.run(&piece(file, number)).ok())
+            })
+            .collect();
+        assert_eq!(told[0], CHANNEL.requests_max.min(2 * few));
+        assert_eq!(told[2], CHANNEL.requests_max);
+    }
+}
+
+#[test]
+fn who_waits_for_a_limit_of_many_keeps_its_slots() {
+    for limited in [Limited::Export(ExportId(1)), Limited::Server] {
+        let world = world();
+        let client = world.client("one");
+        let file = client.make_file("a", b"");
+        set(&world, Limited::Server, Limit::default());
+        set(&world, near(), bytes_per_second(100 * MIB));
+        set(&world, limited, bytes_per_second(PIECE / 2));
+        client.run(&piece(file, 0)).ok();
+        let half = CHANNEL.requests_max / 2;
+        let waiting: Vec<_> = (1..=half)
+            .map(|slot| {
+                assert!(client.connection().is_read(), "half of the slots are not reached with {slot}");
+                client.start(slot, &piece(file, slot))
+            })
+            .collect();
+        assert!(!client.connection().is_read(), "half of the slots are for other work");
+        for (index, one) in waiting.into_iter().enumerate() {
+            assert!(!one.is_done());
+            assert_eq!(slots(&one.finish().ok()), CHANNEL.requests_max);
+            let is_last = index + 1 == half as usize;
+            assert_eq!(client.connection().is_read(), is_last, "the one that found half is the last");
+        }
+    }
 }
 
 #[test]

@@ -73,8 +73,9 @@ impl Admission {
     pub fn admit(&self, path: &mut Path, request: Request, now_ns: u64) -> Admit {
         self.0.now_ns.set(now_ns);
         let enter = self.0.gate.enter(now_ns);
-        let parked = Parked { request, since_ns: now_ns };
-        let decision = self.0.limits.borrow_mut().offer(path, self.cost(request), now_ns, now_ns);
+        let since_ns = now_ns.saturating_sub(request.held_ns);
+        let parked = Parked { request, since_ns };
+        let decision = self.0.limits.borrow_mut().offer(path, self.cost(request), since_ns, now_ns);
         let stage = match decision {
             Decision::Run(charged) => Stage::Arrived(charged),
             Decision::Wait { turn, .. } if self.is_full_for(request.client) => {
@@ -206,6 +207,23 @@ impl Future for Admit {
 }
 
 impl Admit {
+    /// Whether it has to wait, for tokens or for the gate.
+    pub fn is_parked(&self) -> bool {
+        let inner = &self.admission.0;
+        match self.stage {
+            Stage::Held(_) | Stage::Queued(..) => true,
+            Stage::Arrived(_) => inner.queue.borrow().len() > 0 || !inner.gate.status().is_open(),
+            Stage::Refused | Stage::Gone => false,
+        }
+    }
+
+    /// How many requests like those that are parked with it what it is charged to first lets go on in a second, where it
+    /// waits for that and for nothing else.
+    pub fn own_per_second(&self) -> Option<u64> {
+        let Stage::Held(turn) = self.stage else { return None };
+        self.admission.0.limits.borrow().own_per_second(turn)
+    }
+
     fn arrive(&mut self, charged: Charged, context: &mut Context<'_>) -> Poll<Result<Pass, Busy>> {
         let is_alone = self.admission.0.queue.borrow().len() == 0;
         if is_alone && let Poll::Ready(pass) = Pin::new(&mut self.enter).poll(context) {

@@ -10,7 +10,7 @@ use crate::Request;
 pub struct Parked {
     /// What it asks for.
     pub request: Request,
-    /// When it asked, in nanoseconds of the caller's clock.
+    /// Since when it is held, in nanoseconds of the caller's clock.
     pub since_ns: u64,
 }
 

@@ -34,6 +34,8 @@ pub struct Request {
     pub bytes: u64,
     /// What it does.
     pub kind: Kind,
+    /// For how long it was held before it asks, in nanoseconds: unread, or for what came before in the same call.
+    pub held_ns: u64,
 }
 
 impl Request {

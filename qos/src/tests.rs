@@ -43,7 +43,7 @@ impl<F: Future + Unpin> Task<F> {
 }
 
 fn request_of(client: u64) -> Request {
-    Request { client, export: 1, bytes: 4096, kind: Kind::Write }
+    Request { client, export: 1, bytes: 4096, kind: Kind::Write, held_ns: 0 }
 }
 
 fn admission_with(per_client: usize) -> Admission {

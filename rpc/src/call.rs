@@ -5,7 +5,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use wire::xdr::Cut;
 
-use crate::Peer;
+use crate::{Peer, Reading};
 
 /// Bulk data that came with a call.
 #[derive(Debug)]
@@ -28,4 +28,8 @@ pub struct Call {
     pub payloads: Payloads,
     /// Who sent it.
     pub peer: Peer,
+    /// For how long it was here and not read because its connection was not, from its first byte on, in nanoseconds.
+    pub unread_ns: u64,
+    /// Whether its connection is read on.
+    pub reading: Reading,
 }

@@ -9,12 +9,14 @@
 
 mod call;
 mod peer;
+mod reading;
 mod reply;
 mod service;
 mod spare;
 
 pub use call::{Call, Payload, Payloads};
 pub use peer::{ConnectionId, Peer, Transport};
+pub use reading::{Reading, ReadingHold};
 pub use reply::{Bulk, Bulks, Insert, Inserts, Outcome, Reply};
 pub use service::Service;
 pub use spare::{keep_frozen_head, keep_head, take_head};

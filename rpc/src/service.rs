@@ -9,6 +9,9 @@ pub trait Service: 'static {
     /// a call that was started is finished even when its connection is gone.
     async fn call(&self, call: Call) -> Outcome;
 
+    /// The connection is not read for a while, though its peer may have sent something, or is read again.
+    fn unread(&self, _connection: ConnectionId, _is_unread: bool) {}
+
     /// The connection is gone; nothing further arrives from it and nothing can be sent to it. Said at once, and again
     /// when the last of its calls has ended if some were in progress.
     fn disconnected(&self, connection: ConnectionId);

@@ -63,7 +63,7 @@ impl<F: Clone + Send + Sync> State<F> {
                     owner: client.owner().to_vec(),
                     confirmed: entry.confirmed,
                     standing: client.standing(),
-                    silent_ns: now.saturating_sub(client.lease.renewed_at()),
+                    silent_ns: client.lease.silent_ns(now, &self.inner.config),
                     sessions: entry.sessions.len() as u32,
                     connections: connections as u32,
                     opens: client.opens.load(Ordering::Acquire),

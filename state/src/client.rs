@@ -7,7 +7,7 @@ use wire::nfs4::{ClientId, Verifier};
 
 use crate::create_session::CreateSlot;
 use crate::host::Host;
-use crate::lease::{Lease, Standing};
+use crate::lease::{Lease, LeaseHold, Standing};
 use crate::session::Session;
 use crate::stripes::{KeyedHash, KeyedMap};
 
@@ -88,6 +88,11 @@ impl Client {
     /// Where it came from.
     pub(crate) fn host(&self) -> &Arc<Host> {
         &self.host
+    }
+
+    /// Holds its lease up.
+    pub fn hold_lease(self: &Arc<Self>) -> LeaseHold {
+        LeaseHold::new(Arc::clone(self))
     }
 
     /// How it stands.

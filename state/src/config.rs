@@ -22,6 +22,16 @@ pub struct Config {
     pub courtesy_ns: u64,
     /// The bounds.
     pub limits: Limits,
+    /// See [`Defect`].
+    #[cfg(test)]
+    pub(crate) defect: Option<Defect>,
+}
+
+/// What a mistake in this code would be, for the tests that show that it would be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// Leases run while requests of their clients are held.
+    LeaseRunsWhileHeld,
 }
 
 impl Config {
@@ -36,7 +46,21 @@ impl Config {
             // A laptop closed overnight finds its files open in the morning.
             courtesy_ns: 24 * 3600 * SECOND_NS,
             limits: Limits::default(),
+            #[cfg(test)]
+            defect: None,
         }
+    }
+
+    /// Whether the state was made with `defect`, which only tests do.
+    #[cfg(not(test))]
+    pub(crate) const fn has(&self, _defect: Defect) -> bool {
+        false
+    }
+
+    /// Whether the state was made with `defect`.
+    #[cfg(test)]
+    pub(crate) fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
     }
 }
 

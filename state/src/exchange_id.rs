@@ -84,7 +84,7 @@ impl<F: Clone + Send + Sync> State<F> {
             }
             if !same_principal && !is_confirming {
                 // Case 3: a collision of names.
-                let in_use = client.has_state() && !client.lease.is_missed(now, self.inner.config.lease_ns);
+                let in_use = client.has_state() && !client.lease.is_missed(now, &self.inner.config);
                 if in_use && client.standing() == Standing::Live {
                     return Err(Status::ClidInuse);
                 }

@@ -52,6 +52,7 @@ mod stripes;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod ticket;
 
 pub use admin::{ClientSummary, Totals};
@@ -65,7 +66,7 @@ pub use effects::{Effects, LockNotice};
 pub use exchange_id::{ExchangeId, ExchangedId};
 pub use file_key::{FILE_KEY_BYTES_MAX, FileKey};
 pub use grant::{Grant, InFlight, IoGrant, IoWant};
-pub use lease::Standing;
+pub use lease::{LeaseHold, Standing};
 pub use lock::{LockDenied, LockKind, LockRange, LockRefusal, LockRequest, Locker};
 pub use negotiate::ChannelAttributes;
 pub use open::{OpenClaim, OpenFiles, OpenRequest, OpenReservation};
@@ -76,4 +77,5 @@ pub use session::Session;
 pub use share::{Access, Deny};
 pub use state::State;
 pub use store::{ClientRecord, Completion, MemoryStore, Store, StoreError, StoreOperation, StoreResult};
+pub use throttle::ParkedRequest;
 pub use ticket::StoreTicket;

@@ -87,7 +87,7 @@ impl<F: Clone + Send + Sync> State<F> {
 
     /// Whether what the client holds may be taken by others: it is not live, or it has missed its lease.
     pub(crate) fn may_displace(&self, client: &Client, now: u64) -> bool {
-        client.standing() != Standing::Live || client.lease.is_missed(now, self.inner.config.lease_ns)
+        client.standing() != Standing::Live || client.lease.is_missed(now, &self.inner.config)
     }
 
     /// The obstacle that these holders of conflicting state are to `client`, or to somebody who is none.
@@ -136,7 +136,7 @@ impl<F: Clone + Send + Sync> State<F> {
     /// Takes the state of a client that is not live or has missed its lease. Holds no lock on entry.
     pub(crate) fn displace(&self, client: &Arc<Client>, now: u64) -> Displaced {
         if client.standing() == Standing::Live {
-            if !client.lease.expire(now, self.inner.config.lease_ns) {
+            if !client.lease.expire(now, &self.inner.config) {
                 return Displaced::Kept;
             }
             tracing::info!(

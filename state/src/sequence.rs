@@ -128,7 +128,7 @@ impl Session {
     pub fn sequence_reply(&self) -> SequenceReply {
         SequenceReply {
             highest_slot: SlotId(self.granted_slots.load(Ordering::Acquire) - 1),
-            target_highest_slot: SlotId(self.target_slots.load(Ordering::Acquire) - 1),
+            target_highest_slot: self.target_highest_slot(),
             status_flags: self.status_flags(),
         }
     }

@@ -43,7 +43,12 @@ pub struct Session {
     pub(crate) target_slots: AtomicU32,
     /// Counts the changes of `target_slots`.
     pub(crate) target_generation: AtomicU32,
-    /// Held while the three above change: they belong together.
+    /// Slots that the client is asked to make do with because its requests would wait; all bits where it is not. Nothing
+    /// hangs on it but what replies tell.
+    pub(crate) throttled_slots: AtomicU32,
+    /// Requests that are made to wait.
+    pub(crate) parked: AtomicU32,
+    /// Held while the slots granted, the target and its generation change: they belong together.
     pub(crate) slots_change: Mutex<()>,
     pub(crate) channels: Mutex<Channels>,
     pub(crate) back_wanted: AtomicBool,
@@ -76,6 +81,8 @@ impl Session {
             granted_slots: AtomicU32::new(slots),
             target_slots: AtomicU32::new(slots),
             target_generation: AtomicU32::new(0),
+            throttled_slots: AtomicU32::new(u32::MAX),
+            parked: AtomicU32::new(0),
             slots_change: Mutex::new(()),
             channels: Mutex::new(Channels { back_slots, ..Channels::default() }),
             back_wanted: AtomicBool::new(false),

@@ -53,7 +53,7 @@ impl<F: Clone + Send + Sync> State<F> {
     /// without holding anything, or silent for longer than courtesy lasts, which under pressure is a lease.
     fn is_to_go(&self, entry: &ClientEntry, pressed: bool, now: u64) -> bool {
         let config = &self.inner.config;
-        let silent_ns = now.saturating_sub(entry.client.lease.renewed_at());
+        let silent_ns = entry.client.lease.silent_ns(now, config);
         if entry.create.is_busy() || silent_ns <= config.lease_ns {
             return false;
         }

@@ -1,11 +1,17 @@
 //! One connection: what both its tasks and everyone else know of it.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
-use rpc::{Call, ConnectionId, Outcome, Peer, Service, Transport};
+use rpc::{Call, ConnectionId, Outcome, Peer, Reading, Service, Transport};
 
 use crate::{
     CallError, Message, Received,
+    backlog::Backlog,
     endpoint::Shared,
     fault::Fault,
     limits::PROVEN_BYTES,
@@ -15,7 +21,7 @@ use crate::{
     pending::{Answer, Pending},
     progress::Progress,
     receive::Stream,
-    share::Standing,
+    share::{Share, Standing},
     signal::Signal,
     socket::Socket,
     stats::add,
@@ -46,16 +52,28 @@ pub struct Connection {
     /// Room for a reply that the peer owes.
     pub(crate) sending: Progress,
     pub(crate) standing: Cell<Standing>,
+    /// Bytes received.
+    pub(crate) received: Cell<u64>,
+    pub(crate) backlog: RefCell<Backlog>,
+    /// Since when it is not read by our choice.
+    pub(crate) unread_since: Cell<Option<Instant>>,
+    pub(crate) unread_told: Cell<bool>,
+    /// Tells the service whether it is read.
+    pub(crate) tell_unread: Box<dyn Fn(bool)>,
     /// Payload bytes completed, until they are enough to be trusted.
     completed: Cell<usize>,
     pub(crate) calls: Cell<usize>,
     pub(crate) payload_held: Cell<usize>,
+    /// What the connections from its address may hold of the payload memory.
+    pub(crate) address_share: Rc<Share>,
     heads_held: Cell<usize>,
     pub(crate) outbox: Outbox,
     pub(crate) zero_copy: Rc<ZeroCopy>,
     pending: Rc<Pending>,
     /// Told when calls end or replies leave: the receiving task may go on.
-    pub(crate) room: Signal,
+    pub(crate) room: Rc<Signal>,
+    /// Whether its service wants more of it.
+    reading: Reading,
     /// Told when there is something to send or nothing ever will be.
     pub(crate) to_send: Signal,
     /// Counts towards the core's load as long as the connection exists.
@@ -81,6 +99,9 @@ impl Connection {
         let peer = Peer { connection: shared.next_id(), address, transport: Transport::Tcp };
         let zero_copy =
             ZeroCopy::new(address, socket.local_address(), &shared.limits, &shared.held_by_kernel);
+        let told = Rc::clone(&service);
+        let room = Rc::<Signal>::default();
+        let resumed = Rc::clone(&room);
         let connection = Rc::new(Self {
             peer,
             socket,
@@ -89,14 +110,21 @@ impl Connection {
             receiving: Progress::default(),
             sending: Progress::default(),
             standing: Cell::new(standing),
+            received: Cell::default(),
+            backlog: RefCell::default(),
+            unread_since: Cell::default(),
+            unread_told: Cell::default(),
+            tell_unread: Box::new(move |is_unread| told.unread(peer.connection, is_unread)),
             completed: Cell::new(0),
             calls: Cell::new(0),
             payload_held: Cell::new(0),
+            address_share: shared.address_share(address.ip()),
             heads_held: Cell::new(0),
             outbox: Outbox::default(),
             zero_copy,
             pending: Rc::default(),
-            room: Signal::default(),
+            room,
+            reading: Reading::new(move || resumed.notify()),
             to_send: Signal::default(),
             _load: load,
         });
@@ -202,6 +230,12 @@ impl Connection {
         }
     }
 
+    /// Counts bytes that were received.
+    pub(crate) fn count_received(&self, bytes: usize) {
+        self.received.update(|received| received + bytes as u64);
+        add(&self.shared.stats.received_bytes, bytes);
+    }
+
     /// Whether one more call may be in progress.
     fn has_room_for_a_call(&self) -> bool {
         let limits = &self.shared.limits;
@@ -280,6 +314,14 @@ impl Connection {
 async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
     let mut stream = Stream::new(Rc::clone(&connection));
     let fault = loop {
+        if connection.reading.is_held() {
+            stream.pause().await;
+            let _unread = connection.leave_unread();
+            connection
+                .room
+                .until(|| connection.phase.get() != Phase::Open || !connection.reading.is_held())
+                .await;
+        }
         let received = match stream.next_message().await {
             Ok(received) => received,
             Err(fault) => break fault,
@@ -288,9 +330,11 @@ async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
             Some((_, CALL)) => {
                 if !connection.has_room_for_a_call() {
                     stream.pause().await;
+                    let _unread = connection.leave_unread();
                     connection.room_for_a_call().await;
                 }
-                start_call(&connection, &service, received);
+                let unread = connection.unread_for(stream.record_at);
+                start_call(&connection, &service, received, unread);
             }
             Some((xid, REPLY)) => {
                 add(&connection.shared.stats.replies, 1);
@@ -311,14 +355,20 @@ async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
 }
 
 /// Runs one call as a task of its own, which ends only with its answer; most have it at once.
-fn start_call<S: Service>(connection: &Rc<Connection>, service: &Rc<S>, received: Received) {
+fn start_call<S: Service>(
+    connection: &Rc<Connection>,
+    service: &Rc<S>,
+    received: Received,
+    unread: Duration,
+) {
     add(&connection.shared.stats.calls, 1);
     let (head_bytes, payload_bytes) = (received.head.len(), received.payload_bytes());
     connection.calls.update(|calls| calls + 1);
     connection.heads_held.update(|bytes| bytes + head_bytes);
     connection.payload_held.update(|bytes| bytes + payload_bytes);
     let Received { head, payloads, holds } = received;
-    let call = Call { head, payloads, peer: connection.peer };
+    let unread_ns = unread.as_nanos() as u64;
+    let call = Call { head, payloads, peer: connection.peer, unread_ns, reading: connection.reading.clone() };
     let (connection, service) = (Rc::clone(connection), Rc::clone(service));
     let shared = Rc::clone(&connection.shared);
     shared.shard.start_detached(move || async move {

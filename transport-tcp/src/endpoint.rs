@@ -3,9 +3,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    rc::Rc,
+    rc::{Rc, Weak},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,9 @@ use rpc::{ConnectionId, Service};
 
 use crate::{
     CallError, Connection, Limits, Message, Received, Stats,
-    limits::{NEWCOMER_RESERVE_EIGHTHS, NEWCOMER_SHARE_EIGHTHS, RECEIVE_SHARE_EIGHTHS},
+    limits::{
+        ADDRESS_SHARE_EIGHTHS, NEWCOMER_RESERVE_EIGHTHS, NEWCOMER_SHARE_EIGHTHS, RECEIVE_SHARE_EIGHTHS,
+    },
     listener::Load,
     share::{Share, Standing},
     signal::Signal,
@@ -45,6 +47,9 @@ pub(crate) struct Shared {
     pool: Pool,
     /// Payload memory that receiving may hold.
     pub(crate) payload_share: Rc<Share>,
+    /// What of it the connections from one address may hold, for those that have connections.
+    address_shares: RefCell<HashMap<IpAddr, Weak<Share>>>,
+    address_share_bytes: usize,
     /// Payload memory that the kernel holds for what was sent without a copy.
     pub(crate) held_by_kernel: Rc<Cell<usize>>,
     /// Heap memory that collected records may hold.
@@ -66,14 +71,13 @@ impl Endpoint {
     pub fn new(shard: &Shard, limits: Limits) -> Self {
         let pool = shard.pool().clone();
         let receive = pool.bytes() / 8 * RECEIVE_SHARE_EIGHTHS;
-        let share = |bytes: usize| {
-            Share::new(bytes, bytes / 8 * NEWCOMER_SHARE_EIGHTHS, bytes / 8 * NEWCOMER_RESERVE_EIGHTHS)
-        };
         let shared = Rc::new(Shared {
             shard: shard.clone(),
             stats: Stats::default(),
             pool,
             payload_share: share(receive),
+            address_shares: RefCell::default(),
+            address_share_bytes: receive / 8 * ADDRESS_SHARE_EIGHTHS,
             held_by_kernel: Rc::default(),
             collect_share: share(limits.collect_max),
             limits,
@@ -180,6 +184,19 @@ impl Shared {
         ConnectionId::new(self.shard.index(), self.serial.get())
     }
 
+    /// What of the payload memory the connections from this address may hold together.
+    pub(crate) fn address_share(&self, address: IpAddr) -> Rc<Share> {
+        let mut shares = self.address_shares.borrow_mut();
+        if let Some(share) = shares.get(&address).and_then(Weak::upgrade) {
+            return share;
+        }
+        // Those without a connection are as many as there were connections at one time.
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = share(self.address_share_bytes);
+        shares.insert(address, Rc::downgrade(&share));
+        share
+    }
+
     pub(crate) fn register(&self, connection: &Rc<Connection>) {
         add(&self.stats.connections, 1);
         add(&self.stats.connections_opened, 1);
@@ -220,7 +237,10 @@ impl Shared {
 
     /// How many wait for memory that others hold, those who want to read files included.
     pub(crate) fn waiting_for_memory(&self) -> usize {
-        self.payload_share.waiting() + self.collect_share.waiting() + self.pool.waiting()
+        let shares = self.address_shares.borrow();
+        let of_addresses = shares.values().filter_map(Weak::upgrade).map(|share| share.waiting());
+        let of_all = self.payload_share.waiting() + self.collect_share.waiting() + self.pool.waiting();
+        of_all + of_addresses.sum::<usize>()
     }
 
     /// Warns of a peer's misbehaviour, but not so often that the log becomes a weapon.
@@ -234,4 +254,9 @@ impl Shared {
             tracing::warn!(%peer, "connection closed: {what}");
         }
     }
+}
+
+/// A share of so many bytes, with a part for newcomers.
+fn share(bytes: usize) -> Rc<Share> {
+    Share::new(bytes, bytes / 8 * NEWCOMER_SHARE_EIGHTHS, bytes / 8 * NEWCOMER_RESERVE_EIGHTHS)
 }

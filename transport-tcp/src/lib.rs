@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod backchannel;
+mod backlog;
 mod connect;
 mod connection;
 mod endpoint;

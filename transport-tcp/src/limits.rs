@@ -73,6 +73,10 @@ pub const PROGRESS_MIN: usize = 16 * 1024;
 /// sends.
 pub const RECEIVE_SHARE_EIGHTHS: usize = 6;
 
+/// Share of the receive memory that the connections from one address may hold together, in eighths: what waits for the limits
+/// of one client leaves memory to the others.
+pub const ADDRESS_SHARE_EIGHTHS: usize = 3;
+
 /// Payload bytes that a connection must have completed to be trusted with memory: as many as one more record may
 /// hold, so that holding memory up costs a crowd as much as it gets.
 pub const PROVEN_BYTES: usize = BULK_MAX;

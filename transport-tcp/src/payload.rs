@@ -17,7 +17,7 @@ use crate::{
     fault::Fault,
     limits::{BULK_MIN, HEAD_MAX, HEAD_STEP, PAYLOAD_MIN, PAYLOADS_MAX, TAIL_MAX},
     receive::{Caught, Stream},
-    share::{Hold, Holds},
+    share::Holds,
     source::Forecast,
     stats::add,
 };
@@ -147,7 +147,7 @@ impl Stream {
             }
             self.memory_now(place, record.payload_bytes())
         };
-        let Some((mut data, hold)) = memory else { return Ok(false) };
+        let Some((mut data, holds)) = memory else { return Ok(false) };
         let caught = self.window.move_to(&mut data);
         let stats = &self.connection.shared.stats;
         add(&stats.payload_placed_bytes, place.cut.length - caught);
@@ -158,7 +158,7 @@ impl Stream {
         };
         add(copied, caught);
         let data = self.fill(data, caught, tail, ahead).await?;
-        record.holds.push(hold);
+        record.holds.extend(holds);
         record.payloads.push(Payload { cut: place.cut, data });
         Ok(true)
     }
@@ -184,30 +184,43 @@ impl Stream {
     }
 
     /// Memory for a payload, if nobody has to wait for it: neither this connection for it, nor it for the peer.
-    fn memory_now(&self, place: Place, held_by_record: usize) -> Option<(Chain, Hold)> {
+    fn memory_now(&self, place: Place, held_by_record: usize) -> Option<(Chain, Holds)> {
         let (connection, length) = (&self.connection, place.cut.length);
         if !self.arrives(place) || !connection.has_room_for_payload(held_by_record + length) {
             return None;
         }
         let shared = &connection.shared;
-        let hold = shared.payload_share.take_now(length + PAGE_BYTES, connection.standing.get())?;
-        Some((shared.take_chain_now(length, place.offset_modulo_page)?, hold))
+        let (bytes, standing) = (length + PAGE_BYTES, connection.standing.get());
+        let of_address = connection.address_share.take_now(bytes, standing)?;
+        let of_all = shared.payload_share.take_now(bytes, standing)?;
+        Some((shared.take_chain_now(length, place.offset_modulo_page)?, [of_address, of_all].into()))
     }
 
     /// Memory for a payload, once the connection may have it and the peer goes on sending.
-    async fn memory_for(&mut self, place: Place) -> Result<(Chain, Hold), Fault> {
+    async fn memory_for(&mut self, place: Place) -> Result<(Chain, Holds), Fault> {
         let length = place.cut.length;
         self.pause().await;
         self.connection.receiving.done();
-        self.connection.room_for_payload(length).await?;
+        {
+            let _unread = self.connection.leave_unread();
+            self.connection.room_for_payload(length).await?;
+        }
         if !self.arrives(place) {
             self.arrival(false).await?;
         }
         let connection = Rc::clone(&self.connection);
         connection.receiving.done();
+        let _unread = connection.leave_unread();
         let shared = &connection.shared;
-        let hold = shared.payload_share.take(length + PAGE_BYTES, connection.standing.get()).await;
+        let (bytes, standing) = (length + PAGE_BYTES, connection.standing.get());
+        // In this order: who waits for others of its address holds nothing that anybody else wants.
+        let of_address = connection.address_share.take(bytes, standing).await;
+        let of_all = shared.payload_share.take(bytes, standing).await;
         let data = shared.take_chain(length, place.offset_modulo_page).await?;
-        if connection.phase.get() == Phase::Open { Ok((data, hold)) } else { Err(Fault::Stopped) }
+        if connection.phase.get() == Phase::Open {
+            Ok((data, [of_address, of_all].into()))
+        } else {
+            Err(Fault::Stopped)
+        }
     }
 }

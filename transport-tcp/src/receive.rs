@@ -21,12 +21,14 @@ pub(crate) struct Stream {
     pub(crate) connection: Rc<Connection>,
     pub(crate) window: Window,
     pub(crate) source: Source,
+    /// Where in the stream the last record begins.
+    pub(crate) record_at: u64,
 }
 
 impl Stream {
     pub(crate) fn new(connection: Rc<Connection>) -> Self {
         let source = Source::new(&connection.socket);
-        Self { connection, window: Window::default(), source }
+        Self { connection, window: Window::default(), source, record_at: 0 }
     }
 
     /// The next message, however it was cut and wherever its bytes had to go.
@@ -39,6 +41,7 @@ impl Stream {
                 self.more_of_the_mark().await?;
                 continue;
             };
+            self.record_at = self.connection.received.get() - self.window.len() as u64;
             let length = mark.length as usize;
             if length > self.connection.shared.limits.record_max {
                 return Err(RecordError::TooLong.into());
@@ -86,6 +89,7 @@ impl Stream {
         let connection = &self.connection;
         add(&connection.shared.stats.collected, 1);
         connection.receiving.done();
+        let _unread = connection.leave_unread();
         connection.shared.collect_share.take(bytes, connection.standing.get()).await
     }
 
@@ -122,7 +126,7 @@ impl Stream {
         if loan.is_empty() {
             return Err(Fault::Closed);
         }
-        add(&self.connection.shared.stats.received_bytes, loan.len());
+        self.connection.count_received(loan.len());
         self.window.push(loan);
         Ok(())
     }
@@ -133,7 +137,7 @@ impl Stream {
             let open = self.connection.phase.get() == Phase::Open;
             return Err(if open { Fault::Truncated } else { Fault::Stopped });
         }
-        add(&self.connection.shared.stats.received_bytes, count);
+        self.connection.count_received(count);
         self.connection.receiving.moved(count);
         Ok(count)
     }

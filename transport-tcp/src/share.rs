@@ -170,8 +170,8 @@ impl Drop for Hold {
     }
 }
 
-/// What one message holds: mostly one.
-pub(crate) type Holds = SmallVec<[Hold; 1]>;
+/// What one message holds: mostly memory for one payload, of its address's share and of all.
+pub(crate) type Holds = SmallVec<[Hold; 2]>;
 
 /// Resolves to a [`Hold`].
 #[must_use = "nothing is held until it is awaited"]

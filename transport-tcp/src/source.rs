@@ -155,7 +155,7 @@ impl Stream {
         self.source.anew = true;
         while let Some(received) = self.source.many.next().await {
             if let Ok(loan) = received {
-                add(&self.connection.shared.stats.received_bytes, loan.len());
+                self.connection.count_received(loan.len());
                 self.window.push(loan);
             }
         }

@@ -32,6 +32,7 @@ pub(crate) async fn watch(shared: Weak<Shared>) {
 
 fn look(shared: &Shared, now: Instant) {
     let connections = shared.connections();
+    connections.iter().for_each(|connection| connection.look_after_unread(now));
     close_stalled(shared, &connections, now);
     let waiting = shared.waiting_for_memory();
     evict(shared, &connections, waiting, now);

@@ -2,13 +2,16 @@
 
 mod support;
 
-use std::rc::Rc;
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use engine::{EngineConfig, block_on};
 use support::{
-    CALL_BACK, ECHO, EchoService, HOLD, PATIENCE, RELEASE, Server, message, pattern, record, reply, word,
-    write_call,
+    CALL_BACK, ECHO, EchoService, HOLD, PATIENCE, RELEASE, Server, UNREAD, message, pattern, record, reply,
+    word, write_call,
 };
 use transport_tcp::{CallError, Endpoint, Intake, Limits, Listener, Message};
 
@@ -42,6 +45,32 @@ fn at_the_bound_of_calls_the_connection_is_not_read() {
         server.release();
         (0..received).for_each(|_| assert_eq!(peer.receive().len(), 8));
     }
+}
+
+#[test]
+fn calls_say_how_long_they_lay_unread() {
+    let limits = Limits { calls_max: 2, ..Limits::default() };
+    let server = Server::start(limits, REGION_BYTES);
+    let mut peer = server.peer();
+    let begun = Instant::now();
+    for (xid, program) in [HOLD, HOLD, UNREAD, UNREAD].into_iter().enumerate() {
+        peer.send(&record(&message(xid as u32, program, b"")));
+    }
+    server.wait_until_unread(&[true]);
+    // What is sent while nothing is read comes later.
+    peer.send(&record(&message(5, UNREAD, b"")));
+    server.release();
+    let mut replies: Vec<_> = (0..5).map(|_| peer.receive()).collect();
+    let whole = begun.elapsed();
+    replies.sort();
+    let unread = |number: usize| Duration::from_millis(word(&replies[number], 8).into());
+    for number in [2, 3] {
+        assert!((Duration::from_secs(1)..=whole).contains(&unread(number)), "{:?}", unread(number));
+    }
+    assert!(unread(4) + Duration::from_millis(300) <= unread(2), "{:?} {:?}", unread(4), unread(2));
+    server.wait_until_unread(&[true, false]);
+    peer.send(&record(&message(6, UNREAD, b"")));
+    assert_eq!(word(&peer.receive(), 8), 0, "all is read again");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use bytes::BytesMut;
-use rpc::{Bulk, Call, ConnectionId, Outcome, Payload, Payloads, Peer, Service, Transport};
+use bytes::{Bytes, BytesMut};
+use rpc::{Bulk, Call, ConnectionId, Outcome, Payload, Payloads, Peer, Reading, Service, Transport};
 use wire::nfs4::*;
 use wire::rpc::{AuthSys, CallHeader, Credential, Gids, OpaqueAuth};
 use wire::xdr::{Cut, Encoder};
@@ -30,12 +30,13 @@ pub struct Connection {
     id: ConnectionId,
     address: SocketAddr,
     user: Option<User>,
+    reading: Reading,
 }
 
 impl Connection {
     pub(super) fn new(world: World, id: ConnectionId, address: SocketAddr) -> Self {
         let user = Some(User { uid: 0, gid: 0, gids: Vec::new() });
-        Self { world, id, address, user }
+        Self { world, id, address, user, reading: Reading::new(|| ()) }
     }
 
     pub fn id(&self) -> ConnectionId {
@@ -98,7 +99,17 @@ impl Connection {
             }
             head.extend_from_slice(&op.head);
         }
-        Call { head: head.freeze(), payloads, peer: self.peer() }
+        self.call_of(head.freeze(), payloads)
+    }
+
+    /// A call that was read as soon as it came.
+    pub(super) fn call_of(&self, head: Bytes, payloads: Payloads) -> Call {
+        Call { head, payloads, peer: self.peer(), unread_ns: 0, reading: self.reading.clone() }
+    }
+
+    /// Whether the server wants more of this connection.
+    pub fn is_read(&self) -> bool {
+        !self.reading.is_held()
     }
 
     /// The header of a call of this program, version and procedure.
@@ -128,7 +139,7 @@ impl Connection {
         &self.world
     }
 
-    pub(super) fn peer(&self) -> Peer {
+    fn peer(&self) -> Peer {
         Peer { connection: self.id, address: self.address, transport: Transport::Tcp }
     }
 

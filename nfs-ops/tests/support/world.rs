@@ -69,8 +69,12 @@ impl World {
 
     /// One export, of a server with these limits.
     pub fn with_limits(limits: Limits) -> Self {
+        Self::with_config(Config { limits, ..Config::new(1, [1, 2]) })
+    }
+
+    /// One export, of a server with this configuration of state.
+    pub fn with_config(config: Config) -> Self {
         let world = Self::new();
-        let config = Config { limits, ..Config::new(1, [1, 2]) };
         let store = world.0.store.clone();
         let state = State::new(config, store.clone(), 0).unwrap();
         world.serve(Shared { state, ..shared(1, store, 0) })

@@ -221,6 +221,17 @@ impl Core {
         }
     }
 
+    /// How many requests like those that are parked with this one the first entity of its path lets go on in a second;
+    /// `None` where it is another entity that it is parked at.
+    pub fn own_per_second(&self, turn: Turn) -> Option<u64> {
+        let waiter = self.waiters[turn.slot as usize].filter(|waiter| waiter.arrival == turn.arrival)?;
+        let place = waiter.path.own.filter(|own| *own == waiter.place)?;
+        let local = self.locals[place as usize].as_ref()?;
+        let queue = local.queue.as_ref()?;
+        let whole_ns = local.length_ns(self.limits.bucket(place), queue.sum(waiter.cost));
+        Some((queue.len() as u64 * 1_000_000_000) / whole_ns.max(1))
+    }
+
     /// How many requests are parked.
     pub fn parked_count(&self) -> usize {
         self.waiters.len() - self.free.len()

@@ -225,8 +225,13 @@ impl Local {
 
     /// How long the tokens for `cost` last at the rate that is left to one of those who share the entity.
     pub(super) fn duration_ns(&self, bucket: &Bucket<impl Word>, cost: Cost) -> u64 {
-        let alone = self.meters(cost).map(|meter| bucket.duration_ns(meter, cost.tokens(meter))).max();
-        alone.unwrap_or(0).saturating_mul(u64::from(bucket.sharers()))
+        self.length_ns(bucket, cost).saturating_mul(u64::from(bucket.sharers()))
+    }
+
+    /// How long the tokens for `cost` last at the whole rate.
+    pub(super) fn length_ns(&self, bucket: &Bucket<impl Word>, cost: Cost) -> u64 {
+        let lengths = self.meters(cost).map(|meter| bucket.duration_ns(meter, cost.tokens(meter)));
+        lengths.max().unwrap_or(0)
     }
 
     /// Gives tickets back which would come earlier by `gain_ns` if they were taken now.

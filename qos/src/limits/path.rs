@@ -28,6 +28,8 @@ pub struct Path {
     pub(super) weight: NonZeroU32,
     /// Whether something is reserved for the tenant.
     pub(super) is_reserved: bool,
+    /// The place of the first leaf, where that has one.
+    pub(super) own: Option<u32>,
     /// The place of the entity whose share it is, where there is one.
     pub(super) tenant: Option<u32>,
     pub(super) tier: Tier,
@@ -54,6 +56,7 @@ impl Path {
             structure: 0,
             weight: WEIGHT_DEFAULT,
             is_reserved: false,
+            own: None,
             tenant: None,
             tier: Tier::Normal,
         }

@@ -131,6 +131,10 @@ impl Queue {
         self.entries.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// What all in the queue ask for, added up.
     pub(super) fn sum(&self, mut of: Cost) -> Cost {
         (of.bytes, of.operations) = (self.bytes, self.operations);

@@ -197,6 +197,8 @@ impl Limits {
     pub fn resolve(&self, path: &mut Path) {
         let directory = self.read();
         let mut found = Path::new(path.leaves());
+        let own = path.leaves().first().and_then(|leaf| directory.entries.get(leaf));
+        found.own = own.map(|entry| entry.place);
         let (mut weight, mut tier) = (None, None);
         for leaf in path.leaves() {
             let mut above = Some(*leaf);

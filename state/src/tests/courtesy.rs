@@ -3,6 +3,7 @@
 use wire::nfs4::{Stateid, Status};
 
 use super::fixture::{LEASE, Peer, Server, file};
+use crate::config::Defect;
 use crate::{Access, Deny, IoGrant, IoWant, LockKind, LockRefusal, Locker, Standing, status_flag};
 
 const ALL: (u64, u64) = (0, u64::MAX);
@@ -34,6 +35,39 @@ fn an_expired_client_that_comes_back_finds_everything() {
     assert_eq!(server.state.test_stateid(&silent.client, &locked), Status::Ok);
     let other = server.open(&active, "file", Access::Both, Deny::None).unwrap();
     assert!(matches!(lock(&server, &active, other), Err(LockRefusal::Denied(_))), "it is alive again");
+}
+
+/// Whether a client keeps its lock from others while a request of it is held for longer than a lease, and for a lease
+/// after that, but no longer.
+fn does_a_lease_stand_while_held(defect: Option<Defect>) -> bool {
+    let mut server = Server::with(|config| config.defect = defect);
+    let held = server.peer("held");
+    let open = server.open(&held, "file", Access::Both, Deny::None).unwrap();
+    lock(&server, &held, open).unwrap();
+    let holds = [held.client.hold_lease(), held.client.hold_lease()];
+    let mut is_kept = |server: &mut Server, nanoseconds| {
+        server.pass(nanoseconds);
+        server.state.sweep(server.now);
+        let other = server.peer(&format!("other at {}", server.now));
+        let open = server.open(&other, "file", Access::Both, Deny::None).unwrap();
+        matches!(lock(server, &other, open), Err(LockRefusal::Denied(_)))
+    };
+    let while_held = is_kept(&mut server, 2 * LEASE);
+    let [first, last] = holds;
+    first.end(server.now, server.state.config());
+    let while_one_is_held = is_kept(&mut server, 2 * LEASE);
+    last.end(server.now, server.state.config());
+    let after = is_kept(&mut server, LEASE);
+    let late = is_kept(&mut server, 1);
+    assert_eq!(held.client.standing() == Standing::Live, late, "its lease runs again");
+    while_held && while_one_is_held && after && !late
+}
+
+#[test]
+fn a_lease_stands_while_a_request_of_its_client_is_held() {
+    assert!(does_a_lease_stand_while_held(None));
+    let defect = Some(Defect::LeaseRunsWhileHeld);
+    assert!(!does_a_lease_stand_while_held(defect), "a lease that runs meanwhile must be seen");
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub const REASSEMBLE: u32 = 1 << 31;
 pub const PIPED: u32 = 5;
 /// The same from payload memory.
 pub const FROM_MEMORY: u32 = 6;
+/// Program whose calls are answered with the milliseconds that they lay unread.
+pub const UNREAD: u32 = 7;
 /// Bytes of that file, which hold [`pattern`].
 pub const FILE_BYTES: usize = 1 << 20;
 
@@ -60,6 +62,8 @@ pub struct EchoService {
     file: File,
     release: Notify,
     gone: RefCell<Vec<ConnectionId>>,
+    /// What it was told of connections that are not read.
+    unread: RefCell<Vec<bool>>,
 }
 
 impl EchoService {
@@ -73,6 +77,7 @@ impl EchoService {
             file,
             release: Notify::new(),
             gone: RefCell::default(),
+            unread: RefCell::default(),
         })
     }
 
@@ -122,6 +127,7 @@ impl Service for EchoService {
                 self.release.notify_all();
                 call.head[24..].to_vec()
             }
+            UNREAD => ((call.unread_ns / 1_000_000) as u32).to_be_bytes().to_vec(),
             CALL_BACK => {
                 let message = Message::new(BytesMut::from(&message(0, 77, b"who is there")[..]));
                 let reply = self.endpoint.call_back(call.peer.connection, message, PATIENCE).await;
@@ -133,6 +139,10 @@ impl Service for EchoService {
             _ => call.head.split_off(24).to_vec(),
         };
         Outcome::Reply(Reply::new(Self::answer(&call, &body)))
+    }
+
+    fn unread(&self, _connection: ConnectionId, is_unread: bool) {
+        self.unread.borrow_mut().push(is_unread);
     }
 
     fn disconnected(&self, connection: ConnectionId) {
@@ -180,6 +190,7 @@ fn reassemble(call: &Call) -> Reply {
 enum Command {
     Stats(mpsc::Sender<(StatsSnapshot, usize)>),
     Gone(mpsc::Sender<usize>),
+    Unread(mpsc::Sender<Vec<bool>>),
     Drain(mpsc::Sender<bool>),
     Release,
     Stop,
@@ -247,6 +258,15 @@ impl Server {
         }
     }
 
+    /// Waits until the service has been told this of connections that are not read.
+    pub fn wait_until_unread(&self, told: &[bool]) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ask(Command::Unread) != told {
+            assert!(Instant::now() < deadline, "told {:?} and not {told:?}", self.ask(Command::Unread));
+            std::thread::yield_now();
+        }
+    }
+
     pub fn peer(&self) -> Peer {
         Peer::connect(self.address)
     }
@@ -292,6 +312,9 @@ async fn serve(
             }
             Command::Gone(sender) => {
                 let _ = sender.send(service.gone.borrow().len());
+            }
+            Command::Unread(sender) => {
+                let _ = sender.send(service.unread.borrow().clone());
             }
             Command::Drain(sender) => {
                 let endpoint = endpoint.clone();

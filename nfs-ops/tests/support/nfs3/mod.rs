@@ -67,7 +67,7 @@ impl Connection {
         encoder.put(&self.header(xid, target)).unwrap();
         encoder.put(arguments).unwrap();
         let head = encoder.finish().head.freeze();
-        rpc::Call { head, payloads: Payloads::new(), peer: self.peer() }
+        self.call_of(head, Payloads::new())
     }
 
     /// What becomes of a call of any program, and its results.
