@@ -6,7 +6,10 @@ use qos::{Kind, Pass};
 use rpc::{Bulks, Call};
 use tracing::Instrument;
 use vfs::Vfs;
-use wire::nfs4::{Bitmap, CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status};
+use wire::nfs4::{
+    Arguments, Bitmap, CompoundArgs, CompoundResultFrame, OpenArgs, OpenClaim, Operation, ResultHead,
+    Stateid, Status,
+};
 use wire::rpc::Items;
 use wire::xdr::{self, Decoder, Encoder};
 
@@ -163,9 +166,16 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
         reply: &mut Encoder,
     ) -> Result<(), Failure> {
         let _pass = match row.admitted {
-            Some(kind) => Some(self.admit(kind, 0).await?),
             None => None,
+            Some(Kind::Look) => {
+                self.request.look(self.node(), || self.has_nothing_urgent(row.operation, decoder)).await?
+            }
+            Some(_) if row.operation == Operation::Open && is_reclaim(decoder) => None,
+            Some(kind) => Some(self.admit(kind, 0).await?),
         };
+        if row.effect == Effect::Changes {
+            self.request.has_waited.set(true);
+        }
         let span = trace::of_operation(row.operation);
         let outcome = operation::run(self, row.operation, decoder, reply).instrument(span.clone()).await;
         outcome.inspect_err(|failure| trace::failed(&span, failure))
@@ -280,10 +290,36 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
     /// # Errors
     /// As [`Request::admit`].
     pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
-        let place = match &self.current {
+        self.request.admit(self.node(), kind, bytes).await
+    }
+
+    /// What of an export the current file handle stands for, if it does.
+    fn node(&self) -> Option<&Place<V>> {
+        match &self.current {
             Some(Object::Node(place)) => Some(place),
             _ => None,
-        };
-        self.request.admit(place, kind, bytes).await
+        }
     }
+
+    /// Whether nothing follows `operation`, whose arguments come next, that must not be held up.
+    fn has_nothing_urgent(&self, mut operation: Operation, decoder: &Decoder<'_>) -> bool {
+        let mut ahead = decoder.clone();
+        for _ in 0..self.following {
+            if Arguments::decode(operation, &mut ahead).is_err() {
+                return true;
+            }
+            let Ok(next) = Operation::decode_or_illegal(&mut ahead) else { return true };
+            if table::is_never_held(next) {
+                return false;
+            }
+            operation = next;
+        }
+        true
+    }
+}
+
+/// Whether the OPEN whose arguments come next reclaims what its client had before a restart of the server.
+fn is_reclaim(decoder: &Decoder<'_>) -> bool {
+    let arguments = decoder.clone().get::<OpenArgs<'_>>();
+    arguments.is_ok_and(|arguments| matches!(arguments.claim, OpenClaim::Previous(_)))
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use qos::limits::{Charged, Path};
+use qos::limits::{Charged, Cost, Path};
 use qos::{Admit, Kind, Pass};
 use rpc::{Bulks, Call, Payload, Peer, Reading};
 use smallvec::SmallVec;
@@ -40,6 +40,8 @@ pub struct Request<V: Vfs, E> {
     pub session: Option<Arc<Session>>,
     /// Whether the connection that it came over is read on.
     pub reading: Reading,
+    /// Whether it has waited for its turn once, or changed something: what only looks does not wait after that.
+    pub has_waited: Cell<bool>,
     /// For how long it has been held so far, unread or parked, in nanoseconds.
     pub held_ns: Cell<u64>,
     /// Bytes of the whole call message.
@@ -66,6 +68,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
             charged_to: 0,
             session: None,
             reading: call.reading,
+            has_waited: Cell::default(),
             held_ns: Cell::new(call.unread_ns),
             call_bytes: call.head.len()
                 + call.payloads.iter().map(|payload| payload.cut.length).sum::<usize>(),
@@ -124,10 +127,39 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let payer = place.and_then(|place| self.payer(place));
         let Some(payer) = payer else { return self.enter(place, kind).await };
         let server = &self.server;
+        self.has_waited.set(true);
         let request = self.admission_request(place, kind, bytes);
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
         self.wait(server.charges.settle(payer, &server.admission, begin)).await
+    }
+
+    /// Charges an operation that only looks. It waits for its turn if the limits want it to, if it is the first of its call,
+    /// and if it `may_wait`; else those who come next wait for it. What is answered that it shall come again has thus done
+    /// nothing yet, and what was done is answered.
+    ///
+    /// # Errors
+    /// As [`Request::admit`].
+    pub async fn look(
+        &self,
+        place: Option<&Place<V>>,
+        may_wait: impl FnOnce() -> bool,
+    ) -> Result<Option<Pass>, Status> {
+        let Some(place) = place.filter(|place| self.payer(place).is_some()) else { return Ok(None) };
+        if !self.has_waited.get() && may_wait() {
+            return self.admit(Some(place), Kind::Look, 0).await.map(Some);
+        }
+        self.owe(place, 1);
+        Ok(None)
+    }
+
+    /// Charges operations that only looked and took place already. Those who come next wait for them.
+    pub fn owe(&self, place: &Place<V>, operations: u64) {
+        let Some(payer) = self.payer(place).filter(|_| operations > 0) else { return };
+        let server = &self.server;
+        let cost = Cost { kind: Kind::Look, bytes: 0, operations };
+        let owe = |path: &mut Path| server.admission.owe(path, cost, server.env.now_ns());
+        server.charges.settle(payer, &server.admission, owe);
     }
 
     /// The same for what was charged already, or is to be charged nothing.

@@ -51,7 +51,7 @@ pub struct Row {
     /// What it does to the world.
     pub effect: Effect,
     /// Whether it is admitted as a whole before it runs. READ, WRITE and COMMIT take their buffers first and are
-    /// admitted by themselves; what keeps a client alive or gives state back is never held up.
+    /// admitted by themselves; what [is never held](is_never_held) is not. Of what only looks a call waits for the first.
     pub admitted: Option<Kind>,
     /// The most bytes its result takes behind operation number and status.
     pub room_bytes: usize,
@@ -95,21 +95,21 @@ macro_rules! rows {
 }
 
 rows! {
-    Access             1 InSession        Current Looks   8, None;
+    Access             1 InSession        Current Looks   8, Some(Kind::Look);
     Close              1 InSession        Current Changes STATEID, None;
     Commit             1 InSession        Current Looks   8, None;
     Create             1 InSession        Current Changes CHANGE + BITMAP, Some(Kind::Change);
     Delegpurge         1 InSession        Nothing Looks   0, None;
     Delegreturn        1 InSession        Current Looks   0, None;
-    Getattr            1 InSession        Current Looks   0, None;
+    Getattr            1 InSession        Current Looks   0, Some(Kind::Look);
     Getfh              1 InSession        Current Looks   0, None;
     Link               1 InSession        Both    Changes CHANGE, Some(Kind::Change);
     Lock               1 InSession        Current Changes DENIED, None;
     Lockt              1 InSession        Current Looks   0, None;
     Locku              1 InSession        Current Changes STATEID, None;
-    Lookup             1 InSession        Current Looks   0, None;
-    Lookupp            1 InSession        Current Looks   0, None;
-    Nverify            1 InSession        Current Looks   0, None;
+    Lookup             1 InSession        Current Looks   0, Some(Kind::Look);
+    Lookupp            1 InSession        Current Looks   0, Some(Kind::Look);
+    Nverify            1 InSession        Current Looks   0, Some(Kind::Look);
     Open               1 InSession        Current Changes OPENED, Some(Kind::Change);
     Openattr           1 InSession        Current Looks   0, None;
     OpenDowngrade      1 InSession        Current Changes STATEID, None;
@@ -117,15 +117,15 @@ rows! {
     Putpubfh           1 InSession        Nothing Looks   0, None;
     Putrootfh          1 InSession        Nothing Looks   0, None;
     Read               1 InSession        Current Looks   0, None;
-    Readdir            1 InSession        Current Looks   0, None;
-    Readlink           1 InSession        Current Looks   0, None;
+    Readdir            1 InSession        Current Looks   0, Some(Kind::Look);
+    Readlink           1 InSession        Current Looks   0, Some(Kind::Look);
     Remove             1 InSession        Current Changes CHANGE, Some(Kind::Change);
     Rename             1 InSession        Both    Changes 2 * CHANGE, Some(Kind::Change);
     Restorefh          1 InSession        Nothing Looks   0, None;
     Savefh             1 InSession        Current Looks   0, None;
     Secinfo            1 InSession        Current Looks   0, None;
     Setattr            1 InSession        Current Changes BITMAP, Some(Kind::Change);
-    Verify             1 InSession        Current Looks   0, None;
+    Verify             1 InSession        Current Looks   0, Some(Kind::Look);
     Write              1 InSession        Current Changes 16, None;
     BackchannelCtl     1 InSession        Nothing Changes 0, None;
     BindConnToSession  1 Alone            Nothing Changes 24, None;
@@ -156,18 +156,59 @@ rows! {
     OffloadCancel      2 InSession        Nothing Changes 0, None;
     OffloadStatus      2 InSession        Nothing Looks   0, None;
     ReadPlus           2 InSession        Current Looks   0, None;
-    Seek               2 InSession        Current Looks   0, None;
+    Seek               2 InSession        Current Looks   0, Some(Kind::Look);
     WriteSame          2 InSession        Current Looks   0, None;
     Clone              2 InSession        Both    Changes 0, Some(Kind::Change);
-    Getxattr           2 InSession        Current Looks   0, None;
+    Getxattr           2 InSession        Current Looks   0, Some(Kind::Look);
     Setxattr           2 InSession        Current Changes CHANGE, Some(Kind::Change);
-    Listxattrs         2 InSession        Current Looks   0, None;
+    Listxattrs         2 InSession        Current Looks   0, Some(Kind::Look);
     Removexattr        2 InSession        Current Changes CHANGE, Some(Kind::Change);
+}
+
+/// Whether an operation keeps a client alive or gives something back. Nothing holds it up, nor what only looks in the same
+/// call: its client may lose what it has, or others wait for it.
+pub const fn is_never_held(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Close
+            | Operation::Delegpurge
+            | Operation::Delegreturn
+            | Operation::Lock
+            | Operation::Lockt
+            | Operation::Locku
+            | Operation::OpenDowngrade
+            | Operation::BackchannelCtl
+            | Operation::BindConnToSession
+            | Operation::ExchangeId
+            | Operation::CreateSession
+            | Operation::DestroySession
+            | Operation::FreeStateid
+            | Operation::Layoutreturn
+            | Operation::TestStateid
+            | Operation::DestroyClientid
+            | Operation::ReclaimComplete
+            | Operation::OffloadCancel
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_holds_up_what_keeps_a_client_alive_or_gives_back() {
+        let never = |operation: &Operation| is_never_held(*operation);
+        let all = Operation::ALL.iter().filter(|(operation, _)| never(operation));
+        let names: Vec<&str> = all.map(|(_, name)| name.trim_start_matches("OP_")).collect();
+        let list = "CLOSE DELEGPURGE DELEGRETURN LOCK LOCKT LOCKU OPEN_DOWNGRADE BACKCHANNEL_CTL \
+                    BIND_CONN_TO_SESSION EXCHANGE_ID CREATE_SESSION DESTROY_SESSION FREE_STATEID LAYOUTRETURN \
+                    TEST_STATEID DESTROY_CLIENTID RECLAIM_COMPLETE OFFLOAD_CANCEL";
+        assert_eq!(names.join(" "), list);
+        for (operation, name) in Operation::ALL.iter().filter(|(operation, _)| never(operation)) {
+            assert_eq!(row(*operation).and_then(|row| row.admitted), None, "{name}");
+        }
+        assert_eq!(row(Operation::Sequence).and_then(|row| row.admitted), None);
+    }
 
     #[test]
     fn every_operation_of_the_minor_versions_has_a_row() {

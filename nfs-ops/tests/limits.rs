@@ -150,14 +150,80 @@ fn what_would_wait_too_long_is_told_to_come_again_at_once() {
 }
 
 #[test]
-fn what_keeps_a_client_alive_does_not_wait() {
+fn what_keeps_a_client_alive_or_gives_back_does_not_wait() {
     let world = world();
     let client = world.client("one");
     let (file, stateid) = client.open_new("a");
-    let waiting = exhausted(&world, &client, file);
+    let (second, other) = client.open_new("b");
+    let together = NonZeroU64::new(1);
+    let operations = Rates { together, ..Rates::default() };
+    set(&world, near(), Limit { operations, ..bytes_per_second(PIECE / 10) });
+    client.run(&piece(file, 0)).ok();
+    let waiting = client.start(1, &piece(file, 1));
+    let begun_ns = world.now_ns();
+    let size = || getattr(&[attribute::SIZE]);
     client.run(&[]).ok();
-    client.run(&[putfh(file), lock(stateid, "me", LockType::Write, 0, 10)]).ok();
-    client.run(&[putfh(file), close(stateid)]).ok();
+    let locked = client.run(&[putfh(file), lock(stateid, "me", LockType::Write, 0, 10), size()]).ok();
+    let locked = locked.body::<LockResult>(Operation::Lock).stateid;
+    client.run(&[test_stateids(&[locked])]).ok();
+    client.run(&[putfh(file), size(), locku(locked, 0, 10)]).ok();
+    client.run(&[free_stateid(locked)]).fails(Status::OldStateid);
+    client.run(&[putfh(second), size(), close(other)]).ok();
+    client.run(&[putfh(file), close(stateid), size()]).ok();
+    client.run(&[reclaim_complete()]).fails(Status::CompleteAlready);
+    let reclaim = Open::handle().claim(OpenClaim::Previous(DelegationType::None));
+    client.run(&[putfh(file), reclaim.op()]).fails(Status::NoGrace);
+    assert_eq!(world.now_ns(), begun_ns);
+    assert!(!waiting.is_done());
+}
+
+#[test]
+fn what_only_looks_is_an_operation_each() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    for number in 0..199 {
+        client.make_file(&format!("{number}"), b"");
+    }
+    let older = world.connection().nfs3();
+    let of_older = nfs3::FileHandle::new(file.as_bytes()).unwrap();
+    let size = || getattr(&[attribute::SIZE]);
+    set(&world, near(), operations_per_second(10));
+    let milliseconds = |work: &dyn Fn()| {
+        // What went before is paid.
+        world.advance_seconds(10);
+        let begun_ns = world.now_ns();
+        work();
+        client.run(&[putfh(file), size()]).ok();
+        (world.now_ns() - begun_ns) / 1_000_000
+    };
+    let run = |operations: &[Op]| drop(client.run(operations).ok());
+    assert_about(milliseconds(&|| run(&[putfh(file), size()])), 100);
+    assert_about(milliseconds(&|| run(&[putfh(file), access(1), size()])), 200);
+    assert_about(milliseconds(&|| drop(client.at_export(&[lookup("a"), getfh(), size()]).ok())), 200);
+    assert_about(
+        milliseconds(&|| {
+            run(&[putfh(file), write(Stateid::ANONYMOUS, 0, StableHow::Unstable, b"x"), size()])
+        }),
+        200,
+    );
+    let listed = milliseconds(&|| drop(client.at_export(&[readdir(0, 1 << 16, &[])]).ok()));
+    assert_about(listed, 100 + 300);
+    assert_about(milliseconds(&|| drop(older.getattr(of_older).ok())), 100);
+    assert_about(milliseconds(&|| (0..5).for_each(|_| drop(older.access(of_older, 1).ok()))), 500);
+}
+
+#[test]
+fn what_has_no_payload_does_not_wait_for_bytes() {
+    let world = world();
+    let client = world.client("one");
+    let file = client.make_file("a", b"");
+    let waiting = exhausted(&world, &client, file);
+    let begun_ns = world.now_ns();
+    client.at_export(&[lookup("a"), getattr(&[attribute::SIZE])]).ok();
+    client.run(&[putfh(file), commit(0, 0)]).ok();
+    client.at_export(&[mkdir("d")]).ok();
+    assert_eq!(world.now_ns(), begun_ns);
     assert!(!waiting.is_done());
 }
 

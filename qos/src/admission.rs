@@ -122,6 +122,12 @@ impl Admission {
         self.0.limits.borrow_mut().refund(path, unused, charged, now_ns);
     }
 
+    /// Charges `cost` to `path` for what took place already. Those who come next wait for it.
+    pub fn owe(&self, path: &mut Path, cost: Cost, now_ns: u64) {
+        self.0.now_ns.set(now_ns);
+        self.0.limits.borrow_mut().owe(path, cost, now_ns);
+    }
+
     /// Those who wait: for tokens, then for the gate, first come first.
     pub fn parked(&self) -> Vec<Parked> {
         self.0.held.borrow().list().chain(self.0.queue.borrow().list()).collect()

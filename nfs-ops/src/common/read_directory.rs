@@ -11,6 +11,9 @@ use crate::object::Place;
 /// '..'. Cookies stay good for the life of the directory, so that no verifier has to tell when they have changed.
 pub const COOKIE_FIRST: u64 = 3;
 
+/// Beside the operation that every request is, so many entries in its reply count as one.
+pub const ENTRIES_PER_OPERATION: u64 = 64;
+
 /// Entries looked up at a time: about what fits a reply of 64 KiB.
 const PAGE_ENTRIES_MAX: usize = 256;
 

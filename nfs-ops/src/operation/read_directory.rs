@@ -5,7 +5,7 @@ use wire::nfs4::{self, Bitmap, DirectoryWriter, ReadDirArgs, Status, Verifier, a
 use wire::xdr::Encoder;
 
 use crate::attributes::{self, Facts};
-use crate::common::read_directory::{COOKIE_FIRST, Put, entries};
+use crate::common::read_directory::{COOKIE_FIRST, ENTRIES_PER_OPERATION, Put, entries};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
 use crate::export::Permission;
@@ -61,6 +61,7 @@ async fn list<V: Vfs, E: Env + Backchannel>(
         |entry: &DirectoryEntry| put_entry(compound, place, &mut writer, entry, &requested, space, reply);
     let with_attributes = !requested.is_empty();
     let end = entries(place, arguments.cookie, arguments.count_max, with_attributes, put).await?;
+    compound.request.owe(place, writer.entries() as u64 / ENTRIES_PER_OPERATION);
     finish(writer, reply, end)
 }
 

@@ -9,7 +9,7 @@ use wire::nfs3::{
 use wire::nfs4::Status;
 
 use super::anonymous;
-use super::place::{after, bare, changed, place, place_to_change, time, told, with, with_file};
+use super::place::{after, bare, changed, place_to_change, place_to_look, time, told, with, with_file};
 use crate::common;
 use crate::common::access;
 use crate::common::data::check_range;
@@ -26,7 +26,7 @@ pub async fn get<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: GetAttrArgs,
 ) -> Outcome<FileAttributes, ()> {
-    let place = place(request, &arguments.object).await.map_err(bare)?;
+    let (place, _pass) = place_to_look(request, &arguments.object).await.map_err(bare)?;
     let attributes = place.storage().attributes(&place.node).await;
     attributes.map(|attributes| told(&attributes)).map_err(|error| bare(error.into()))
 }
@@ -100,7 +100,7 @@ pub async fn access<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: AccessArgs,
 ) -> Outcome<AccessResult, PostOpAttributes> {
-    let place = place(request, &arguments.object).await.map_err(bare)?;
+    let (place, _pass) = place_to_look(request, &arguments.object).await.map_err(bare)?;
     let answer = access::of_place(&place, arguments.access & access::BASIC).await;
     let attributes = after(&place).await;
     match answer {

@@ -6,7 +6,9 @@ use wire::nfs3::{
     RenameArgs, RenameResult, WccData,
 };
 
-use super::place::{after, bare, changed, check_name, directory_to_change, handle_of, place, wcc, with};
+use super::place::{
+    after, bare, changed, check_name, directory_to_change, handle_of, place, place_to_look, wcc, with,
+};
 use crate::common::names;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -20,7 +22,7 @@ pub async fn lookup<V: Vfs, E: Env + Backchannel>(
     arguments: LookupArgs<'_>,
 ) -> Outcome<LookupResult, PostOpAttributes> {
     check_name(&arguments.what).map_err(|status| bare(status.into()))?;
-    let directory = place(request, &arguments.what.directory).await.map_err(bare)?;
+    let (directory, _pass) = place_to_look(request, &arguments.what.directory).await.map_err(bare)?;
     let found = find(&directory, &arguments.what.name).await;
     let directory_attributes = after(&directory).await;
     match found {
@@ -49,7 +51,7 @@ pub async fn read_link<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     arguments: ReadLinkArgs,
 ) -> Outcome<(PostOpAttributes, Vec<u8>), PostOpAttributes> {
-    let place = place(request, &arguments.link).await.map_err(bare)?;
+    let (place, _pass) = place_to_look(request, &arguments.link).await.map_err(bare)?;
     let text = place.storage().read_link(&place.node, &place.identity).await;
     let attributes = after(&place).await;
     text.map(|text| (attributes, text)).map_err(|error| with(error.into(), attributes))

@@ -63,6 +63,19 @@ pub async fn place_to_change<V: Vfs, E: Env + Backchannel>(
     Ok((place, pass))
 }
 
+/// As [`place`], for a procedure that only looks, which waits for its turn first.
+///
+/// # Errors
+/// As [`place`]'s, and `NFS4ERR_DELAY`.
+pub async fn place_to_look<V: Vfs, E: Env + Backchannel>(
+    request: &Request<V, E>,
+    handle: &FileHandle,
+) -> Result<(Place<V>, Option<Pass>), Failure> {
+    let place = place(request, handle).await?;
+    let pass = request.look(Some(&place), || true).await?;
+    Ok((place, pass))
+}
+
 /// A failure that can tell nothing else.
 pub fn bare<F: Default>(failure: Failure) -> nfs3::Failure<F> {
     with(failure, F::default())

@@ -8,8 +8,8 @@ use wire::nfs3::{
 use wire::nfs4::Status;
 use wire::xdr::{Encoder, NoRoom};
 
-use super::place::{after, bare, handle_of, place, told, with};
-use crate::common::read_directory::{Put, entries};
+use super::place::{after, bare, handle_of, place_to_look, told, with};
+use crate::common::read_directory::{ENTRIES_PER_OPERATION, Put, entries};
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::handle::HandleContent;
@@ -73,9 +73,9 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), NoRoom> {
     let start = reply.position();
-    let outcome = match place(request, &listing.position().0).await {
+    let outcome = match place_to_look(request, &listing.position().0).await {
         Err(failure) => Err(bare(failure)),
-        Ok(place) => match list(request, &place, &listing, reply).await {
+        Ok((place, _pass)) => match list(request, &place, &listing, reply).await {
             Err(failure) => Err(with(failure, after(&place).await)),
             Ok(()) => Ok(()),
         },
@@ -127,6 +127,7 @@ async fn list<V: Vfs, E: Env + Backchannel>(
     if writer.entries() == 0 && !end {
         return Err(Status::Toosmall.into());
     }
+    request.owe(place, writer.entries() as u64 / ENTRIES_PER_OPERATION);
     writer.finish(reply, end)?;
     Ok(())
 }

@@ -240,7 +240,7 @@ impl Core {
     /// The way of nearly all requests: the tokens are in hand on the whole path, and nobody waits.
     fn spend_in_hand(&mut self, path: &Path, cost: Cost, change: u64, now_ns: u64) -> bool {
         let is_in_hand = path.places().iter().all(|place| match self.locals.get(*place as usize) {
-            Some(Some(local)) => local.change == change && !local.is_crowded() && local.affords(cost),
+            Some(Some(local)) => local.change == change && !local.is_crowded_for(cost) && local.affords(cost),
             _ => false,
         });
         if is_in_hand {
@@ -258,7 +258,7 @@ impl Core {
             self.local(place, change, now_ns);
             let (local, bucket) = self.part(place);
             let mut ready_ns = local.ready_ns(bucket, cost, now_ns);
-            if at != Some(place) && local.is_crowded() {
+            if at != Some(place) && local.is_crowded_for(cost) {
                 ready_ns = ready_ns.max(now_ns + 1);
             }
             if ready_ns > now_ns && at == Some(place) {

@@ -136,9 +136,10 @@ impl Cost {
         if self.kind.mutates() { read.saturating_mul(3) } else { read }
     }
 
-    /// The meters it runs through.
+    /// The meters it runs through: what has no payload takes nothing from those of bytes, and waits for none there.
     pub(super) fn meters(self) -> u8 {
-        if self.kind.mutates() { WRITE_METERS } else { READ_METERS }
+        let meters = if self.kind.mutates() { WRITE_METERS } else { READ_METERS };
+        if self.bytes == 0 { meters >> OPERATIONS << OPERATIONS } else { meters }
     }
 
     /// What it takes from `meter`.

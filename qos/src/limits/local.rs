@@ -103,6 +103,11 @@ impl Local {
         self.queue.as_ref().is_some_and(|queue| !queue.is_empty())
     }
 
+    /// Whether requests are parked here for what `cost` needs, too.
+    pub(super) fn is_crowded_for(&self, cost: Cost) -> bool {
+        self.is_crowded() && self.bounded & cost.meters() != 0
+    }
+
     /// Whether the tokens in hand pay for `cost`.
     pub(super) fn affords(&self, cost: Cost) -> bool {
         self.meters(cost).all(|meter| self.credit[meter] >= cost.tokens(meter))
