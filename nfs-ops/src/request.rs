@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use qos::limits::{Charged, Cost, Path};
 use qos::{Admit, Kind, Pass};
-use rpc::{Bulks, Call, Payload, Peer, Reading};
+use rpc::{Bulks, Call, Payload, Peer, Reading, ReadingHold};
 use smallvec::SmallVec;
 use state::Session;
 use vfs::Vfs;
@@ -21,6 +21,10 @@ use crate::handle::{ExportId, HandleContent};
 use crate::identity::Caller;
 use crate::object::{Object, Place};
 use crate::server::Server;
+
+/// What waits for longer is better told to come again than in the way of other work, in nanoseconds: clients come again after
+/// a tenth of a second, and until then there is enough for others to wait for.
+const LONG_NS: u64 = 250_000_000;
 
 /// One call, whatever its protocol.
 pub struct Request<V: Vfs, E> {
@@ -131,7 +135,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let request = self.admission_request(place, kind, bytes);
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        self.wait(server.charges.settle(payer, &server.admission, begin)).await
+        self.wait(server.charges.settle(payer, &server.admission, begin), bytes).await
     }
 
     /// Charges an operation that only looks. It waits for its turn if the limits want it to, if it is the first of its call,
@@ -172,42 +176,60 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
             return Ok(pass);
         }
         let request = self.admission_request(place, kind, 0);
-        self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns)).await
+        self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns), 0).await
     }
 
-    /// Waits until it is admitted.
-    async fn wait(&self, admitted: Admit) -> Result<Pass, Status> {
+    /// Waits until it is admitted, with this payload.
+    async fn wait(&self, admitted: Admit, bytes: u64) -> Result<Pass, Status> {
         if admitted.is_parked() {
-            return self.park(admitted).await.map_err(|qos::Busy| Status::Delay);
+            return self.park(admitted, bytes).await.map_err(|qos::Busy| Status::Delay);
         }
         let pass = admitted.await.map_err(|qos::Busy| Status::Delay)?;
         if let Some(session) = &self.session {
             session.relax_slots();
+            if bytes > 0 {
+                session.note_work(self.server.env.now_ns());
+            }
         }
         Ok(pass)
     }
 
-    /// Waits for what takes a while. The lease of its client stands meanwhile. Where it waits for what is its client's alone, the
-    /// client is asked to have no more than a second's worth outstanding. Elsewhere half of a session's slots may be parked,
-    /// for the client has other work; then nothing more is read from its connections, which needs no memory and no error.
-    async fn park(&self, admitted: Admit) -> Result<Pass, qos::Busy> {
+    /// Waits for what takes a while. The lease of its client stands meanwhile.
+    async fn park(&self, admitted: Admit, bytes: u64) -> Result<Pass, qos::Busy> {
         let server = &self.server;
-        let hold = self.session.as_ref().map(Session::park);
-        let _unread = self.session.as_ref().and_then(|session| match admitted.own_per_second() {
-            Some(per_second) => {
-                session.throttle_slots(per_second);
-                None
-            }
-            None => session.is_half_parked().then(|| self.reading.hold()),
-        });
         let begun_ns = server.env.now_ns();
+        let parked = self.session.as_ref().map(|session| session.park(bytes));
+        let _unread = match &self.session {
+            Some(session) => self.press(session, &admitted, begun_ns)?,
+            None => None,
+        };
         let outcome = admitted.await;
         let now_ns = server.env.now_ns();
         self.held_ns.update(|held_ns| held_ns + now_ns.saturating_sub(begun_ns));
-        if let Some(hold) = hold {
-            hold.end(now_ns);
+        if let Some(parked) = parked {
+            parked.end(now_ns);
         }
         outcome
+    }
+
+    /// Has the client send less, of which one more request is parked. Where that waits for what is the client's alone, the client
+    /// is asked to have no more than a second's worth outstanding. Elsewhere half of a session's slots may be parked: beyond that
+    /// nothing more is read from its connections, which costs no memory and no error. But as long as the session does other
+    /// work beside, which needs slots and connections, what would wait for long is told to come again.
+    fn press(
+        &self,
+        session: &Session,
+        admitted: &Admit,
+        now_ns: u64,
+    ) -> Result<Option<ReadingHold>, qos::Busy> {
+        if let Some(per_second) = admitted.own_per_second() {
+            session.throttle_slots(per_second);
+            return Ok(None);
+        }
+        if admitted.until_ns() > now_ns + LONG_NS && session.is_in_the_way_of_others(now_ns) {
+            return Err(qos::Busy);
+        }
+        Ok(session.is_half_parked().then(|| self.reading.hold()))
     }
 
     /// Gives back what a READ of `asked` bytes was charged too much, when it was admitted with `charged`: only `done` were there.

@@ -75,6 +75,7 @@ impl Admission {
         let enter = self.0.gate.enter(now_ns);
         let since_ns = now_ns.saturating_sub(request.held_ns);
         let parked = Parked { request, since_ns };
+        let mut until_ns = now_ns;
         let decision = self.0.limits.borrow_mut().offer(path, self.cost(request), since_ns, now_ns);
         let stage = match decision {
             Decision::Run(charged) => Stage::Arrived(charged),
@@ -82,13 +83,14 @@ impl Admission {
                 self.0.limits.borrow_mut().cancel(turn, now_ns);
                 Stage::Refused
             }
-            Decision::Wait { turn, .. } => {
+            Decision::Wait { turn, until_ns: turn_ns } => {
+                until_ns = turn_ns;
                 self.0.held.borrow_mut().insert(turn, parked);
                 Stage::Held(turn)
             }
             Decision::Refuse => Stage::Refused,
         };
-        Admit { admission: self.clone(), enter, path: *path, parked, stage }
+        Admit { admission: self.clone(), enter, path: *path, parked, until_ns, stage }
     }
 
     /// A pass through the gate for what is charged nothing, if nobody is in front of it. The way of nearly all requests.
@@ -173,6 +175,8 @@ pub struct Admit {
     /// What it is charged to.
     path: Path,
     parked: Parked,
+    /// When its turn comes, as things stood when it came.
+    until_ns: u64,
     stage: Stage,
 }
 
@@ -221,6 +225,11 @@ impl Admit {
             Stage::Arrived(_) => inner.queue.borrow().len() > 0 || !inner.gate.status().is_open(),
             Stage::Refused | Stage::Gone => false,
         }
+    }
+
+    /// When its turn comes, as things stood when it came, in nanoseconds.
+    pub fn until_ns(&self) -> u64 {
+        self.until_ns
     }
 
     /// How many requests like those that are parked with it what it is charged to first lets go on in a second, where it

@@ -1,6 +1,6 @@
 //! A session (RFC 8881 §2.10): its slots, channels and what each reply says about it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crossbeam::utils::CachePadded;
@@ -48,6 +48,10 @@ pub struct Session {
     pub(crate) throttled_slots: AtomicU32,
     /// Requests that are made to wait.
     pub(crate) parked: AtomicU32,
+    /// Bytes of their payload.
+    pub(crate) parked_bytes: AtomicU64,
+    /// When a request did not have to wait while others did, 0 for never.
+    pub(crate) worked_beside_parked: AtomicU64,
     /// Held while the slots granted, the target and its generation change: they belong together.
     pub(crate) slots_change: Mutex<()>,
     pub(crate) channels: Mutex<Channels>,
@@ -83,6 +87,8 @@ impl Session {
             target_generation: AtomicU32::new(0),
             throttled_slots: AtomicU32::new(u32::MAX),
             parked: AtomicU32::new(0),
+            parked_bytes: AtomicU64::new(0),
+            worked_beside_parked: AtomicU64::new(0),
             slots_change: Mutex::new(()),
             channels: Mutex::new(Channels { back_slots, ..Channels::default() }),
             back_wanted: AtomicBool::new(false),

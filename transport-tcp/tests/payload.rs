@@ -2,10 +2,14 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use support::{
-    Peer, REASSEMBLE, Server, fragmented, pattern, record, word, write_call, write_record, writes_message,
+    HELD, Peer, REASSEMBLE, Server, fragmented, pattern, record, word, write_call, write_record,
+    writes_message,
 };
 use transport_tcp::Limits;
 
@@ -174,6 +178,29 @@ fn the_bound_of_a_connection_holds_it_up_alone() {
     }
     sending.join().expect("no panic").expect("all sent");
     other.echo(1);
+}
+
+#[test]
+fn what_is_held_up_of_one_address_leaves_memory_to_others() {
+    let server = Server::start(Limits::default(), 16 << 20);
+    let data = pattern(MIB);
+    let mut held: Vec<_> = (0..8).map(|_| server.peer()).collect();
+    for peer in &mut held {
+        peer.send(&write_record(HELD | 1, 0, &data[..500_000]));
+    }
+    // As many as newcomers of one address may hold: half of three eighths of three quarters of it all.
+    server.wait_until("some are begun", |stats| stats.calls >= 4);
+    let mut other = server.peer_from(Ipv4Addr::new(127, 0, 0, 2));
+    for _ in 0..3 {
+        check_write(&mut other, 0, &data, usize::MAX);
+    }
+    assert_eq!(server.stats().calls, 4 + 3, "no more of the one address");
+    server.release();
+    server.wait_until("the others are begun", |stats| stats.calls >= 8 + 3);
+    server.release();
+    for peer in &mut held {
+        assert_eq!(word(&peer.receive(), 0), HELD | 1);
+    }
 }
 
 /// Two newcomers, and what newcomers may hold: one payload, and one record that is collected. The first holds the payload

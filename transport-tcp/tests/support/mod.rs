@@ -7,7 +7,7 @@ use std::{
     cell::RefCell,
     fs::File,
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     rc::Rc,
     sync::mpsc,
     time::{Duration, Instant},
@@ -20,7 +20,10 @@ use engine::{
     sync::{Notify, cross},
 };
 use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    net::{AddressFamily, SocketType},
+};
 use transport_tcp::{Endpoint, Intake, Limits, Listener, Message, StatsSnapshot};
 use wire::{
     nfs4::{
@@ -45,6 +48,8 @@ pub const CALL_BACK: u32 = 4;
 
 /// Set in the transaction id of a call of NFS that is answered with how it came and all of its bytes.
 pub const REASSEMBLE: u32 = 1 << 31;
+/// Set in the transaction id of a call of NFS that is answered, with how it came, only when told.
+pub const HELD: u32 = 1 << 30;
 /// Program whose calls are answered with bytes of a file in pipes: how many in how many pieces, and how many bytes of
 /// text behind each piece.
 pub const PIPED: u32 = 5;
@@ -134,7 +139,12 @@ impl Service for EchoService {
                 reply.expect("the caller answers").head[8..].to_vec()
             }
             PROGRAM if word(&call.head, 0) & REASSEMBLE != 0 => return Outcome::Reply(reassemble(&call)),
-            PROGRAM => return Outcome::Reply(describe(call)),
+            PROGRAM => {
+                if word(&call.head, 0) & HELD != 0 {
+                    self.release.notified().await;
+                }
+                return Outcome::Reply(describe(call));
+            }
             PIPED | FROM_MEMORY => return Outcome::Reply(self.piped(&call)),
             _ => call.head.split_off(24).to_vec(),
         };
@@ -271,6 +281,14 @@ impl Server {
         Peer::connect(self.address)
     }
 
+    /// A peer with another address than those of [`Server::peer`].
+    pub fn peer_from(&self, source: Ipv4Addr) -> Peer {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        rustix::net::bind(&socket, &SocketAddr::from((source, 0))).expect("an address of this machine");
+        rustix::net::connect(&socket, &self.address).expect("the server listens");
+        Peer::over(socket.into())
+    }
+
     fn ask<T>(&self, command: impl FnOnce(mpsc::Sender<T>) -> Command) -> T {
         let (sender, receiver) = mpsc::channel();
         self.command(command(sender));
@@ -335,7 +353,10 @@ pub struct Peer {
 
 impl Peer {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        Self::over(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
