@@ -245,6 +245,17 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         server.charges.settle(payer, &server.admission, refund);
     }
 
+    /// Whether requests for what is at `place` are charged to anybody.
+    pub fn is_charged(&self, place: &Place<V>) -> bool {
+        self.payer(place).is_some()
+    }
+
+    /// Who is charged for what goes on with `place` once the call is answered.
+    pub fn account(&self, place: &Place<V>) -> Account<V, E> {
+        let request = qos::Request { held_ns: 0, ..self.admission_request(Some(place), Kind::Write, 0) };
+        Account { server: self.server.clone(), payer: self.payer(place), request }
+    }
+
     /// Whom requests for what is at `place` are charged to, if anybody is.
     fn payer(&self, place: &Place<V>) -> Option<Payer> {
         self.server.charges.payer(self.peer.address.ip(), self.caller.uid(), place)
@@ -253,5 +264,34 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     fn admission_request(&self, place: Option<&Place<V>>, kind: Kind, bytes: u64) -> qos::Request {
         let export = place.map_or(0, |place| place.export.settings.id.0.into());
         qos::Request { client: self.charged_to, export, bytes, kind, held_ns: self.held_ns.get() }
+    }
+}
+
+/// Who is charged for what goes on after its call was answered. Nobody waits for it, so that no lease is held up.
+pub struct Account<V: Vfs, E> {
+    server: Rc<Server<V, E>>,
+    payer: Option<Payer>,
+    request: qos::Request,
+}
+
+impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
+    /// Whether anybody is charged.
+    pub fn is_charged(&self) -> bool {
+        self.payer.is_some()
+    }
+
+    /// Waits for admission, as [`Request::admit`].
+    ///
+    /// # Errors
+    /// As [`Request::admit`].
+    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+        let (server, request) = (&self.server, qos::Request { kind, bytes, ..self.request });
+        let now_ns = server.env.now_ns();
+        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
+        let admitted = match self.payer {
+            Some(payer) => server.charges.settle(payer, &server.admission, begin),
+            None => begin(&mut Path::none()),
+        };
+        admitted.await.map_err(|qos::Busy| Status::Delay)
     }
 }

@@ -51,7 +51,7 @@ pub struct Row {
     /// What it does to the world.
     pub effect: Effect,
     /// Whether it is admitted as a whole before it runs. READ, WRITE and COMMIT take their buffers first and are
-    /// admitted by themselves; what [is never held](is_never_held) is not. Of what only looks a call waits for the first.
+    /// admitted by themselves, COPY step by step; what [is never held](is_never_held) is not. Of what only looks a call waits for the first.
     pub admitted: Option<Kind>,
     /// The most bytes its result takes behind operation number and status.
     pub room_bytes: usize,
@@ -147,7 +147,7 @@ rows! {
     DestroyClientid    1 AloneOrInSession Nothing Changes 0, None;
     ReclaimComplete    1 InSession        Nothing Changes 0, None;
     Allocate           2 InSession        Current Changes 0, Some(Kind::Change);
-    Copy               2 InSession        Both    Changes COPIED, Some(Kind::Change);
+    Copy               2 InSession        Both    Changes COPIED, None;
     CopyNotify         2 InSession        Current Looks   0, None;
     Deallocate         2 InSession        Current Changes 0, Some(Kind::Change);
     IoAdvise           2 InSession        Current Looks   0, None;

@@ -213,6 +213,44 @@ fn what_only_looks_is_an_operation_each() {
     assert_about(milliseconds(&|| (0..5).for_each(|_| _ = older.access(of_older, 1).ok())), 500);
 }
 
+/// A file of so many bytes, and what copies all of it to another.
+fn long_copy(client: &Client, bytes: u64, synchronous: bool) -> [Op; 4] {
+    let source = client.make_file("source", b"begin");
+    client.run(&[putfh(source), setattr(Stateid::ANONYMOUS, &size(bytes))]).ok();
+    let (target, stateid) = client.open_new("target");
+    let operation = copy((Stateid::ANONYMOUS, 0), (stateid, 0), 0, synchronous);
+    [putfh(source), savefh(), putfh(target), operation]
+}
+
+#[test]
+fn a_copy_is_charged_its_bytes_and_cut_short_where_it_takes_long() {
+    let world = world();
+    let client = world.client("one");
+    let all = long_copy(&client, 5 * MIB, true);
+    set(&world, near(), bytes_per_second(MIB));
+    let begun_ns = world.now_ns();
+    let copied: CopyResult = client.run(&all).ok().body(Operation::Copy);
+    assert_eq!(copied.response.count, 3 * MIB, "it was held for two seconds");
+    assert_about((world.now_ns() - begun_ns) / 1_000_000, 2000);
+}
+
+#[test]
+fn a_copy_that_goes_on_keeps_to_the_limit() {
+    let world = world();
+    let client = world.client("one");
+    let all = long_copy(&client, 80 * MIB, false);
+    set(&world, near(), bytes_per_second(MIB));
+    let copied: CopyResult = client.run(&all).ok().body(Operation::Copy);
+    let stateid = copied.response.callback_id.expect("it goes on");
+    for seconds in [1, 30] {
+        world.advance_seconds(seconds);
+    }
+    let status: OffloadStatusResult =
+        client.run(&[op(OffloadStatusArgs { stateid })]).ok().body(Operation::OffloadStatus);
+    assert!((31..=32).contains(&(status.count / MIB)), "{} bytes in 31 seconds", status.count);
+    client.run(&[op(OffloadCancelArgs { stateid })]).ok();
+}
+
 #[test]
 fn what_has_no_payload_does_not_wait_for_bytes() {
     let world = world();

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use qos::{Kind, Pass};
 use state::{Client, Standing};
 use vfs::{Identity, Stability, Vfs};
 use wire::nfs4::{
@@ -18,9 +19,10 @@ use crate::common::names::changeable;
 use crate::common::open_file::{OpenFile, key};
 use crate::compound::Compound;
 use crate::env::{Backchannel, Env};
-use crate::failure::{Failure, status_of};
+use crate::failure::Failure;
 use crate::object::Place;
 use crate::offload::Offload;
+use crate::request::Account;
 use crate::server::Server;
 
 /// A copy of more than this goes on after its reply, if the client agrees: it may take longer than the client waits.
@@ -28,6 +30,16 @@ const SYNCHRONOUS_BYTES_MAX: u64 = 64 << 20;
 
 /// How much of a copy that goes on is done in one step, between which it can be cancelled and its progress is seen.
 const STEP_BYTES: u64 = 32 << 20;
+
+/// As [`STEP_BYTES`] where limits may hold a step up: as long as the longest WRITE.
+const LIMITED_STEP_BYTES: u64 = 1 << 20;
+
+/// A copy that is answered when it has ended is cut short once it was held for so long, in nanoseconds: its client asks for the
+/// rest (RFC 7862 §15.2.3), and does not take the server for dead.
+const HELD_NS_MAX: u64 = 2_000_000_000;
+
+/// After so long, in nanoseconds, a copy that goes on tries again where too many others wait.
+const AGAIN_NS: u64 = 100_000_000;
 
 /// A copy that was checked and can begin.
 struct Job<V: Vfs> {
@@ -64,11 +76,18 @@ pub async fn copy<V: Vfs, E: Env + Backchannel>(
         if let Some(offload) = server.shared.offloads.begin(client.id(), other) {
             let callback_id = Some(offload.stateid);
             reply.put(&result(callback_id, 0, Stability::Unstable, verifier))?;
-            server.env.spawn(go_on(server.clone(), job, client, offload));
+            let account = compound.request.account(compound.place(Status::WrongType)?);
+            server.env.spawn(go_on(server.clone(), job, account, client, offload));
             return Ok(());
         }
     }
-    let (copied, stability) = copy_all(&job, || true, |_| ()).await.map_err(|(error, _)| error)?;
+    let request = &compound.request;
+    let target = compound.place(Status::WrongType)?;
+    let admit = async |bytes| request.admit(Some(target), Kind::Write, bytes).await;
+    let may_go_on = |copied| copied == 0 || request.held_ns.get() < HELD_NS_MAX;
+    let step_bytes = step_bytes(request.is_charged(target));
+    let copied = copy_all(&job, step_bytes, admit, may_go_on, |_| ()).await;
+    let (copied, stability) = copied.map_err(|(failure, _)| failure)?;
     reply.put(&result(None, copied, stability, verifier))?;
     Ok(())
 }
@@ -129,16 +148,27 @@ async fn both_files<V: Vfs, E: Env + Backchannel>(
     Ok((source, target))
 }
 
-/// Copies step by step while it `may_go_on`, and tells how far each step `advanced`; answers how many bytes, and how
-/// durable all are.
+fn step_bytes(is_charged: bool) -> u64 {
+    if is_charged { LIMITED_STEP_BYTES } else { STEP_BYTES }
+}
+
+/// Copies step by step, each when `admit` lets it, while it `may_go_on` with what is copied, and tells how far each step
+/// `advanced`; answers how many bytes, and how durable all are.
 async fn copy_all<V: Vfs>(
     job: &Job<V>,
-    may_go_on: impl Fn() -> bool,
+    step_bytes: u64,
+    admit: impl AsyncFn(u64) -> Result<Pass, Status>,
+    may_go_on: impl Fn(u64) -> bool,
     advanced: impl Fn(u64),
-) -> Result<(u64, Stability), (vfs::Error, u64)> {
+) -> Result<(u64, Stability), (Failure, u64)> {
     let (mut copied, mut stability) = (0, Stability::File);
-    while copied < job.bytes && may_go_on() {
-        let step = (job.bytes - copied).min(STEP_BYTES);
+    while copied < job.bytes && may_go_on(copied) {
+        let step = (job.bytes - copied).min(step_bytes);
+        let _pass = match admit(step).await {
+            Ok(pass) => pass,
+            Err(_) if copied > 0 => break,
+            Err(status) => return Err((status.into(), copied)),
+        };
         let (source_offset, target_offset) = (job.source_offset + copied, job.target_offset + copied);
         let (source, target) = (job.source.file(), job.target.file());
         let done = job.storage.copy(source, source_offset, target, target_offset, step, &job.identity).await;
@@ -146,7 +176,7 @@ async fn copy_all<V: Vfs>(
             Ok(done) => done,
             // What was copied before the error counts; the client asks for the rest and learns of the error then.
             Err(_) if copied > 0 => return Ok((copied, stability)),
-            Err(error) => return Err((error, copied)),
+            Err(error) => return Err((error.into(), copied)),
         };
         stability = stability.min(done.stability);
         copied += done.bytes;
@@ -163,18 +193,26 @@ async fn copy_all<V: Vfs>(
 async fn go_on<V: Vfs, E: Env + Backchannel>(
     server: Rc<Server<V, E>>,
     job: Job<V>,
+    account: Account<V, E>,
     client: Arc<Client>,
     offload: Arc<Offload>,
 ) {
     let verifier = Verifier(job.storage.write_verifier());
-    let may_go_on = || !offload.is_cancelled() && client.standing() == Standing::Live;
-    let outcome = copy_all(&job, may_go_on, |bytes| offload.advance(bytes)).await;
+    let may_go_on = |_: u64| !offload.is_cancelled() && client.standing() == Standing::Live;
+    let admit = async |bytes| loop {
+        match account.admit(Kind::Write, bytes).await {
+            Err(_) if may_go_on(0) => server.env.sleep(AGAIN_NS).await,
+            admitted => break admitted,
+        }
+    };
+    let step_bytes = step_bytes(account.is_charged());
+    let outcome = copy_all(&job, step_bytes, admit, &may_go_on, |bytes| offload.advance(bytes)).await;
     let (status, info) = match outcome {
         Ok((copied, stability)) => {
             (Status::Ok, OffloadInfo::Done(response(None, copied, stability, verifier)))
         }
-        Err((error, bytes_copied)) => {
-            let status = status_of(error);
+        Err((failure, bytes_copied)) => {
+            let status = failure.status();
             (status, OffloadInfo::Failed { status, bytes_copied })
         }
     };
