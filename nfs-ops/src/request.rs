@@ -129,7 +129,19 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     /// `NFS4ERR_DELAY` when too many requests wait already, or this one would wait too long.
     pub async fn admit(&self, place: Option<&Place<V>>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         let payer = place.and_then(|place| self.payer(place));
-        let Some(payer) = payer else { return self.enter(place, kind).await };
+        match payer {
+            Some(payer) => self.admit_charged(payer, place, kind, bytes).await,
+            None => self.enter(place, kind).await,
+        }
+    }
+
+    async fn admit_charged(
+        &self,
+        payer: Payer,
+        place: Option<&Place<V>>,
+        kind: Kind,
+        bytes: u64,
+    ) -> Result<Pass, Status> {
         let server = &self.server;
         self.has_waited.set(true);
         let request = self.admission_request(place, kind, bytes);
@@ -149,17 +161,24 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         place: Option<&Place<V>>,
         may_wait: impl FnOnce() -> bool,
     ) -> Result<Option<Pass>, Status> {
-        let Some(place) = place.filter(|place| self.payer(place).is_some()) else { return Ok(None) };
+        let Some(payer) = place.and_then(|place| self.payer(place)) else { return Ok(None) };
         if !self.has_waited.get() && may_wait() {
-            return self.admit(Some(place), Kind::Look, 0).await.map(Some);
+            return self.admit_charged(payer, place, Kind::Look, 0).await.map(Some);
         }
-        self.owe(place, 1);
+        self.charge_late(payer, 1);
         Ok(None)
     }
 
     /// Charges operations that only looked and took place already. Those who come next wait for them.
     pub fn owe(&self, place: &Place<V>, operations: u64) {
-        let Some(payer) = self.payer(place).filter(|_| operations > 0) else { return };
+        if operations > 0
+            && let Some(payer) = self.payer(place)
+        {
+            self.charge_late(payer, operations);
+        }
+    }
+
+    fn charge_late(&self, payer: Payer, operations: u64) {
         let server = &self.server;
         let cost = Cost { kind: Kind::Look, bytes: 0, operations };
         let owe = |path: &mut Path| server.admission.owe(path, cost, server.env.now_ns());
@@ -199,10 +218,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let server = &self.server;
         let begun_ns = server.env.now_ns();
         let parked = self.session.as_ref().map(|session| session.park(bytes));
-        let _unread = match &self.session {
-            Some(session) => self.press(session, &admitted, begun_ns)?,
-            None => None,
-        };
+        let _unread = self.press(&admitted, begun_ns)?;
         let outcome = admitted.await;
         let now_ns = server.env.now_ns();
         self.held_ns.update(|held_ns| held_ns + now_ns.saturating_sub(begun_ns));
@@ -216,20 +232,18 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     /// is asked to have no more than a second's worth outstanding. Elsewhere half of a session's slots may be parked: beyond that
     /// nothing more is read from its connections, which costs no memory and no error. But as long as the session does other
     /// work beside, which needs slots and connections, what would wait for long is told to come again.
-    fn press(
-        &self,
-        session: &Session,
-        admitted: &Admit,
-        now_ns: u64,
-    ) -> Result<Option<ReadingHold>, qos::Busy> {
-        if let Some(per_second) = admitted.own_per_second() {
-            session.throttle_slots(per_second);
-            return Ok(None);
+    fn press(&self, admitted: &Admit, now_ns: u64) -> Result<Option<ReadingHold>, qos::Busy> {
+        let mut is_enough = self.server.admission.is_half_full_for(self.charged_to);
+        if let Some(session) = &self.session {
+            if let Some(per_second) = admitted.own_per_second() {
+                session.throttle_slots(per_second);
+            } else if admitted.until_ns() > now_ns + LONG_NS && session.is_in_the_way_of_others(now_ns) {
+                return Err(qos::Busy);
+            } else {
+                is_enough |= session.is_half_parked();
+            }
         }
-        if admitted.until_ns() > now_ns + LONG_NS && session.is_in_the_way_of_others(now_ns) {
-            return Err(qos::Busy);
-        }
-        Ok(session.is_half_parked().then(|| self.reading.hold()))
+        Ok(is_enough.then(|| self.reading.hold()))
     }
 
     /// Gives back what a READ of `asked` bytes was charged too much, when it was admitted with `charged`: only `done` were there.

@@ -390,6 +390,25 @@ fn who_waits_for_a_limit_of_many_keeps_its_slots() {
 }
 
 #[test]
+fn who_has_no_slots_is_not_read_before_anything_is_refused() {
+    let world = world();
+    let connection = world.connection();
+    let older = connection.nfs3();
+    let object = world.client("one").make_file("a", b"");
+    let object = nfs3::FileHandle::new(object.as_bytes()).unwrap();
+    set(&world, near(), operations_per_second(100));
+    older.getattr(object).ok();
+    let mut waiting = Vec::new();
+    while connection.is_read() {
+        let (_, call) = older.call(&nfs3::GetAttrArgs { object });
+        waiting.push(connection.start_outcome(call));
+    }
+    assert_eq!((waiting.len(), world.server().admission.parked_count()), (128, 128));
+    waiting.into_iter().for_each(|one| drop(one.finish()));
+    assert!(connection.is_read());
+}
+
+#[test]
 fn who_waits_for_one_export_has_slots_for_the_other() {
     let world = looked_after(World::with(vec![export_settings(1, EXPORT), export_settings(2, "other")]));
     let client = world.client("one");

@@ -145,6 +145,12 @@ impl Admission {
         self.0.held.borrow().len_of(client) + self.0.queue.borrow().len_of(client)
     }
 
+    /// Whether half as many requests of `client`, or of all, wait as may: the time to take no more of them.
+    pub fn is_half_full_for(&self, client: u64) -> bool {
+        let bounds = self.0.bounds;
+        self.parked_count_of(client) >= bounds.per_client / 2 || self.parked_count() >= bounds.total / 2
+    }
+
     fn is_full_for(&self, client: u64) -> bool {
         let bounds = self.0.bounds;
         self.parked_count_of(client) >= bounds.per_client || self.parked_count() >= bounds.total
