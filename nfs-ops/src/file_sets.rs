@@ -58,9 +58,7 @@ impl FileSets {
     pub fn add(&self, set: FileSet, path: &[u8]) -> Result<(), Vec<u8>> {
         let mut sets = self.0.sets.write().unwrap_or_else(PoisonError::into_inner);
         let of_export = sets.entry(set.export).or_default();
-        let is_akin = |other: &&Vec<u8>| is_within(path, other) || is_within(other, path);
-        match of_export.keys().find(is_akin) {
-            Some(other) if other == path => Ok(()),
+        match akin(of_export, path) {
             Some(other) => Err(other.clone()),
             None => {
                 of_export.insert(path.to_vec(), set);
@@ -68,6 +66,12 @@ impl FileSets {
                 Ok(())
             }
         }
+    }
+
+    /// The path of another set that a directory is in, or that is in it.
+    pub fn akin(&self, export: ExportId, path: &[u8]) -> Option<Vec<u8>> {
+        let sets = self.0.sets.read().unwrap_or_else(PoisonError::into_inner);
+        akin(sets.get(&export)?, path).cloned()
     }
 
     /// Forgets a set.
@@ -102,6 +106,10 @@ impl FileSets {
     pub fn note_change(&self) {
         self.0.version.fetch_add(1, Ordering::Release);
     }
+}
+
+fn akin<'a>(sets: &'a BTreeMap<Vec<u8>, FileSet>, path: &[u8]) -> Option<&'a Vec<u8>> {
+    sets.keys().find(|other| *other != path && (is_within(path, other) || is_within(other, path)))
 }
 
 /// Whether `path` is `directory` or below it.

@@ -309,3 +309,30 @@ fn what_is_set_is_what_clients_get() {
     let (rate, errors) = read_rate(&server, "4.2");
     assert!(rate > 40e6 && errors == 0, "nothing is limited any more: {rate} bytes per second");
 }
+
+#[test]
+fn a_directory_is_limited_with_all_below_it() {
+    let Some(server) = start("limits-files") else { return };
+    let data = server.scratch().path().join("data");
+    std::fs::create_dir_all(data.join("set/below")).expect("a directory");
+    let file = server.scratch().path().join("two-megabytes");
+    std::fs::write(&file, vec![7; 2_000_000]).expect("a file");
+    let put = |version: &str, name: &str| {
+        let url = format!("nfs://{}/data/{name}?version={version}", server.address());
+        let begun = Instant::now();
+        let put = Command::new(program()).arg("put").arg(&file).arg(url).output().expect("the program runs");
+        assert!(put.status.success(), "{}", String::from_utf8_lossy(&put.stderr));
+        begun.elapsed()
+    };
+    good(&server, &["set", "fileset:/data/set", "--bytes", "1MB/s"]);
+    // What is written last is not waited for: at least half of it is paid before.
+    for version in ["4.2", "3"] {
+        let took = put(version, "set/below/a");
+        assert!(took >= Duration::from_millis(900), "{version}: {took:?}");
+    }
+    put("4.2", "beside");
+    let listed = list(&server);
+    assert!(listed.to_string().contains("fileset:/data/set"), "{listed}");
+    let refused = bad(&server, &["set", "fileset:/data/nowhere", "--bytes", "1MB/s"]);
+    assert!(refused.contains("No such file"), "{refused}");
+}

@@ -14,11 +14,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nfs_ops::file_sets::FileSet;
 use nfs_ops::limits::{Limited, Limiting};
 use qos::limits::{ENTITIES_MAX, Entity, Limit, Refusal};
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
+use self::names::Files;
 pub use self::names::Names;
 use self::record::Kept;
 use crate::environment::nanoseconds_since;
@@ -128,7 +130,7 @@ impl Keeper {
         json!({ "generation": self.generation, "limits": limits })
     }
 
-    /// All that a request is charged to, the most particular first.
+    /// All that a request is charged to, the most particular first. `export` is the place of an export or of something in it.
     ///
     /// # Errors
     /// Client or export are nobody's names.
@@ -138,13 +140,18 @@ impl Keeper {
         else {
             return Err(refuse(Cause::Wrong, format!("{client:?} is no address of a client"), None));
         };
-        let export = export.map(|name| self.find(&format!("export:{name}"))).transpose()?;
+        let files = export.and_then(|place| self.names.files(&format!("fileset:{place}")));
+        let around = files.as_ref().map(|files| Limited::Export(files.set.export));
+        let find = |name| self.find(&format!("export:{name}")).or_else(|refused| around.ok_or(refused));
+        let export = export.map(find).transpose()?;
         let id = match export {
             Some(Limited::Export(id)) => Some(id),
             _ => None,
         };
         let group = self.limiting.rule(address, user, id).map(|rule| Limited::Group(rule.group()));
-        let path = [Some(client), group, export, Some(Limited::Server)];
+        let sets = &self.limiting.file_sets;
+        let files = files.and_then(|files| sets.find(files.set.export, files.path.as_bytes()));
+        let path = [Some(client), group, files.map(Limited::Files), export, Some(Limited::Server)];
         let path: Vec<Value> = path.into_iter().flatten().map(|limited| self.describe(limited)).collect();
         Ok(json!({ "path": path }))
     }
@@ -161,13 +168,15 @@ impl Keeper {
     ) -> Result<Value, Refused> {
         let limited = self.find(name)?;
         self.check_generation(limited, if_generation)?;
+        let files = self.names.files(name);
+        self.check_nesting(files.as_ref())?;
         let before = self.kept.get(&limited.entity());
         if before.is_none() && self.kept.len() >= LIMITS_MAX {
             let reason = format!("{LIMITS_MAX} limits are set already: take some away");
             return Err(self.refuse(Cause::Unable, reason, limited));
         }
         let new = Kept {
-            name: self.name_of(limited),
+            name: files.map_or_else(|| self.name_of(limited), |files| files.name),
             generation: self.generation + 1,
             expires_unix_ms: before.and_then(|kept| kept.expires_unix_ms),
             limit: before.map_or_else(Limit::default, |kept| kept.limit),
@@ -237,33 +246,65 @@ impl Keeper {
 
     /// Makes the table say of `limited` what is kept and configured.
     fn put_in_force(&self, limited: Limited) {
-        let now_ns = nanoseconds_since(self.origin, Instant::now());
-        let (table, entity) = (&self.limiting.table, limited.entity());
-        let set = |limited: Limited, limit| {
-            let (parent, scarce) = (limited.parent().map(Limited::entity), limited.is_scarce());
-            let set = table.set(limited.entity(), parent, Limit { scarce, ..limit }, now_ns);
-            set.expect("parents are there, and room is");
-        };
         let limit = self.limit_of(limited);
-        if let Some(limit) = limit {
-            if let Some(parent) = limited.parent()
-                && table.get(parent.entity()).is_none()
-            {
-                set(parent, Limit::default());
+        if let Limited::Files(set) = limited {
+            self.put_files_in_force(set, limit.is_some());
+        }
+        match limit {
+            Some(limit) => {
+                self.stand_above(limited);
+                self.set(limited, limit);
             }
-            set(limited, limit);
+            None => self.clear(limited),
+        }
+    }
+
+    /// Makes objects belong to a file set, or no longer.
+    fn put_files_in_force(&self, set: FileSet, is_limited: bool) {
+        let sets = &self.limiting.file_sets;
+        if !is_limited {
+            sets.remove(set);
             return;
         }
-        // What was not there need not go.
-        if table.remove(entity, now_ns) == Err(Refusal::HasChildren) {
-            set(limited, Limit::default());
+        let name = self.name_of(Limited::Files(set));
+        match self.names.files(&name) {
+            Some(files) if files.set == set && sets.add(set, files.path.as_bytes()).is_ok() => {}
+            _ => tracing::warn!(entity = name, "no export has this file set any more: its limit is nobody's"),
         }
-        // A parent that has no limit stands there for its children.
+    }
+
+    /// Sees to it that what `limited` is a part of is in the table, where it stands for its parts.
+    fn stand_above(&self, limited: Limited) {
+        if let Some(parent) = limited.parent()
+            && self.limiting.table.get(parent.entity()).is_none()
+        {
+            self.stand_above(parent);
+            self.set(parent, Limit::default());
+        }
+    }
+
+    /// Takes it out of the table, and what stands there for it only.
+    fn clear(&self, limited: Limited) {
+        // What was not there need not go.
+        if self.limiting.table.remove(limited.entity(), self.now_ns()) == Err(Refusal::HasChildren) {
+            self.set(limited, Limit::default());
+        }
         if let Some(parent) = limited.parent()
             && self.limit_of(parent).is_none()
         {
-            let _ = table.remove(parent.entity(), now_ns);
+            self.clear(parent);
         }
+    }
+
+    fn set(&self, limited: Limited, limit: Limit) {
+        let (parent, scarce) = (limited.parent().map(Limited::entity), limited.is_scarce());
+        let set = self.limiting.table.set(limited.entity(), parent, Limit { scarce, ..limit }, self.now_ns());
+        set.expect("parents are there, and room is");
+    }
+
+    /// The table's clock.
+    fn now_ns(&self) -> u64 {
+        nanoseconds_since(self.origin, Instant::now())
     }
 
     /// What is to be in force for it, if anything is.
@@ -291,6 +332,20 @@ impl Keeper {
     fn name_of(&self, limited: Limited) -> String {
         let before = || self.kept.get(&limited.entity()).map(|kept| kept.name.clone());
         self.names.show(limited).or_else(before).unwrap_or_default()
+    }
+
+    /// Refuses a file set in another one, or around it.
+    fn check_nesting(&self, files: Option<&Files>) -> Result<(), Refused> {
+        let Some(files) = files else { return Ok(()) };
+        let Some(other) = self.limiting.file_sets.akin(files.set.export, files.path.as_bytes()) else {
+            return Ok(());
+        };
+        let other = Limited::Files(FileSet::at(files.set.export, &other));
+        let reason = format!(
+            "file sets do not nest, and {} has a limit already: take that away, or limit the directories beside it",
+            self.name_of(other)
+        );
+        Err(self.refuse(Cause::Wrong, reason, other))
     }
 
     fn check_generation(&self, limited: Limited, expected: Option<u64>) -> Result<(), Refused> {

@@ -1,9 +1,11 @@
 //! What operators call those that can be limited.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use nfs_ops::ExportId;
+use nfs_ops::file_sets::FileSet;
 use nfs_ops::limits::{Group, Limited, Rule};
 
 use crate::config::ExportPlan;
@@ -16,6 +18,17 @@ const NAMED_MAX: usize = 8;
 pub struct Names {
     exports: Mutex<Vec<ExportName>>,
     groups: Vec<String>,
+}
+
+/// A file set with what it is called.
+#[derive(Debug)]
+pub struct Files {
+    /// Itself.
+    pub set: FileSet,
+    /// Its directory, from the root of its export.
+    pub path: String,
+    /// `fileset:` and the place of its directory.
+    pub name: String,
 }
 
 #[derive(Debug)]
@@ -44,8 +57,8 @@ impl Names {
         *self.exports.lock().unwrap_or_else(PoisonError::into_inner) = exports.iter().map(name).collect();
     }
 
-    /// Who is called so: `server`, `export:PLACE`, `client:ADDRESS`, `group:NAME`. An export is named by its place in
-    /// the name space or by its directory.
+    /// Who is called so: `server`, `export:PLACE`, `fileset:PLACE`, `client:ADDRESS`, `group:NAME`. An export is named by its
+    /// place in the name space or by its directory, a file set by the place of its directory, which must be there.
     ///
     /// # Errors
     /// Why nobody is.
@@ -53,15 +66,17 @@ impl Names {
         match text.split_once(':') {
             None if text == "server" => Ok(Limited::Server),
             Some(("export", name)) => self.export(name),
+            Some(("fileset", place)) => self.file_set(place),
             Some(("client", address)) => client(address),
             Some(("group", name)) => self.group(name),
             _ => Err(format!(
-                "{text:?} is nothing that can have a limit: write server, export:PLACE, client:ADDRESS or group:NAME"
+                "{text:?} is nothing that can have a limit: write server, export:PLACE, fileset:PLACE, \
+                 client:ADDRESS or group:NAME"
             )),
         }
     }
 
-    /// What it is called; `None` for an export or a group that is not there.
+    /// What it is called; `None` for an export or a group that is not there, and for file sets, which have no names here.
     pub fn show(&self, limited: Limited) -> Option<String> {
         match limited {
             Limited::Server => Some("server".to_owned()),
@@ -70,6 +85,7 @@ impl Names {
                 let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
                 exports.iter().find(|export| export.id == id).map(|export| format!("export:{}", export.place))
             }
+            Limited::Files(_) => None,
             Limited::Group(group) => {
                 let name = self.groups.iter().find(|name| Group::named(name) == group)?;
                 Some(format!("group:{name}"))
@@ -87,6 +103,29 @@ impl Names {
         })
     }
 
+    /// The file set that is called so, whether its directory is there or not; `None` where no export is above it.
+    pub fn files(&self, name: &str) -> Option<Files> {
+        let place = name.strip_prefix("fileset:")?;
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let (export, path) = above(&exports, place)?;
+        let name = format!("fileset:{}/{path}", export.place.trim_end_matches('/'));
+        Some(Files { set: FileSet::at(export.id, path.as_bytes()), name, path })
+    }
+
+    fn file_set(&self, place: &str) -> Result<Limited, String> {
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((export, path)) = above(&exports, place) else {
+            let there = list(exports.iter().map(|export| &export.place));
+            return Err(format!("{place:?} is below no export; there are {there}"));
+        };
+        if path.is_empty() {
+            return Err(format!("{place:?} is a whole export: write export:{place}"));
+        }
+        check_directory(Path::new(&export.path), &path)
+            .map_err(|reason| format!("{place:?} is no directory that can have a limit: {reason}"))?;
+        Ok(Limited::Files(FileSet::at(export.id, path.as_bytes())))
+    }
+
     fn group(&self, name: &str) -> Result<Limited, String> {
         if self.groups.iter().any(|group| group == name) {
             return Ok(Limited::Group(Group::named(name)));
@@ -100,6 +139,32 @@ impl Names {
                 )
             }
         })
+    }
+}
+
+/// The export that `place` is in, and the way there from its root.
+fn above<'a>(exports: &'a [ExportName], place: &str) -> Option<(&'a ExportName, String)> {
+    let below = |export: &'a ExportName| {
+        let rest = place.strip_prefix(export.place.trim_end_matches('/'))?;
+        let path = || rest.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        (rest.is_empty() || rest.starts_with('/')).then(|| (export, path()))
+    };
+    // No export is within another.
+    exports.iter().find_map(below)
+}
+
+/// Whether `path` leads to a directory below `root` as it stands, without links or dots.
+fn check_directory(root: &Path, path: &str) -> Result<(), String> {
+    let full = root.join(path);
+    let real = full.canonicalize().map_err(|error| error.to_string())?;
+    let root = root.canonicalize().map_err(|error| error.to_string())?;
+    if !real.is_dir() {
+        return Err("it is a file".to_owned());
+    }
+    match real.strip_prefix(&root) {
+        Ok(below) if below.as_os_str() == path => Ok(()),
+        Ok(below) => Err(format!("in its export it is called {}", below.display())),
+        Err(_) => Err("a symbolic link leads out of its export".to_owned()),
     }
 }
 
@@ -164,7 +229,9 @@ mod tests {
             ("", "nothing that can have a limit"),
             ("Server", "nothing that can have a limit"),
             ("server:", "nothing that can have a limit"),
-            ("fileset:/data:/a", "nothing that can have a limit"),
+            ("fileset:/nowhere/a", "below no export; there are /data, /other place"),
+            ("fileset:/data", "write export:/data"),
+            ("fileset:/data/a", "No such file"),
             ("export:/nowhere", "there are /data, /other place"),
             ("client:filer", "no address"),
             ("client:10.0.0.0/8", "no address"),

@@ -23,7 +23,11 @@ fn file(scratch: &Scratch) -> PathBuf {
 
 /// Of a server with the export `/data` and the group `batch`.
 fn load(store: Arc<RecordStore>) -> Keeper {
-    let mut export = ExportPlan::simple("/srv".into());
+    load_exporting("/srv".into(), store)
+}
+
+fn load_exporting(path: PathBuf, store: Arc<RecordStore>) -> Keeper {
+    let mut export = ExportPlan::simple(path);
     (export.pseudo, export.id) = (vec!["data".into()], ExportId(7));
     let rule = Rule { name: "batch".into(), users: vec![1], tier: Some(Tier::Background), ..Rule::default() };
     let names = Arc::new(Names::new(&[export], std::slice::from_ref(&rule)));
@@ -198,4 +202,64 @@ fn who_is_gone_can_still_be_named() {
     assert_eq!(kept.keeper.list()["limits"][0]["entity"], "export:/data");
     kept.remove("export:/data", None).unwrap();
     assert_eq!(kept.keeper.get("export:/data").unwrap_err().cause, Cause::Unknown);
+}
+
+#[test]
+fn a_directory_is_a_file_set_where_it_is_one() {
+    let mut kept = Kept::new();
+    let folder = kept.scratch.path().join("export");
+    std::fs::create_dir_all(folder.join("a/b")).unwrap();
+    std::fs::write(folder.join("file"), b"").unwrap();
+    std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
+    std::os::unix::fs::symlink("/usr", folder.join("out")).unwrap();
+    let store = Arc::clone(&kept.keeper.store);
+    kept.keeper = load_exporting(folder.clone(), store);
+
+    let limit = json!({ "bytes_per_second": 1000 });
+    for (name, words) in [
+        ("fileset:/data", "write export:/data"),
+        ("fileset:/data/", "write export:/data"),
+        ("fileset:/elsewhere/a", "below no export; there are /data"),
+        ("fileset:/database/a", "below no export; there are /data"),
+        ("fileset:/data/nowhere", "No such file"),
+        ("fileset:/data/file", "it is a file"),
+        ("fileset:/data/link", "it is called a"),
+        ("fileset:/data/a/../a", "it is called a"),
+        ("fileset:/data/out", "leads out"),
+    ] {
+        let refused = kept.set(name, limit.clone(), None).unwrap_err();
+        assert!(refused.reason.contains(words), "{name}: {}", refused.reason);
+        assert_eq!(refused.cause, Cause::Unknown);
+    }
+    let told = kept.set("fileset:/data//a/", limit.clone(), None).unwrap();
+    assert_eq!(told["entity"], json!("fileset:/data/a"));
+    let sets = kept.keeper.limiting.file_sets.clone();
+    let set = sets.find(ExportId(7), b"a/b/c").expect("it is in force");
+    let (_, parent) = kept.in_force("fileset:/data/a").unwrap();
+    assert_eq!(parent, Some(Limited::Export(ExportId(7)).entity()));
+    assert!(kept.in_force("export:/data").is_some() && kept.in_force("server").is_some());
+
+    let nested = kept.set("fileset:/data/a/b", limit, None).unwrap_err();
+    assert!(nested.reason.contains("do not nest, and fileset:/data/a"), "{}", nested.reason);
+    assert_eq!(nested.in_force.unwrap()["bytes_per_second"], json!(1000));
+
+    let explained = kept.keeper.explain("192.0.2.7", None, Some("/data/a/b/c")).unwrap();
+    let levels: Vec<_> = explained["path"].as_array().unwrap().iter().map(|one| &one["entity"]).collect();
+    assert_eq!(levels, ["client:192.0.2.7", "fileset:/data/a", "export:/data", "server"]);
+
+    std::fs::remove_dir_all(folder.join("a")).unwrap();
+    let copy = kept.scratch.path().join("copy.redb");
+    std::fs::copy(file(&kept.scratch), &copy).unwrap();
+    let store = Arc::new(RecordStore::open(&copy).unwrap());
+    kept.keeper = load_exporting(folder, store);
+    assert_eq!(
+        kept.keeper.limiting.file_sets.find(ExportId(7), b"a/b"),
+        Some(set),
+        "a directory may come again"
+    );
+    kept.remove("fileset:/data/a", None).unwrap();
+    assert_eq!(kept.keeper.limiting.file_sets.find(ExportId(7), b"a/b"), None);
+    let left: Vec<_> = kept.keeper.limiting.table.list().into_iter().map(|(entity, ..)| entity).collect();
+    let group = kept.keeper.find("group:batch").unwrap();
+    assert_eq!(left, [group.entity()], "nothing stands there for it any more");
 }

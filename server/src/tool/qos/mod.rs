@@ -84,7 +84,7 @@ struct Server {
 
 #[derive(Args, Debug)]
 struct SetArguments {
-    /// Who is limited: server, export:PLACE, client:ADDRESS, group:NAME.
+    /// Who is limited: server, export:PLACE, fileset:PLACE, client:ADDRESS, group:NAME.
     entity: String,
     /// Payload of reads and writes together: 10MB/s, 64MiB/s, none.
     #[arg(long, value_name = "RATE", value_parser = setting(rate::bytes))]
@@ -125,7 +125,7 @@ struct SetArguments {
 
 #[derive(Args, Debug)]
 struct GetArguments {
-    /// Who: server, export:PLACE, client:ADDRESS, group:NAME.
+    /// Who: server, export:PLACE, fileset:PLACE, client:ADDRESS, group:NAME.
     entity: String,
     #[command(flatten)]
     server: Server,
@@ -139,7 +139,7 @@ struct ListArguments {
 
 #[derive(Args, Debug)]
 struct RemoveArguments {
-    /// Whose limit: server, export:PLACE, client:ADDRESS, group:NAME.
+    /// Whose limit: server, export:PLACE, fileset:PLACE, client:ADDRESS, group:NAME.
     entity: String,
     /// Only if the limit still has this generation.
     #[arg(long, value_name = "N")]
