@@ -185,7 +185,7 @@ fn mistakes_are_told_with_what_is_in_force() {
         (&["set", "export:/nowhere", "--bytes", "1MB/s"][..], "no export \"/nowhere\"; there are /data"),
         (&["get", "group:other"], "no group \"other\""),
         (&["rm", "client:filer"], "no address"),
-        (&["get", "fileset:/data"], "nothing that can have a limit"),
+        (&["get", "fileset:/data"], "a whole export: write export:/data"),
         (&["rm", "server"], "server has no limit"),
         (&["set", "server"], "nothing is said"),
     ] {
