@@ -195,15 +195,19 @@ impl Log {
     }
 
     /// Which part of all windows of `bins` was given less than `least` of its demand, or of what is reserved if that is
-    /// less. The demand of a window is what waits at its beginning and what comes in it.
+    /// less: of what a server of its own with the reserved rate would have given. That has, at every moment, either the rate
+    /// from then on and all that waited at the beginning of the window or came before then, or less. What comes at the end of a
+    /// window is so held against what is reserved for the rest of it, and not for all of it: no server gives that.
     pub fn shortfall(&self, bins: usize, reserved: u64, least: f64) -> f64 {
-        let reserved = reserved as f64 * (bins as u64 * BIN_NS) as f64 / 1e9;
+        let reserved = reserved as f64 * BIN_NS as f64 / 1e9;
         let (asked, begun) = (sums(self.asked.iter().copied()), sums(self.begun.iter().copied()));
         let windows = self.first_bin()..(self.begun.len() + 1).saturating_sub(bins);
         let count = windows.len();
         let is_short = |first: &usize| {
-            let demand = (asked[first + bins] - begun[*first]) as f64;
-            ((begun[first + bins] - begun[*first]) as f64) < least * demand.min(reserved)
+            let idle_from =
+                |bin: usize| (asked[first + bin] - begun[*first]) as f64 + reserved * (bins - bin) as f64;
+            let due = (0..=bins).map(idle_from).fold(reserved * bins as f64, f64::min);
+            ((begun[first + bins] - begun[*first]) as f64) < least * due
         };
         windows.filter(is_short).count() as f64 / count as f64
     }
@@ -292,6 +296,21 @@ mod tests {
         }
         assert!((log.shortfall(100, 1_000_000, 0.95) - 0.55).abs() < 0.05);
         assert_eq!(log.shortfall(100, 50_000, 0.95), 0.0, "half of the demand is reserved, and was given");
+    }
+
+    #[test]
+    fn what_comes_late_in_a_window_has_no_more_than_the_rest_of_it() {
+        let with_wait = |wait_ms: u64| {
+            let mut log = Log::new(1_000 * BIN_NS, 0, None);
+            // All of 10 ms is asked for at once, again and again, and goes on at the reserved rate, perhaps late.
+            for burst in 0..10 {
+                (0..10).for_each(|_| log.ask(burst * 100 * BIN_NS, 1000));
+                (0..10).for_each(|ms| log.begin((burst * 100 + ms + wait_ms) * BIN_NS, 1000));
+            }
+            log.shortfall(100, 1_000_000, 0.95)
+        };
+        assert_eq!(with_wait(0), 0.0);
+        assert!(with_wait(20) > 0.1, "{}", with_wait(20));
     }
 
     #[test]

@@ -48,6 +48,9 @@ struct Settings {
     /// Of the random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So many seeds, from that on, are tried where the worst is judged, 1 to 100.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
     /// Print JSON, with more figures than the tables have.
     #[arg(long)]
     json: bool,
@@ -71,7 +74,12 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: &Settings) -> std::io::Result<()> {
-    let plan = Plan { cores: settings.cores as usize, seconds: settings.seconds, seed: settings.seed };
+    let plan = Plan {
+        cores: settings.cores as usize,
+        seconds: settings.seconds,
+        seed: settings.seed,
+        seeds: settings.seeds,
+    };
     let bar = if settings.quiet { ProgressBar::hidden() } else { ProgressBar::new(plan.steps() as u64) };
     bar.set_style(ProgressStyle::with_template("{bar:20} {pos}/{len} {msg}").expect("a sound template"));
     let results = plan.run(&mut |step| {

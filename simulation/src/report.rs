@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::experiment::accuracy::{Accuracy, Case, Pattern};
 use crate::experiment::{Figure, LIMIT, Target, Unit};
 use crate::log::Errors;
-use crate::results::{COMPARED, Results};
+use crate::results::{COMPARED, CORES, Results, Worst};
 use crate::scheme::Kind;
 
 /// Tables for people.
@@ -25,6 +25,11 @@ pub fn text(results: &Results) -> String {
     text += &ours(&results.ours);
     text += &format!("\nFurther figures, {} cores.\n\n", plan.cores);
     text += &figures(results);
+    text += &format!(
+        "\nThe same of penstock, the worst of {CORES:?} cores and {} seeds from {}.\n\n",
+        plan.seeds, plan.seed
+    );
+    text += &judged_figures(&results.worst);
     text
 }
 
@@ -88,14 +93,31 @@ fn figures(results: &Results) -> String {
     for (number, figure) in ours.iter().enumerate() {
         let mut line = vec![figure.name.clone()];
         line.extend(results.figures.iter().map(|of| shown(of[number].value, figure.unit)));
-        line.push(match figure.target {
-            Target::AtLeast(least) => format!(">= {}", shown(least, figure.unit)),
-            Target::AtMost(most) => format!("<= {}", shown(most, figure.unit)),
-        });
-        line.push(if figure.holds() { "yes" } else { "NO" }.to_owned());
+        line.extend(judged(figure));
         lines.push(line);
     }
     aligned(&lines)
+}
+
+fn judged_figures(worst: &[Worst]) -> String {
+    let mut lines =
+        vec![["figure", "penstock", "cores", "seed", "target", "met"].map(str::to_owned).to_vec()];
+    for Worst { figure, cores, seed } in worst {
+        let mut line = vec![figure.name.clone(), shown(figure.value, figure.unit)];
+        line.extend([cores.to_string(), seed.to_string()]);
+        line.extend(judged(figure));
+        lines.push(line);
+    }
+    aligned(&lines)
+}
+
+/// What is asked for, and whether it is met.
+fn judged(figure: &Figure) -> [String; 2] {
+    let target = match figure.target {
+        Target::AtLeast(least) => format!(">= {}", shown(least, figure.unit)),
+        Target::AtMost(most) => format!("<= {}", shown(most, figure.unit)),
+    };
+    [target, if figure.holds() { "yes" } else { "NO" }.to_owned()]
 }
 
 fn shown(value: f64, unit: Unit) -> String {
@@ -159,6 +181,7 @@ pub fn json(results: &Results) -> Value {
         "schemes": results.schemes.iter().map(case).collect::<Vec<_>>(),
         "penstock": results.ours.iter().map(case).collect::<Vec<_>>(),
         "figures": COMPARED.iter().zip(&results.figures).map(of_scheme).collect::<Vec<_>>(),
+        "worst": results.worst.iter().map(of_worst).collect::<Vec<_>>(),
     })
 }
 
@@ -173,6 +196,11 @@ fn case((case, accuracy): &(Case, Accuracy)) -> Value {
 fn of_scheme((scheme, figures): (&Kind, &Vec<Figure>)) -> Value {
     let figure = |Figure { name, value, .. }: &Figure| json!({ "name": name, "value": value });
     json!({ "scheme": scheme.name(), "figures": figures.iter().map(figure).collect::<Vec<_>>() })
+}
+
+fn of_worst(Worst { figure, cores, seed }: &Worst) -> Value {
+    let (name, value, met) = (&figure.name, figure.value, figure.holds());
+    json!({ "name": name, "value": value, "met": met, "cores": cores, "seed": seed })
 }
 
 fn errors(errors: Option<Errors>) -> Value {

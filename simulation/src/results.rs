@@ -33,6 +33,8 @@ pub struct Plan {
     pub seconds: u64,
     /// Of the random choices.
     pub seed: u64,
+    /// So many seeds, from that on, are tried where the worst of all is judged.
+    pub seeds: u64,
 }
 
 /// What came of it.
@@ -46,12 +48,29 @@ pub struct Results {
     pub ours: Vec<(Case, Accuracy)>,
     /// The same further figures of each of [`COMPARED`].
     pub figures: [Vec<Figure>; COMPARED.len()],
+    /// The worst of each further figure of ours, of all [`CORES`] and all seeds.
+    pub worst: Vec<Worst>,
+}
+
+/// A figure, and where it was so bad.
+#[derive(Clone, Debug)]
+pub struct Worst {
+    /// The figure.
+    pub figure: Figure,
+    /// On so many cores.
+    pub cores: usize,
+    /// With this seed.
+    pub seed: u64,
 }
 
 impl Plan {
     /// How many steps [`Plan::run`] has.
     pub fn steps(&self) -> usize {
-        Kind::ALL.len() * Pattern::ALL.len() + CORES.len() * SIZES.len() + COMPARED.len() * GROUPS.len()
+        let judged = CORES.len() * self.seeds as usize * GROUPS.len();
+        Kind::ALL.len() * Pattern::ALL.len()
+            + CORES.len() * SIZES.len()
+            + COMPARED.len() * GROUPS.len()
+            + judged
     }
 
     /// Tries everything; tells of each step before it is done.
@@ -65,8 +84,28 @@ impl Plan {
             }
         }
         let ours = self.ours(step);
-        let figures = COMPARED.map(|scheme| self.figures(scheme, step));
-        Results { plan: *self, schemes, ours, figures }
+        let figures = COMPARED.map(|scheme| self.figures(scheme, self.cores, self.seed, step));
+        let worst = self.worst(step);
+        Results { plan: *self, schemes, ours, figures, worst }
+    }
+
+    fn worst(&self, step: &mut dyn FnMut(&str)) -> Vec<Worst> {
+        let mut worst: Vec<Worst> = Vec::new();
+        for cores in CORES {
+            for seed in self.seed..self.seed + self.seeds {
+                let figures = self.figures(Kind::Penstock, cores, seed, step).into_iter();
+                for (number, figure) in figures.enumerate() {
+                    match worst.get_mut(number) {
+                        None => worst.push(Worst { figure, cores, seed }),
+                        Some(other) if figure.is_worse_than(&other.figure) => {
+                            *other = Worst { figure, cores, seed };
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+        worst
     }
 
     fn ours(&self, step: &mut dyn FnMut(&str)) -> Vec<(Case, Accuracy)> {
@@ -82,16 +121,16 @@ impl Plan {
         ours
     }
 
-    fn figures(&self, scheme: Kind, step: &mut dyn FnMut(&str)) -> Vec<Figure> {
+    fn figures(&self, scheme: Kind, cores: usize, seed: u64, step: &mut dyn FnMut(&str)) -> Vec<Figure> {
         let measured = |(name, measure): (&str, Measure)| {
-            step(&format!("{}, {name}", scheme.name()));
-            measure(scheme, self.cores, self.seed)
+            step(&format!("{}, {name}, {cores} cores, seed {seed}", scheme.name()));
+            measure(scheme, cores, seed)
         };
         GROUPS.into_iter().flat_map(measured).collect()
     }
 
     fn case(&self, scheme: Kind, pattern: Pattern) -> Case {
-        let Self { cores, seconds, seed } = *self;
+        let Self { cores, seconds, seed, .. } = *self;
         Case { scheme, cores, operation_bytes: 65_536, pattern, seconds, seed }
     }
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use super::bucket::{Bucket, SLICE_NS};
 use super::limit::Cost;
 use super::local::Local;
-use super::path::Path;
+use super::pace::Report;
+use super::path::{Begun, Path};
 use super::queue::Rank;
 use super::table::{CORES_MAX, Defect, Limits};
 use super::wheel::{Timer, Wheel};
@@ -71,8 +72,12 @@ pub struct Core {
     crowded: BTreeSet<(u32, u32)>,
     /// The entities whose parked are to be looked at with the next turn.
     kicked: Vec<u32>,
+    /// The scarce entities where requests of tenants with reservations were ever parked.
+    scarce: Vec<u32>,
     due: Vec<Due>,
     arrivals: u64,
+    /// What was done since this core last told the others.
+    report: Box<Report>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +92,7 @@ struct Waiter {
     path: Path,
     cost: Cost,
     /// The levels of the path that are paid, a bit each.
-    paid: u8,
+    paid: u16,
     arrival: u64,
     /// The entity it is parked at, and the place in its queue.
     place: u32,
@@ -116,8 +121,10 @@ impl Core {
             wheel: Wheel::new(),
             crowded: BTreeSet::new(),
             kicked: Vec::new(),
+            scarce: Vec::new(),
             due: Vec::new(),
             arrivals: 0,
+            report: Box::default(),
         }
     }
 
@@ -126,13 +133,16 @@ impl Core {
     ///
     /// A request waits where its turn comes last; nothing is taken from the other entities until then, so that what
     /// is scarce for it does not become scarce for others.
-    pub fn offer(&mut self, path: &mut Path, cost: Cost, since_ns: u64, now_ns: u64) -> Decision {
+    pub fn offer(&mut self, path: &mut Path, mut cost: Cost, since_ns: u64, now_ns: u64) -> Decision {
         let change = self.limits.change();
         if path.leaves().is_empty() {
             return Decision::Run(Charged(change));
         }
         if path.structure != self.limits.structure() {
             self.limits.resolve(path);
+        }
+        if path.is_paced {
+            cost = cost.at(self.limits.write_cost());
         }
         if self.spend_in_hand(path, cost, change, now_ns) {
             return Decision::Run(Charged(change));
@@ -155,6 +165,16 @@ impl Core {
                 }
                 Decision::Wait { turn: self.park(path, cost, place, hold_until_ns, now_ns), until_ns }
             }
+        }
+    }
+
+    /// Tells that what has begun is done: what does the work is paced by how long it takes.
+    pub fn done(&mut self, begun: Begun, now_ns: u64) {
+        let Begun { cost, is_protected, at_ns } = begun;
+        let cost = cost.at(self.limits.write_cost());
+        self.report.add(cost, is_protected, now_ns.saturating_sub(at_ns));
+        if self.report.is_due(now_ns) {
+            self.limits.tell(&mut self.report, now_ns);
         }
     }
 
@@ -251,7 +271,7 @@ impl Core {
 
     /// Whether `cost` can be paid on the levels of `path` that are not in `paid`, and else where to wait. Who is the
     /// first of the parked `at` an entity waits behind nobody there.
-    fn weigh(&mut self, path: &Path, cost: Cost, paid: u8, at: Option<u32>, now_ns: u64) -> Verdict {
+    fn weigh(&mut self, path: &Path, cost: Cost, paid: u16, at: Option<u32>, now_ns: u64) -> Verdict {
         let change = self.limits.change();
         let mut last = (now_ns, None);
         for place in unpaid(path, paid) {
@@ -290,7 +310,7 @@ impl Core {
         ready_ns
     }
 
-    fn pay(&mut self, path: &Path, cost: Cost, paid: u8, now_ns: u64) {
+    fn pay(&mut self, path: &Path, cost: Cost, paid: u16, now_ns: u64) {
         for place in unpaid(path, paid) {
             let local = self.locals[place as usize].as_mut();
             local.expect("who is weighed has a part on the whole path").spend(cost, now_ns);
@@ -372,7 +392,7 @@ impl Core {
 }
 
 /// The places on the levels of `path` that are not in `paid`.
-fn unpaid(path: &Path, paid: u8) -> impl Iterator<Item = u32> + use<'_> {
+fn unpaid(path: &Path, paid: u16) -> impl Iterator<Item = u32> + use<'_> {
     let levels = path.places().iter().enumerate();
     levels.filter(move |(level, _)| paid & (1 << level) == 0).map(|(_, place)| *place)
 }

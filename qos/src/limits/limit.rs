@@ -74,22 +74,30 @@ impl Default for Limit {
     }
 }
 
-/// How many meters an entity has: bytes and operations, each read, written and together, and what is reserved.
-pub(super) const METERS: usize = 7;
+/// How many meters an entity has: bytes and operations, each read, written and together, what is reserved, and work.
+pub(super) const METERS: usize = 8;
 
 /// The meter of what is reserved, which only those run through who need it.
 pub(super) const RESERVED: usize = 6;
+
+/// The meter of work, which what all compete for has that nobody has given a limit.
+pub(super) const WORK: usize = 7;
 
 /// The first meter that counts operations.
 const OPERATIONS: usize = 3;
 
 /// The meters that a read runs through, a bit each.
-const READ_METERS: u8 = 0b101_101;
+const READ_METERS: u8 = 0b1010_1101;
 
 /// The meters that a write runs through.
-const WRITE_METERS: u8 = 0b110_110;
+const WRITE_METERS: u8 = 0b1011_0110;
 
 impl Limit {
+    /// Whether it says how what all compete for is divided.
+    pub(super) fn divides(&self) -> bool {
+        self.weight.is_some() || self.tier.is_some() || self.reserved.is_some()
+    }
+
     /// The rates in the order of the meters.
     pub(super) fn rates(&self) -> [Option<NonZeroU64>; METERS] {
         let Self { bytes, operations, reserved, .. } = self;
@@ -101,6 +109,7 @@ impl Limit {
             operations.write,
             operations.together,
             *reserved,
+            None,
         ]
     }
 }
@@ -114,26 +123,51 @@ pub struct Cost {
     pub bytes: u64,
     /// Operations, where large ones count as several.
     pub operations: u64,
+    /// See [`Cost::work`].
+    work: u64,
 }
+
+/// What a write costs that costs as much as a read of the same size.
+pub(super) const WRITE_COST_ONE: u64 = 16;
+
+/// What a write costs as long as nothing is known: three reads.
+pub(super) const WRITE_COST_FIRST: u64 = 3 * WRITE_COST_ONE;
 
 impl Cost {
     /// The cost of one operation with `bytes` of payload: one operation for every `io_unit_bytes` begun, one at least.
     pub fn new(kind: Kind, bytes: u64, io_unit_bytes: u64) -> Self {
-        Self { kind, bytes, operations: bytes.div_ceil(io_unit_bytes.max(1)).max(1) }
+        let operations = bytes.div_ceil(io_unit_bytes.max(1)).max(1);
+        Self { kind, bytes, operations, work: 0 }.at(WRITE_COST_FIRST)
+    }
+
+    /// The same where a write costs `write_cost` beside a read that costs [`WRITE_COST_ONE`]. The fixed part of a read and what
+    /// grows with the payload are those of published curves of flash arrays.
+    #[must_use]
+    pub(super) fn at(self, write_cost: u64) -> Self {
+        let read = match self.kind {
+            Kind::Read | Kind::Write => self.bytes.saturating_mul(584) / 4096 + 450,
+            Kind::Look | Kind::Change => 1000,
+        };
+        let write = || read.saturating_mul(write_cost) / WRITE_COST_ONE;
+        Self { work: if self.kind.mutates() { write() } else { read }, ..self }
     }
 
     /// What is left of it when only `done` took place, for a refund.
     #[must_use]
     pub fn less(self, done: Self) -> Self {
         let bytes = self.bytes.saturating_sub(done.bytes);
-        Self { bytes, operations: self.operations.saturating_sub(done.operations), ..self }
+        let operations = self.operations.saturating_sub(done.operations);
+        Self { bytes, operations, work: self.work.saturating_sub(done.work), ..self }
     }
 
-    /// How much work it is beside others, in thousandths of a read of 4 KiB: a fixed part and one that grows with the
-    /// payload, and a write is three reads. The fixed part and the slope are those of published curves of flash arrays.
+    /// How much work it is beside others, in thousandths of a read of 4 KiB.
     pub fn work(self) -> u64 {
-        let read = self.bytes.saturating_mul(584) / 4096 + 450;
-        if self.kind.mutates() { read.saturating_mul(3) } else { read }
+        self.work
+    }
+
+    /// The same with so much work.
+    pub(super) fn with_work(self, work: u64) -> Self {
+        Self { work, ..self }
     }
 
     /// The meters it runs through: what has no payload takes nothing from those of bytes, and waits for none there.
@@ -144,6 +178,10 @@ impl Cost {
 
     /// What it takes from `meter`.
     pub(super) fn tokens(self, meter: usize) -> u64 {
-        if (OPERATIONS..RESERVED).contains(&meter) { self.operations } else { self.bytes }
+        match meter {
+            WORK => self.work,
+            RESERVED | ..OPERATIONS => self.bytes,
+            _ => self.operations,
+        }
     }
 }

@@ -18,13 +18,14 @@ pub(super) struct Local {
     generation: u64,
     /// The meters that are bounded, a bit each.
     bounded: u8,
-    /// Where the entity is scarce: this core's part of it.
+    /// Whether all compete for the entity.
+    pub(super) is_scarce: bool,
+    /// This core's part of the entity; there once a request had to wait.
     pub(super) share: Option<Box<Share>>,
     /// How many requests of this entity are parked on this core, here or elsewhere.
     pub(super) backlog: u32,
-    /// Where something is reserved for the entity: when more of it can be spent, and the scarce entity at which requests
-    /// wait for that.
-    pub(super) reservation: Option<(Timer, u32)>,
+    /// Where something is reserved for the entity and requests had to wait: when more of it can be spent.
+    pub(super) reservation: Option<Timer>,
     /// The request that has paid here and waits elsewhere.
     pub(super) holder: Option<u32>,
     pub(super) is_kicked: bool,
@@ -47,6 +48,7 @@ impl Local {
             since: 0,
             generation: u64::MAX,
             bounded: 0,
+            is_scarce: false,
             share: None,
             backlog: 0,
             reservation: None,
@@ -69,12 +71,7 @@ impl Local {
             self.generation = generation;
             self.since = change;
             self.bounded = bucket.bounded();
-            if !bucket.is_scarce() {
-                self.divide(bucket, [0; 2], 0);
-                self.share = None;
-            } else if self.share.is_none() {
-                self.share = Some(Box::default());
-            }
+            self.is_scarce = bucket.is_scarce();
             self.credit = [0; METERS];
             self.tickets = None;
         }
@@ -162,7 +159,7 @@ impl Local {
         share.map_or(ready_ns, |share| share.ready_ns(ready_ns, now_ns))
     }
 
-    /// Takes over what this core's part of what is scarce is, when `weights` wait for it here.
+    /// Takes over what this core's part is, when `weights` wait here.
     pub(super) fn divide(&mut self, bucket: &Bucket<impl Word>, weights: [u64; 2], now_ns: u64) {
         if let Some(share) = &mut self.share {
             share.divide(weights, bucket.want(share.weights, weights), now_ns);
@@ -228,9 +225,10 @@ impl Local {
         Ok(())
     }
 
-    /// How long the tokens for `cost` last at the rate that is left to one of those who share the entity.
+    /// How long the tokens for `cost` last at this core's part of the rate.
     pub(super) fn duration_ns(&self, bucket: &Bucket<impl Word>, cost: Cost) -> u64 {
-        self.length_ns(bucket, cost).saturating_mul(u64::from(bucket.sharers()))
+        let length_ns = self.length_ns(bucket, cost);
+        self.share.as_ref().map_or(length_ns, |share| share.stretched_ns(length_ns))
     }
 
     /// How long the tokens for `cost` last at the whole rate.
@@ -255,7 +253,7 @@ impl Local {
     pub(super) fn trim_tickets(&mut self, bucket: &Bucket<impl Word>, cost: Cost) -> bool {
         let mut is_any = false;
         for (meter, ticket) in held(&mut self.tickets) {
-            let slice = bucket.tokens_in(meter, SLICE_NS / u64::from(bucket.sharers()));
+            let slice = bucket.tokens_in(meter, bucket.slice_ns() / u64::from(bucket.sharers()));
             let kept = cost.tokens(meter).max(slice);
             let excess = ticket.tokens.saturating_sub(kept);
             bucket.give_back(meter, excess, self.generation);
@@ -306,7 +304,7 @@ impl Local {
     fn slice(&self, bucket: &Bucket<impl Word>, meter: usize) -> u64 {
         let duration_ns = match &self.share {
             Some(share) if share.is_wanted() => share.slice_ns(),
-            _ => SLICE_NS / u64::from(bucket.sharers()),
+            _ => bucket.slice_ns() / u64::from(bucket.sharers()),
         };
         bucket.tokens_in(meter, duration_ns)
     }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::limit::{Entity, Tier};
+use super::limit::{Cost, Entity, Tier};
 
 /// The most entities that one request is charged to.
 pub const PATH_ENTITIES_MAX: usize = 8;
@@ -22,7 +22,7 @@ pub struct Path {
     leaves: [Entity; PATH_LEAVES_MAX],
     leaves_len: u8,
     places_len: u8,
-    places: [u32; PATH_ENTITIES_MAX],
+    places: [u32; PATH_ENTITIES_MAX + 1],
     /// The state of the table that the places are from.
     pub(super) structure: u64,
     pub(super) weight: NonZeroU32,
@@ -30,12 +30,37 @@ pub struct Path {
     pub(super) is_reserved: bool,
     /// The place of the first leaf, where that has one.
     pub(super) own: Option<u32>,
+    /// Whether it ends at what all compete for though it has no limit.
+    pub(super) is_paced: bool,
     /// The place of the entity whose share it is, where there is one.
     pub(super) tenant: Option<u32>,
     pub(super) tier: Tier,
 }
 
+/// A request that went on and is not yet done, where it counts how long it takes.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "what is done is to be told"]
+pub struct Begun {
+    pub(super) cost: Cost,
+    pub(super) is_protected: bool,
+    pub(super) at_ns: u64,
+}
+
+impl Begun {
+    /// The same begun at another time.
+    pub fn again(self, at_ns: u64) -> Self {
+        Self { at_ns, ..self }
+    }
+}
+
 impl Path {
+    /// A request that is charged to it and goes on at `at_ns`. `None` where nobody need be told that it is done: nothing says how
+    /// what does the work is divided.
+    pub fn begin(&self, cost: Cost, at_ns: u64) -> Option<Begun> {
+        let is_protected = self.tier == Tier::Protected;
+        self.is_paced.then_some(Begun { cost, is_protected, at_ns })
+    }
+
     /// A path from `leaves` (the most particular first) up, of which nothing is known yet. Leaves beyond
     /// [`PATH_LEAVES_MAX`] are not charged.
     pub fn new(leaves: &[Entity]) -> Self {
@@ -52,11 +77,12 @@ impl Path {
             leaves: [Entity(0); PATH_LEAVES_MAX],
             leaves_len: 0,
             places_len: 0,
-            places: [0; PATH_ENTITIES_MAX],
+            places: [0; PATH_ENTITIES_MAX + 1],
             structure: 0,
             weight: WEIGHT_DEFAULT,
             is_reserved: false,
             own: None,
+            is_paced: false,
             tenant: None,
             tier: Tier::Normal,
         }
@@ -84,5 +110,12 @@ impl Path {
         self.places[len] = place;
         self.places_len += 1;
         true
+    }
+
+    /// Adds the place of what all compete for, for which there is always room.
+    pub(super) fn end_at(&mut self, place: u32) {
+        self.places[usize::from(self.places_len)] = place;
+        self.places_len += 1;
+        self.is_paced = true;
     }
 }

@@ -57,6 +57,7 @@ pub(super) struct Queue {
     background_work: u64,
     bytes: u64,
     operations: u64,
+    work: u64,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +79,7 @@ impl Queue {
         (flow.tier, flow.whole_weight) = (entry.tier, entry.whole_weight);
         self.bytes += entry.cost.bytes;
         self.operations += entry.cost.operations;
+        self.work += entry.cost.work();
         let rank = Rank { tier: entry.tier, start, arrival: entry.arrival };
         flow.ranks.push_back(rank);
         self.entries.insert(rank, entry);
@@ -124,6 +126,7 @@ impl Queue {
         flow.ranks.retain(|one| *one != rank);
         self.bytes -= entry.cost.bytes;
         self.operations -= entry.cost.operations;
+        self.work -= entry.cost.work();
         entry
     }
 
@@ -138,7 +141,12 @@ impl Queue {
     /// What all in the queue ask for, added up.
     pub(super) fn sum(&self, mut of: Cost) -> Cost {
         (of.bytes, of.operations) = (self.bytes, self.operations);
-        of
+        of.with_work(self.work)
+    }
+
+    /// How much work all in the queue are.
+    pub(super) fn work(&self) -> u64 {
+        self.work
     }
 
     /// The flows that have requests here, their whole weights and tiers.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 use super::bucket::Bucket;
 use super::limit::{Entity, Limit};
 use super::mailbox::{Mailbox, tell};
+use super::pace::{Pace, Report};
 use super::path::{PATH_ENTITIES_MAX, Path};
 
 /// The most cores that share one table: one bit each in the words of an entity.
@@ -19,6 +20,9 @@ pub const ENTITIES_MAX: usize = SLABS * SLAB;
 /// Buckets come in slabs that never move, so that cores read them while others are added: 256 KiB each.
 const SLAB: usize = 1024;
 const SLABS: usize = 128;
+
+/// The place of what does the work, whatever it is, which all compete for. It is no entity and has no limit.
+const WORKER: u32 = 0;
 
 /// The structure of a table in which nothing was ever set; 0 is that of a path which has not been looked up.
 const STRUCTURE_FIRST: u64 = 1;
@@ -74,9 +78,11 @@ pub(super) enum Defect {
 struct Table {
     #[cfg(test)]
     defect: Option<Defect>,
+    is_paced: bool,
     epochs: Epochs,
     slabs: Box<[OnceLock<Box<[Bucket]>>]>,
     mailboxes: Box<[Mailbox]>,
+    pace: Pace,
     directory: RwLock<Directory>,
 }
 
@@ -90,9 +96,11 @@ struct Epochs {
     change: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Directory {
     entries: BTreeMap<Entity, Entry>,
+    /// How many of them say how what all compete for is divided.
+    dividing: usize,
     /// Places whose entities are gone.
     free: Vec<u32>,
     /// Places that were ever taken.
@@ -107,6 +115,12 @@ struct Entry {
     limit: Limit,
 }
 
+impl Default for Directory {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), dividing: 0, free: Vec::new(), taken: WORKER + 1 }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self::new()
@@ -116,13 +130,25 @@ impl Default for Limits {
 impl Limits {
     /// A table without entities.
     pub fn new() -> Self {
+        Self::with_pace(false)
+    }
+
+    /// The same where what does the work is paced as soon as weights, tiers or reservations say how it is divided, so that they
+    /// count where nobody has limited it. All cores must tell what is [done](super::Core::done): it is found out by that.
+    pub fn paced() -> Self {
+        Self::with_pace(true)
+    }
+
+    fn with_pace(is_paced: bool) -> Self {
         let epochs = Epochs { structure: AtomicU64::new(STRUCTURE_FIRST), change: AtomicU64::new(1) };
         Self(Arc::new(Table {
             #[cfg(test)]
             defect: None,
+            is_paced,
             epochs,
             slabs: (0..SLABS).map(|_| OnceLock::new()).collect(),
             mailboxes: (0..CORES_MAX).map(|_| Mailbox::default()).collect(),
+            pace: Pace::default(),
             directory: RwLock::default(),
         }))
     }
@@ -149,6 +175,7 @@ impl Limits {
         };
         let children = before.map_or(0, |entry| entry.children);
         directory.entries.insert(entity, Entry { place, parent, children, limit });
+        self.divide(&mut directory, before.map(|entry| entry.limit), Some(limit));
         directory.count_child(before.and_then(|entry| entry.parent), u32::wrapping_sub);
         directory.count_child(parent, u32::wrapping_add);
         let is_path_same = before.is_some_and(|before| {
@@ -172,6 +199,7 @@ impl Limits {
         directory.entries.remove(&entity);
         directory.count_child(entry.parent, u32::wrapping_sub);
         directory.free.push(entry.place);
+        self.divide(&mut directory, Some(entry.limit), None);
         self.put_in_force(entry.place, &Limit::default(), now_ns, true);
         Ok(())
     }
@@ -216,6 +244,9 @@ impl Limits {
                 above = entry.parent;
             }
         }
+        if directory.dividing > 0 {
+            found.end_at(WORKER);
+        }
         found.tenant = found.tenant.or(found.places().first().copied());
         found.weight = weight.unwrap_or(found.weight);
         found.tier = tier.unwrap_or(found.tier);
@@ -250,6 +281,21 @@ impl Limits {
         &self.0.mailboxes[number as usize]
     }
 
+    /// What a write costs beside a read now, see [`Cost::at`](super::limit::Cost::at).
+    pub(super) fn write_cost(&self) -> u64 {
+        self.0.pace.write_cost()
+    }
+
+    /// Takes over what a core has seen of the work that was done. Those who wait look again where much more can be done.
+    pub(super) fn tell(&self, report: &mut Report, now_ns: u64) {
+        let is_wanted = self.bucket(WORKER).waiting() != 0;
+        if let Some(rate) = self.0.pace.tell(report, is_wanted, now_ns)
+            && self.bucket(WORKER).pace(rate, now_ns)
+        {
+            self.notify(WORKER, None);
+        }
+    }
+
     /// Tells the cores that have requests parked at `place`, but not core `except`.
     pub(super) fn notify(&self, place: u32, except: Option<u32>) {
         if !self.has(Defect::LostWakeUp) {
@@ -277,14 +323,35 @@ impl Limits {
         limits
     }
 
-    fn put_in_force(&self, place: u32, limit: &Limit, now_ns: u64, is_structure: bool) {
+    /// Where weights, tiers or reservations begin to be, what all compete for is paced, so that they count though nobody has
+    /// limited it; where they cease to be it is not. Comes before the paths change.
+    fn divide(&self, directory: &mut Directory, before: Option<Limit>, after: Option<Limit>) {
+        let divides =
+            |limit: Option<Limit>| usize::from(self.0.is_paced && limit.is_some_and(|limit| limit.divides()));
+        let dividing = directory.dividing;
+        directory.dividing = dividing + divides(after) - divides(before);
+        if (dividing > 0) != (directory.dividing > 0) {
+            self.ready(WORKER);
+            let rate = (directory.dividing > 0).then(|| self.0.pace.rate());
+            self.bucket(WORKER).bound_work(rate);
+        }
+    }
+
+    fn ready(&self, place: u32) {
         self.0.slabs[place as usize / SLAB].get_or_init(|| (0..SLAB).map(|_| Bucket::default()).collect());
+    }
+
+    fn put_in_force(&self, place: u32, limit: &Limit, now_ns: u64, is_structure: bool) {
+        self.ready(place);
         self.bucket(place).change(limit, now_ns);
         if is_structure {
             self.0.epochs.structure.fetch_add(1, Ordering::SeqCst);
         }
         self.0.epochs.change.fetch_add(1, Ordering::SeqCst);
         self.notify(place, None);
+        if is_structure {
+            self.notify(WORKER, None);
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Directory> {

@@ -1,13 +1,16 @@
 //! Timers of one core: a wheel of three rings, each slot of one ring as long as the whole ring below it.
 
-/// The binary logarithm of a tick's nanoseconds: 65.5 microseconds, well below any burst.
-const TICK_SHIFT: u32 = 16;
+/// The binary logarithm of a tick's nanoseconds: 8.2 microseconds, four operations of a fast device.
+const TICK_SHIFT: u32 = 13;
+
+/// What need not be sooner is due at multiples of so many nanoseconds, many timers at once: well below any burst.
+const COARSE_NS: u64 = 1 << 16;
 
 /// The binary logarithm of the slots of one ring.
 const RING_SHIFT: u32 = 8;
 const RING: usize = 1 << RING_SHIFT;
 
-/// Three rings reach 18 minutes ahead, far beyond the longest hold.
+/// Three rings reach over two minutes ahead, beyond the longest hold.
 const RINGS: usize = 3;
 
 const NONE: u32 = u32::MAX;
@@ -16,8 +19,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timer(u32);
 
-/// Timers that carry a `T` each, which is handed out when they are due. They are never early, and late by a tick at
-/// most if the wheel is turned in time.
+/// Timers that carry a `T` each, which is handed out when they are due. They are never early, and late by a tick or by
+/// [`COARSE_NS`] at most if the wheel is turned in time.
 #[derive(Debug)]
 pub(super) struct Wheel<T> {
     /// The first node of each slot, ring after ring.
@@ -73,8 +76,13 @@ impl<T: Copy> Wheel<T> {
         self.free = timer.0;
     }
 
-    /// Lets `timer` be due at `due_ns` and at no other time.
+    /// Lets `timer` be due at `due_ns` or a little later, and at no other time.
     pub(super) fn set(&mut self, timer: Timer, due_ns: u64) {
+        self.set_fine(timer, due_ns.checked_next_multiple_of(COARSE_NS).unwrap_or(due_ns));
+    }
+
+    /// Lets `timer` be due at `due_ns` and at no other time.
+    pub(super) fn set_fine(&mut self, timer: Timer, due_ns: u64) {
         self.unset(timer);
         let due_tick = due_ns.div_ceil(1 << TICK_SHIFT);
         self.nodes[timer.0 as usize].due_tick = due_tick.max(self.tick + 1);

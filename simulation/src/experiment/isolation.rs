@@ -64,7 +64,7 @@ pub struct Isolation {
 /// much as they can get in operations of `noise_bytes`.
 pub fn measure(scheme: Kind, cores: usize, scarce: Scarce, noise_bytes: u64, seed: u64) -> Isolation {
     let run = |with_noise: bool| -> Log {
-        let mut setup = empty(cores, 6, seed);
+        let mut setup = empty(cores, 4, seed);
         setup.counted_from_ns = 1_000 * MS_NS;
         setup.device = DEVICE;
         if scarce == Scarce::Limit {

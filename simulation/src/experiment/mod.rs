@@ -77,6 +77,14 @@ impl Figure {
         Self { name: name.into(), value, target, unit }
     }
 
+    /// Whether it is farther from what is asked for, beside what may be asked for on another number of cores.
+    pub fn is_worse_than(&self, other: &Self) -> bool {
+        match (self.target, other.target) {
+            (Target::AtMost(most), Target::AtMost(of_other)) => self.value - most > other.value - of_other,
+            _ => self.value < other.value,
+        }
+    }
+
     /// Whether it is good enough.
     pub fn holds(&self) -> bool {
         match self.target {

@@ -1,6 +1,6 @@
 //! What the server does: the limits tree, with a core's part for each simulated core.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,14 +30,13 @@ struct Part {
     core: Core,
     /// Of each tenant.
     paths: Vec<Path>,
-    /// In order of arrival, which is nearly that of going on.
-    held: VecDeque<(Turn, Operation)>,
+    held: BTreeMap<Turn, Operation>,
     woken: Vec<Woken>,
 }
 
 impl Penstock {
     pub fn new(setup: &Setup) -> Self {
-        let limits = Limits::new();
+        let limits = Limits::paced();
         let policies: Vec<Policy> = setup.tenants.iter().map(|tenant| tenant.policy).collect();
         let server = Limit { scarce: true, ..limit_of(&setup.server) };
         limits.set(SERVER, None, server, 0).expect("there is room");
@@ -52,7 +51,7 @@ impl Penstock {
             };
             limits.set_bell(number, Box::new(ring));
             let paths = (0..policies.len()).map(|tenant| Path::new(&[entity(tenant)])).collect();
-            Part { core: Core::new(&limits, number), paths, held: VecDeque::new(), woken: Vec::new() }
+            Part { core: Core::new(&limits, number), paths, held: BTreeMap::new(), woken: Vec::new() }
         };
         let cores = (0..setup.cores as u32).map(part).collect();
         Self { limits, cores, policies, rung }
@@ -62,10 +61,11 @@ impl Penstock {
 impl Scheme for Penstock {
     fn offer(&mut self, core: usize, now_ns: u64, operation: Operation, decided: &mut Decided) {
         let Part { core, paths, held, .. } = &mut self.cores[core];
-        let cost = Cost::new(Kind::Read, operation.bytes, IO_UNIT_BYTES_DEFAULT);
-        match core.offer(&mut paths[operation.tenant], cost, operation.asked_ns, now_ns) {
+        match core.offer(&mut paths[operation.tenant], cost(&operation), operation.asked_ns, now_ns) {
             Decision::Run(_) => decided.run.push(operation),
-            Decision::Wait { turn, .. } => held.push_back((turn, operation)),
+            Decision::Wait { turn, .. } => {
+                held.insert(turn, operation);
+            }
             Decision::Refuse => decided.refused.push(operation),
         }
     }
@@ -74,8 +74,7 @@ impl Scheme for Penstock {
         let Part { core, held, woken, .. } = &mut self.cores[core];
         core.advance(now_ns, woken);
         for Woken { turn, charged } in woken.drain(..) {
-            let position = held.iter().position(|(held, _)| *held == turn).expect("who is woken was held");
-            let (_, operation) = held.remove(position).expect("it was found there");
+            let operation = held.remove(&turn).expect("who is woken was held");
             match charged {
                 Some(_) => decided.run.push(operation),
                 None => decided.refused.push(operation),
@@ -91,7 +90,12 @@ impl Scheme for Penstock {
         self.rung.swap(0, Ordering::Relaxed)
     }
 
-    fn done(&mut self, _core: usize, _now_ns: u64, _operation: &Operation) {}
+    fn done(&mut self, core: usize, now_ns: u64, operation: &Operation) {
+        let Part { core, paths, .. } = &mut self.cores[core];
+        if let Some(begun) = paths[operation.tenant].begin(cost(operation), operation.begun_ns) {
+            core.done(begun, now_ns);
+        }
+    }
 
     fn change(&mut self, now_ns: u64, tenant: usize, limit: u64) {
         let policy = &mut self.policies[tenant];
@@ -99,6 +103,10 @@ impl Scheme for Penstock {
         let changed = self.limits.set(entity(tenant), Some(SERVER), limit_of(policy), now_ns);
         changed.expect("the tenant is there");
     }
+}
+
+fn cost(operation: &Operation) -> Cost {
+    Cost::new(Kind::Read, operation.bytes, IO_UNIT_BYTES_DEFAULT)
 }
 
 fn entity(tenant: usize) -> Entity {

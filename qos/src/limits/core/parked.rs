@@ -6,6 +6,7 @@ use crate::limits::limit::Cost;
 use crate::limits::mailbox::letter_of;
 use crate::limits::path::Path;
 use crate::limits::queue::{Entry, Queue};
+use crate::limits::share::Share;
 
 impl Core {
     pub(super) fn park(
@@ -41,6 +42,7 @@ impl Core {
         let number = self.number;
         let (local, bucket) = self.part(place);
         let is_first = !local.is_crowded();
+        local.share.get_or_insert_with(|| Box::new(Share::new(bucket.slice_ns())));
         let rank = local.queue.get_or_insert_default().push(entry);
         let is_stale = is_first && !local.start_waiting(bucket, number);
         let waiter = self.waiter(slot);
@@ -69,7 +71,11 @@ impl Core {
         if local.share.as_ref().is_none_or(|share| share.may_take(ready_ns, now_ns)) {
             ready_ns = self.take(place, cost, now_ns);
         }
-        self.wheel.set(timer, ready_ns);
+        if self.limits.bucket(place).is_paced() {
+            self.wheel.set_fine(timer, ready_ns);
+        } else {
+            self.wheel.set(timer, ready_ns);
+        }
         ready_ns
     }
 

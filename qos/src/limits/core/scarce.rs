@@ -1,4 +1,4 @@
-//! What all compete for: cores take from it by weight, and what is reserved goes before.
+//! What is taken by share: by weight where all compete for it, and what is reserved goes before.
 
 use super::{Charged, Core, Due, Woken, unpaid};
 use crate::limits::bucket::SLICE_NS;
@@ -7,15 +7,15 @@ use crate::limits::path::Path;
 use crate::limits::table::CORES_MAX;
 
 impl Core {
-    /// Takes over what this core's part of a scarce entity is, by those who wait for it here and elsewhere.
+    /// Takes over what this core's part of an entity is, by those who wait for it here and elsewhere.
     pub(super) fn divide(&mut self, place: u32, now_ns: u64) {
         let Some(Some(local)) = self.locals.get(place as usize) else { return };
         let (Some(share), Some(queue)) = (&local.share, &local.queue) else { return };
         if !share.is_stale(now_ns) {
             return;
         }
-        let mut weights = [0; 2];
-        for (flow, weight, tier) in queue.flows() {
+        let mut weights = [if local.is_scarce { 0 } else { queue.work() }, 0];
+        for (flow, weight, tier) in queue.flows().filter(|_| local.is_scarce) {
             weights[usize::from(tier == Tier::Background)] += self.weight_here(flow, weight);
         }
         let (local, bucket) = self.part(place);
@@ -45,7 +45,7 @@ impl Core {
         &mut self,
         path: &Path,
         cost: Cost,
-        paid: u8,
+        paid: u16,
         now_ns: u64,
     ) -> Result<(), Option<u64>> {
         let tenant = path.tenant.filter(|_| path.is_reserved).ok_or(None)?;
@@ -54,9 +54,9 @@ impl Core {
         for place in unpaid(path, paid) {
             self.local(place, change, now_ns);
             let (local, bucket) = self.part(place);
-            is_scarce |= local.share.is_some();
+            is_scarce |= local.is_scarce;
             let is_ready = !local.is_crowded() && local.ready_ns(bucket, cost, now_ns) <= now_ns;
-            if local.share.is_none() && !is_ready {
+            if !local.is_scarce && !is_ready {
                 return Err(None);
             }
         }
@@ -69,7 +69,7 @@ impl Core {
         self.watch_idle(tenant, now_ns);
         for place in unpaid(path, paid) {
             let (local, bucket) = self.part(place);
-            if local.share.is_some() {
+            if local.is_scarce {
                 local.owe(bucket, cost, now_ns);
             } else if self.take(place, cost, now_ns) <= now_ns {
                 self.part(place).0.spend(cost, now_ns);
@@ -84,14 +84,17 @@ impl Core {
     /// Has those who wait at the scarce entity at `place` looked at when more is to be had of what is reserved for
     /// `tenant`.
     pub(super) fn wait_for_reservation(&mut self, tenant: u32, place: u32, now_ns: u64) {
-        if self.part(place).0.share.is_none() {
+        if !self.part(place).0.is_scarce {
             return;
+        }
+        if !self.scarce.contains(&place) {
+            self.scarce.push(place);
         }
         let (local, bucket) = self.part(tenant);
         let ready_ns = bucket.earliest_ns(RESERVED, now_ns);
-        let known = local.reservation.map(|(timer, _)| timer);
+        let known = local.reservation;
         let timer = known.unwrap_or_else(|| self.wheel.create(Due::Reservation(tenant)));
-        self.part(tenant).0.reservation = Some((timer, place));
+        self.part(tenant).0.reservation = Some(timer);
         if !self.wheel.is_set(timer) {
             self.wheel.set(timer, ready_ns);
         }
@@ -99,10 +102,13 @@ impl Core {
 
     /// Lets the parked of `tenant` go on that what is reserved for it pays for.
     pub(super) fn serve_reserved(&mut self, tenant: u32, now_ns: u64, woken: &mut Vec<Woken>) {
-        let Some((timer, place)) = self.part(tenant).0.reservation else { return };
+        let Some(timer) = self.part(tenant).0.reservation else { return };
         loop {
-            let queue = self.part(place).0.queue.as_ref();
-            let Some((rank, slot)) = queue.and_then(|queue| queue.first_of_flow(tenant)) else { return };
+            let first_at = |place: &u32| {
+                let queue = self.locals[*place as usize].as_ref()?.queue.as_ref()?;
+                queue.first_of_flow(tenant).map(|(rank, slot)| (*place, rank, slot))
+            };
+            let Some((place, rank, slot)) = self.scarce.iter().find_map(first_at) else { return };
             let waiter = *self.waiter(slot);
             if waiter.path.structure != self.limits.structure() {
                 // It is weighed anew in its turn.

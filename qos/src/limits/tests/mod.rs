@@ -4,6 +4,7 @@ mod accuracy;
 mod changes;
 mod fairness;
 mod model;
+mod pace;
 mod parking;
 mod tree;
 mod wheel;

@@ -172,6 +172,7 @@ fn tokens_that_nobody_spends_go_back_after_a_slice() {
     limits.set(CLIENT, None, bytes_per_second(1000 * MIB), 0).unwrap();
     let (mut one, mut other) = (Core::new(&limits, 0), Core::new(&limits, 1));
     let (mut path, mut same) = (Path::new(&[CLIENT]), Path::new(&[CLIENT]));
+    assert!(woken(&mut one, 10 * MS).is_empty());
     ran(one.offer(&mut path, read_of(4096), 10 * MS, 10 * MS));
     let due_ns = one.next_deadline_ns().expect("the rest of the slice is to go back");
     assert!((11 * MS..12 * MS).contains(&due_ns), "{due_ns}");
