@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use qos::{Kind, Pass};
+use qos::Kind;
 use rpc::{Bulks, Call};
 use tracing::Instrument;
 use vfs::Vfs;
@@ -13,6 +13,7 @@ use wire::nfs4::{
 use wire::rpc::Items;
 use wire::xdr::{self, Decoder, Encoder};
 
+use crate::admitted::Admitted;
 use crate::annotation;
 use crate::env::{Backchannel, Env};
 use crate::export::Protocol;
@@ -289,7 +290,7 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
     ///
     /// # Errors
     /// As [`Request::admit`].
-    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Admitted<V, E>, Status> {
         self.request.admit(self.node(), kind, bytes).await
     }
 

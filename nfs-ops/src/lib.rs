@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admitted;
 mod annotation;
 mod attributes;
 mod callback;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use qos::limits::{Charged, Cost, Path};
+use qos::limits::{Begun, Charged, Cost, Path};
 use qos::{Admit, Kind, Pass};
 use rpc::{Bulks, Call, Payload, Peer, Reading, ReadingHold};
 use smallvec::SmallVec;
@@ -12,6 +12,7 @@ use state::Session;
 use vfs::Vfs;
 use wire::nfs4::Status;
 
+use crate::admitted::Admitted;
 use crate::annotation::ClaimedAreas;
 use crate::charges::Payer;
 use crate::env::{Backchannel, Env};
@@ -127,11 +128,16 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already, or this one would wait too long.
-    pub async fn admit(&self, place: Option<&Place<V>>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+    pub async fn admit(
+        &self,
+        place: Option<&Place<V>>,
+        kind: Kind,
+        bytes: u64,
+    ) -> Result<Admitted<V, E>, Status> {
         let payer = place.and_then(|place| self.payer(place));
         match payer {
             Some(payer) => self.admit_charged(payer, place, kind, bytes).await,
-            None => self.enter(place, kind).await,
+            None => self.enter(place, kind, None).await,
         }
     }
 
@@ -141,13 +147,17 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         place: Option<&Place<V>>,
         kind: Kind,
         bytes: u64,
-    ) -> Result<Pass, Status> {
+    ) -> Result<Admitted<V, E>, Status> {
         let server = &self.server;
         self.has_waited.set(true);
         let request = self.admission_request(place, kind, bytes);
         let now_ns = server.env.now_ns();
-        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        self.wait(server.charges.settle(payer, &server.admission, begin), bytes).await
+        let begin = |path: &mut Path| {
+            let admitted = server.admission.admit(path, request, now_ns);
+            (admitted, path.begin(server.admission.cost(request), now_ns))
+        };
+        let (admitted, begun) = server.charges.settle(payer, &server.admission, begin);
+        Ok(Admitted::new(server, self.wait(admitted, bytes).await?, begun))
     }
 
     /// Charges an operation that only looks. It waits for its turn if the limits want it to, if it is the first of its call,
@@ -160,7 +170,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         &self,
         place: Option<&Place<V>>,
         may_wait: impl FnOnce() -> bool,
-    ) -> Result<Option<Pass>, Status> {
+    ) -> Result<Option<Admitted<V, E>>, Status> {
         let Some(payer) = place.and_then(|place| self.payer(place)) else { return Ok(None) };
         if !self.has_waited.get() && may_wait() {
             return self.admit_charged(payer, place, Kind::Look, 0).await.map(Some);
@@ -180,22 +190,28 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
 
     fn charge_late(&self, payer: Payer, operations: u64) {
         let server = &self.server;
-        let cost = Cost { kind: Kind::Look, bytes: 0, operations };
+        let cost = Cost::looks(operations);
         let owe = |path: &mut Path| server.admission.owe(path, cost, server.env.now_ns());
         server.charges.settle(payer, &server.admission, owe);
     }
 
-    /// The same for what was charged already, or is to be charged nothing.
+    /// The same for what was charged already, and may have [left](Admitted::leave), or is to be charged nothing.
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already.
-    pub async fn enter(&self, place: Option<&Place<V>>, kind: Kind) -> Result<Pass, Status> {
+    pub async fn enter(
+        &self,
+        place: Option<&Place<V>>,
+        kind: Kind,
+        begun: Option<Begun>,
+    ) -> Result<Admitted<V, E>, Status> {
         let now_ns = self.server.env.now_ns();
         if let Some(pass) = self.server.admission.pass_now(now_ns) {
-            return Ok(pass);
+            return Ok(Admitted::new(&self.server, pass, begun));
         }
         let request = self.admission_request(place, kind, 0);
-        self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns), 0).await
+        let pass = self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns), 0).await?;
+        Ok(Admitted::new(&self.server, pass, begun))
     }
 
     /// Waits until it is admitted, with this payload.
@@ -298,14 +314,18 @@ impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
     ///
     /// # Errors
     /// As [`Request::admit`].
-    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
+    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Admitted<V, E>, Status> {
         let (server, request) = (&self.server, qos::Request { kind, bytes, ..self.request });
         let now_ns = server.env.now_ns();
-        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        let admitted = match self.payer {
+        let begin = |path: &mut Path| {
+            let admitted = server.admission.admit(path, request, now_ns);
+            (admitted, path.begin(server.admission.cost(request), now_ns))
+        };
+        let (admitted, begun) = match self.payer {
             Some(payer) => server.charges.settle(payer, &server.admission, begin),
             None => begin(&mut Path::none()),
         };
-        admitted.await.map_err(|qos::Busy| Status::Delay)
+        let pass = admitted.await.map_err(|qos::Busy| Status::Delay)?;
+        Ok(Admitted::new(server, pass, begun))
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use qos::{Kind, Pass};
+use qos::Kind;
 use state::{Client, Standing};
 use vfs::{Identity, Stability, Vfs};
 use wire::nfs4::{
@@ -13,6 +13,7 @@ use wire::nfs4::{
 use wire::xdr::Encoder;
 
 use super::open_file::{self, Want};
+use crate::admitted::Admitted;
 use crate::callback;
 use crate::common::data::stable_how;
 use crate::common::names::changeable;
@@ -157,7 +158,7 @@ fn step_bytes(is_charged: bool) -> u64 {
 async fn copy_all<V: Vfs>(
     job: &Job<V>,
     step_bytes: u64,
-    admit: impl AsyncFn(u64) -> Result<Pass, Status>,
+    admit: impl AsyncFn(u64) -> Result<Admitted<V, E>, Status>,
     may_go_on: impl Fn(u64) -> bool,
     advanced: impl Fn(u64),
 ) -> Result<(u64, Stability), (Failure, u64)> {

@@ -201,6 +201,9 @@ impl Core {
             let (local, bucket) = self.part(*place);
             local.owe(bucket, cost, now_ns);
         }
+        if path.is_paced {
+            self.report.add_work(cost);
+        }
     }
 
     /// Takes a parked request out that does not want to go on any more.

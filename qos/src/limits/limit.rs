@@ -140,6 +140,12 @@ impl Cost {
         Self { kind, bytes, operations, work: 0 }.at(WRITE_COST_FIRST)
     }
 
+    /// So many operations that only look.
+    pub fn looks(operations: u64) -> Self {
+        let one = Self::new(Kind::Look, 0, 1);
+        Self { operations, work: one.work.saturating_mul(operations), ..one }
+    }
+
     /// The same where a write costs `write_cost` beside a read that costs [`WRITE_COST_ONE`]. The fixed part of a read and what
     /// grows with the payload are those of published curves of flash arrays.
     #[must_use]

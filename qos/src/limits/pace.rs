@@ -86,6 +86,11 @@ impl Report {
         self.samples += 1;
     }
 
+    /// Adds work of which nobody knows how long it took.
+    pub(super) fn add_work(&mut self, cost: Cost) {
+        self.work += cost.work();
+    }
+
     /// Whether it is time to tell it.
     pub(super) fn is_due(&self, now_ns: u64) -> bool {
         self.samples >= REPORT_SAMPLES || self.since_ns + REPORT_NS <= now_ns
