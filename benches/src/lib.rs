@@ -10,6 +10,7 @@ mod handle;
 pub mod handover;
 mod head;
 mod hop;
+pub mod limits;
 mod measure;
 mod memory;
 pub mod plain;
@@ -41,5 +42,6 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("memory", memory::run),
     ("echo", echo::run),
     ("hop", hop::run),
+    ("limits", limits::run),
     ("write", write::run),
 ];

@@ -155,7 +155,7 @@ fn step_bytes(is_charged: bool) -> u64 {
 
 /// Copies step by step, each when `admit` lets it, while it `may_go_on` with what is copied, and tells how far each step
 /// `advanced`; answers how many bytes, and how durable all are.
-async fn copy_all<V: Vfs>(
+async fn copy_all<V: Vfs, E: Env + Backchannel>(
     job: &Job<V>,
     step_bytes: u64,
     admit: impl AsyncFn(u64) -> Result<Admitted<V, E>, Status>,

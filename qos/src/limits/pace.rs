@@ -33,10 +33,12 @@ const STEP_NS_MAX: u64 = 50_000_000;
 const REPORT_NS: u64 = 1_000_000;
 const REPORT_SAMPLES: u64 = 32;
 
-/// How long requests may take, in the mean, beside what they take when little is asked for: protected ones beside others,
-/// and any.
-const PROTECTED_MAX: f64 = 1.15;
-const ANY_MAX: f64 = 2.0;
+/// By which part requests may take longer, in the mean, than when little is asked for: protected ones beside others, and any.
+const PROTECTED_MAX: f64 = 0.15;
+const ANY_MAX: f64 = 1.0;
+/// So many nanoseconds longer cannot be told from a turn of a core's loop.
+const PROTECTED_MAX_NS: f64 = 10e3;
+const ANY_MAX_NS: f64 = 50e3;
 
 /// A step up, where requests take no longer than they need, and how much faster in the beginning.
 const STEP_UP: f64 = 0.03;
@@ -298,15 +300,18 @@ impl Control {
 
     /// By how much requests take longer than they need, as a part of what they may: 0 for not at all, 1 for as much as they may.
     fn strain(&self, report: &Report, is_guarded: bool) -> f64 {
-        let (groups, most) = if is_guarded { (0..1, PROTECTED_MAX) } else { (0..2, ANY_MAX) };
-        let (mut taken_ns, mut least_ns) = (0.0, 0.0);
+        let (groups, part, most_ns) =
+            if is_guarded { (0..1, PROTECTED_MAX, PROTECTED_MAX_NS) } else { (0..2, ANY_MAX, ANY_MAX_NS) };
+        let (mut taken_ns, mut least_ns, mut count) = (0.0, 0.0, 0.0);
         for group in groups {
             for class in (0..CLASSES).filter(|class| self.least_ns[*class] > 0.0) {
                 taken_ns += report.taken_ns[group][class] as f64;
                 least_ns += report.counts[group][class] as f64 * self.least_ns[class];
+                count += report.counts[group][class] as f64;
             }
         }
-        if least_ns > 0.0 { (taken_ns / least_ns - 1.0).max(0.0) / (most - 1.0) } else { 0.0 }
+        let most_ns = f64::max(part * least_ns, most_ns * count);
+        if count > 0.0 { (taken_ns - least_ns).max(0.0) / most_ns } else { 0.0 }
     }
 
     fn adapt(&mut self, strain: f64, done: f64, is_used: bool, step_down: f64) {

@@ -123,7 +123,11 @@ impl Queue {
     fn remove(&mut self, rank: Rank) -> Entry {
         let entry = self.entries.remove(&rank).expect("a rank is in its queue until it is taken out");
         let flow = self.flows.get_mut(&entry.flow).expect("a flow is kept as long as it has requests");
-        flow.ranks.retain(|one| *one != rank);
+        if flow.ranks.front() == Some(&rank) {
+            flow.ranks.pop_front();
+        } else {
+            flow.ranks.retain(|one| *one != rank);
+        }
         self.bytes -= entry.cost.bytes;
         self.operations -= entry.cost.operations;
         self.work -= entry.cost.work();

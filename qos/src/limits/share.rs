@@ -72,8 +72,7 @@ impl Share {
 
     /// How long `length_ns` at the whole rate takes on this core.
     pub(super) fn stretched_ns(&self, length_ns: u64) -> u64 {
-        let stretched = u128::from(length_ns) * u128::from(WHOLE) / u128::from(self.part);
-        u64::try_from(stretched).unwrap_or(u64::MAX)
+        length_ns.saturating_mul(WHOLE) / self.part
     }
 
     /// Whether somebody waits on this core.
