@@ -107,8 +107,9 @@ impl Charger {
     }
 
     fn offer(&mut self) {
-        let path = &mut self.paths[self.next];
-        self.next = if self.next + 1 == self.paths.len() { 0 } else { self.next + 1 };
+        let number = self.next;
+        self.next = if number + 1 == self.paths.len() { 0 } else { number + 1 };
+        let path = &mut self.paths[number];
         let decision = self.core.offer(path, self.cost, self.now_ns, self.now_ns);
         debug_assert!(!matches!(decision, Decision::Refuse));
         black_box(decision);
