@@ -10,8 +10,8 @@ use std::{
 use bytes::BytesMut;
 use engine::{EngineConfig, block_on};
 use support::{
-    CALL_BACK, ECHO, EchoService, HOLD, PATIENCE, RELEASE, Server, UNREAD, message, pattern, record, reply,
-    word, write_call,
+    ALONE, CALL_BACK, ECHO, EchoService, HOLD, PATIENCE, RELEASE, Server, UNREAD, message, pattern, record,
+    reply, word, write_call,
 };
 use transport_tcp::{CallError, Endpoint, Intake, Limits, Listener, Message};
 
@@ -45,6 +45,29 @@ fn at_the_bound_of_calls_the_connection_is_not_read() {
         server.release();
         (0..received).for_each(|_| assert_eq!(peer.receive().len(), 8));
     }
+}
+
+#[test]
+fn a_connection_that_its_service_holds_is_not_read() {
+    let server = Server::start(Limits::default(), REGION_BYTES);
+    let mut peer = server.peer();
+    peer.send(&record(&message(1, ALONE, b"first")));
+    server.wait_until("it is begun", |stats| stats.calls == 1);
+    for xid in 2..100 {
+        peer.send(&record(&message(xid, ECHO, b"next")));
+    }
+    server.peer().echo(1);
+    assert_eq!(server.stats().calls, 2, "the first, and one of another connection");
+    server.release();
+    let mut replies: Vec<_> = (1..100).map(|_| peer.receive()).collect();
+    replies.sort();
+    assert_eq!((replies[0].clone(), replies[98].clone()), (reply(1, b"first"), reply(99, b"next")));
+    // Also who waits ends with its peer.
+    peer.send(&record(&message(1, ALONE, b"")));
+    server.wait_until("it is begun", |stats| stats.calls == 101);
+    drop(peer);
+    server.release();
+    server.wait_until("both are gone", |stats| stats.connections == 0);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn does_a_lease_stand_while_held(defect: Option<Defect>) -> bool {
     let open = server.open(&held, "file", Access::Both, Deny::None).unwrap();
     lock(&server, &held, open).unwrap();
     let holds = [held.client.hold_lease(), held.client.hold_lease()];
-    let mut is_kept = |server: &mut Server, nanoseconds| {
+    let is_kept = |server: &mut Server, nanoseconds| {
         server.pass(nanoseconds);
         server.state.sweep(server.now);
         let other = server.peer(&format!("other at {}", server.now));

@@ -57,6 +57,8 @@ pub const PIPED: u32 = 5;
 pub const FROM_MEMORY: u32 = 6;
 /// Program whose calls are answered with the milliseconds that they lay unread.
 pub const UNREAD: u32 = 7;
+/// Program whose calls are answered only when told, and until then nothing further is to be read of their connection.
+pub const ALONE: u32 = 8;
 /// Bytes of that file, which hold [`pattern`].
 pub const FILE_BYTES: usize = 1 << 20;
 
@@ -125,6 +127,11 @@ impl Service for EchoService {
         }
         let body = match word(&call.head, 12) {
             HOLD => {
+                self.release.notified().await;
+                call.head[24..].to_vec()
+            }
+            ALONE => {
+                let _hold = call.reading.hold();
                 self.release.notified().await;
                 call.head[24..].to_vec()
             }
