@@ -8,10 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use buf::PAGE_BYTES;
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, SeekFrom, StatxFlags, Timespec, Timestamps, fchmod, fstatvfs, futimens,
-    ioctl_ficlone, mkdirat, openat, seek, statx, unlinkat, utimensat,
+    AtFlags, CWD, Mode, OFlags, SeekFrom, StatxFlags, Timespec, Timestamps, fchmod, fstatvfs, ftruncate,
+    futimens, ioctl_ficlone, mkdirat, openat, seek, statx, unlinkat, utimensat,
 };
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use vfs::Time;
 
 use crate::direct::Alignment;
@@ -23,6 +24,9 @@ const PROBE_NAME: &str = ".penstock-probe";
 /// Changes looked at to tell fine time stamps from coarse ones. They take some microseconds, a coarse tick some
 /// milliseconds.
 const CHANGES: usize = 8;
+
+/// The largest offset that the kernel can express.
+const OFFSET_MAX: u64 = i64::MAX as u64;
 
 /// What the time stamps of a file system are worth as change attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct Facts {
     pub direct: Result<Alignment, String>,
     /// Longest name.
     pub name_bytes_max: u32,
+    /// Largest file; what the kernel can count to, where none can be made to try it on.
+    pub file_bytes_max: u64,
 }
 
 /// Tries the file system whose directory `root` is (opened for reading).
@@ -82,6 +88,7 @@ pub fn probe(root: BorrowedFd<'_>, coarse_time_stamps: bool) -> Result<Facts, Er
         holes: scratch.as_ref().is_none_or(tells_holes),
         direct: direct(scratch.as_ref()),
         name_bytes_max: space.f_namemax as u32,
+        file_bytes_max: scratch.as_ref().map_or(OFFSET_MAX, file_bytes_max),
     })
 }
 
@@ -125,9 +132,30 @@ fn clones(root: BorrowedFd<'_>, file: &OwnedFd) -> bool {
 
 fn tells_holes(file: &OwnedFd) -> bool {
     const BYTES: u64 = 1 << 20;
-    rustix::fs::ftruncate(file, BYTES).is_ok()
+    ftruncate(file, BYTES).is_ok()
         && rustix::io::pwrite(file, b"x", BYTES - 1).is_ok()
         && seek(file, SeekFrom::Data(8192)).is_ok_and(|data| data > 8192)
+}
+
+/// The largest size that an empty file can be given. Nothing is stored for it.
+fn file_bytes_max(file: &OwnedFd) -> u64 {
+    // Beyond the process's own limit the kernel does not refuse, it kills.
+    let limit = getrlimit(Resource::Fsize).current.unwrap_or(OFFSET_MAX).min(OFFSET_MAX);
+    let takes = |bytes| ftruncate(file, bytes).is_ok();
+    if !takes(0) || takes(limit) {
+        return limit;
+    }
+    let (mut taken, mut refused) = (0, limit);
+    while refused - taken > 1 {
+        let middle = taken + (refused - taken) / 2;
+        if takes(middle) {
+            taken = middle;
+        } else {
+            refused = middle;
+        }
+    }
+    // One that takes no size at all is out of order in another way.
+    if taken == 0 { limit } else { taken }
 }
 
 /// Tries direct I/O on a file: some file systems tell nothing, and some tell what their disk does not keep.

@@ -253,7 +253,7 @@ fn capabilities(mount: &Mount) -> Capabilities {
     let fine = stamps.fine_for_files && stamps.fine_for_directories;
     Capabilities {
         fsid: mount.fsid(),
-        file_bytes_max: i64::MAX as u64,
+        file_bytes_max: facts.file_bytes_max,
         name_bytes_max: facts.name_bytes_max,
         links_max: LINKS_MAX,
         xattr: facts.xattr,

@@ -46,6 +46,16 @@ fn nothing_leads_out() {
     });
 }
 
+#[test]
+fn the_largest_file_is_what_the_file_system_takes() {
+    let Some(mounted) = Mounted::ext4().filter(|_| rig::is_root()) else { return };
+    let block_bytes = rustix::fs::statvfs(&mounted.path).expect("mounted").f_bsize;
+    with(storage(&mounted.path), move |local, _| async move {
+        // ext4 counts the blocks of a file in 32 bits.
+        assert_eq!(local.capabilities().file_bytes_max, u64::from(u32::MAX) * block_bytes);
+    });
+}
+
 /// A tmpfs at `path` for as long as the value lives.
 struct Below<'a>(&'a Path);
 
