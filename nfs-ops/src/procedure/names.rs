@@ -5,6 +5,7 @@ use wire::nfs3::{
     DirOpArgs, LinkArgs, LinkResult, LookupArgs, LookupResult, Outcome, PostOpAttributes, ReadLinkArgs,
     RenameArgs, RenameResult, WccData,
 };
+use wire::nfs4::Status;
 
 use super::place::{
     after, bare, changed, check_name, directory_to_change, handle_of, place, place_to_look, wcc, with,
@@ -66,7 +67,21 @@ pub async fn remove<V: Vfs, E: Env + Backchannel>(
     let (directory, _pass) = directory_to_change(request, &target).await.map_err(bare)?;
     match names::remove(&directory, &target.name, removed).await {
         Ok(change) => Ok(wcc(&change)),
-        Err(failure) => Err(with(failure, changed(&directory).await)),
+        Err(failure) => {
+            let failure = dots(&target.name, removed).map_or(failure, Failure::from);
+            Err(with(failure, changed(&directory).await))
+        }
+    }
+}
+
+/// What is said to who would remove '.' or '..'. For RMDIR RFC 1813 §3.3.13 tells one from the other; for REMOVE both are
+/// directories (§3.2), as any other.
+fn dots(name: &[u8], removed: Removed) -> Option<Status> {
+    match (name, removed) {
+        (b".", Removed::Directory) => Some(Status::Inval),
+        (b"..", Removed::Directory) => Some(Status::Exist),
+        (b"." | b"..", _) => Some(Status::Isdir),
+        _ => None,
     }
 }
 
