@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::CheckArguments;
 use crate::config::{self, ClientPattern, Diagnostic, ExportPlan, ServerSettings, Settings};
 use crate::memory::Memory;
-use crate::serve;
+use crate::{serve, state_directory};
 
 #[derive(Serialize)]
 struct Report {
@@ -55,7 +55,11 @@ struct ExportReport {
 
 /// Checks and reports; whether the configuration is good.
 pub fn run(arguments: &CheckArguments) -> bool {
-    let loaded = config::load(&arguments.config);
+    let loaded = config::load(&arguments.config).and_then(|settings| {
+        let checked = state_directory::check(&settings.server.state_directory);
+        checked.map_err(|fatal| Diagnostic::new(fatal.reason, fatal.remedy))?;
+        Ok(settings)
+    });
     let valid = loaded.is_ok();
     if arguments.json {
         let report = match &loaded {

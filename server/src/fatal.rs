@@ -5,8 +5,10 @@ use std::fmt;
 /// An error that ends the program.
 #[derive(Debug)]
 pub struct Fatal {
-    reason: String,
-    remedy: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 impl Fatal {

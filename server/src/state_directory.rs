@@ -88,10 +88,31 @@ impl StateDirectory {
     }
 }
 
+/// What [`StateDirectory::open`] would find wrong in a directory that is there already, for one who may look into it.
+/// Nothing is changed.
+///
+/// # Errors
+/// As its.
+pub fn check(path: &Path) -> Result<(), Fatal> {
+    if !rustix::process::geteuid().is_root() || !path.exists() {
+        return Ok(());
+    }
+    check_access(path)?;
+    read_identity(path).map(drop)
+}
+
 fn make(path: &Path) -> Result<(), Fatal> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| unusable(path, &error))?;
+    check_access(path)
+}
+
+/// Whether the directory is its owner's alone, and the owner runs this.
+fn check_access(path: &Path) -> Result<(), Fatal> {
     let metadata = std::fs::metadata(path).map_err(|error| unusable(path, &error))?;
+    if !metadata.is_dir() {
+        return Err(unusable(path, &std::io::ErrorKind::NotADirectory.into()));
+    }
     let loose = metadata.permissions().mode() & 0o077 != 0;
     if loose || metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(Fatal::new(

@@ -69,6 +69,32 @@ fn a_bad_configuration_is_refused_with_its_place() {
 }
 
 #[test]
+fn check_refuses_a_state_directory_as_serve_does() {
+    use std::os::unix::fs::PermissionsExt;
+    if !is_root() {
+        eprintln!("not root: nobody else may look into a state directory");
+        return;
+    }
+    let scratch = Scratch::new("state-mode");
+    let (data, state) = (scratch.directory("data"), scratch.directory("state"));
+    let config =
+        scratch.config(&format!("[server]\nstate_directory = {state:?}\n[[export]]\npath = {data:?}\n"));
+    let with_mode = |mode| std::fs::set_permissions(&state, PermissionsExt::from_mode(mode)).expect("a mode");
+    with_mode(0o755);
+    let words = ["is open to other users", "chmod 0700"];
+    refused(penstock().arg("check").arg(&config), &words);
+    refused(penstock().arg("serve").arg("--config").arg(&config), &words);
+    let (_, said, _) = run(penstock().args(["check", "--json"]).arg(&config));
+    let report: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+    assert!(report["valid"] == false && report["problems"][0]["reason"].is_string(), "{said}");
+    with_mode(0o700);
+    assert!(run(penstock().arg("check").arg(&config)).0);
+    assert_eq!(std::fs::read_dir(&state).expect("a directory").count(), 0, "nothing is made by a check");
+    std::fs::write(state.join("identity.toml"), "not a table").expect("a file");
+    refused(penstock().arg("check").arg(&config), &["identity.toml"]);
+}
+
+#[test]
 fn the_example_is_a_configuration() {
     let scratch = Scratch::new("example");
     let directory = scratch.directory("data");

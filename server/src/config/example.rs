@@ -10,7 +10,8 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 # Addresses to listen on. Empty: all, IPv6 and IPv4.
 #addresses = []
 #port = 2049
-# Other ports to listen on besides, for clients and firewalls that look there for NFSv3 and for MOUNT. Neither is set by default.
+# Other ports to listen on besides (1 to 65535), for clients and firewalls that look there for NFSv3 and for MOUNT. Neither
+# is set by default.
 #nfs3_port = 2050
 #mount_port = 20048
 # auto: register with rpcbind, where it runs and has no other living server for the same. off: never.

@@ -218,9 +218,7 @@ fn pseudo_of(section: &ExportSection, alone: bool, source: &mut Source<'_>) -> V
     let text = written.get_ref();
     let components: Vec<String> =
         text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let bad = |part: &String| {
-        part == "." || part == ".." || part.contains('\0') || part.len() > COMPONENT_BYTES_MAX
-    };
+    let bad = |part: &String| part == "." || part == ".." || part.contains('\0');
     if text.len() > PSEUDO_BYTES_MAX {
         source.wrong(
             written.span(),
@@ -229,6 +227,16 @@ fn pseudo_of(section: &ExportSection, alone: bool, source: &mut Source<'_>) -> V
                 text.len()
             ),
             "write a shorter path",
+        );
+    }
+    if let Some(long) = components.iter().find(|part| part.len() > COMPONENT_BYTES_MAX) {
+        source.wrong(
+            written.span(),
+            format!(
+                "`pseudo` has a name of {} bytes, and a name has {COMPONENT_BYTES_MAX} at most",
+                long.len()
+            ),
+            format!("write a shorter one for {:?}...", long.chars().take(20).collect::<String>()),
         );
     }
     if !text.starts_with('/') || components.iter().any(bad) {

@@ -6,6 +6,7 @@ mod example;
 mod export;
 mod exposure;
 mod file;
+mod form;
 mod limits;
 mod qos;
 mod server;
@@ -66,7 +67,15 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
         Ok(file) => file,
         Err(error) => {
             let span = error.span().unwrap_or(0..0);
-            source.wrong(span, error.message().trim_end(), remedy_for(error.message()));
+            let message = error.message().trim_end();
+            let has_wrong_type = ["invalid type", "wanted string"].iter().any(|say| message.starts_with(say));
+            match form::of(text, span.start).filter(|_| has_wrong_type) {
+                Some((key, remedy)) => {
+                    let written = &text[span.clone()];
+                    source.wrong(span, format!("`{key}` is {written}, which is of another kind"), remedy);
+                }
+                None => source.wrong(span, message, remedy_for(message)),
+            }
             file::File::default()
         }
     };
@@ -82,6 +91,9 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
     if let Some(number) = exposure::exposing(&settings.exports, &settings.server.state_directory) {
         let (reason, remedy) = exposure::problem(&settings.exports[number], &settings.server.state_directory);
         source.wrong(file.exports[number].get_ref().path.span(), reason, remedy);
+    }
+    if let (Some(written), Err((reason, remedy))) = (&file.server.metrics, settings.server.check_metrics()) {
+        source.wrong(written.span(), reason, remedy);
     }
     source.finish(settings)
 }
@@ -114,6 +126,7 @@ pub fn for_serving(arguments: &ServeArguments) -> Result<Settings, Diagnostics> 
     server.port = arguments.port.unwrap_or(server.port);
     server.shards = arguments.shards.map(usize::from).or(server.shards);
     server.rpcbind = arguments.rpcbind.unwrap_or(server.rpcbind);
+    server.check_metrics().map_err(|(reason, remedy)| Diagnostic::new(reason, remedy))?;
     if let Some(directory) = &arguments.state_directory {
         server.state_directory.clone_from(directory);
         if let Some(number) = exposure::exposing(&settings.exports, directory) {

@@ -136,6 +136,23 @@ impl ServerSettings {
         let ports: Vec<_> = self.ports().iter().map(|(key, port)| format!("{key} {port}")).collect();
         ports.join(", ")
     }
+
+    /// Whether the metrics have an address of their own; else reason and remedy.
+    pub fn check_metrics(&self) -> Result<(), (String, &'static str)> {
+        let Some(metrics) = self.metrics else { return Ok(()) };
+        let Some((key, port)) = self.ports().into_iter().find(|(_, port)| *port == metrics.port()) else {
+            return Ok(());
+        };
+        let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+        let clashes =
+            |own: &IpAddr| *own == metrics.ip() || covers(*own, metrics.ip()) || covers(metrics.ip(), *own);
+        if self.addresses.is_empty() || self.addresses.iter().any(clashes) {
+            let reason =
+                format!("`metrics` is {metrics}, and NFS or MOUNT listens there too (`{key}` is {port})");
+            return Err((reason, "give one of them another port"));
+        }
+        Ok(())
+    }
 }
 
 /// `[log]`, complete.

@@ -60,7 +60,15 @@ fn a_port_is_listened_on_once() {
 fn mistakes_are_named_with_place_and_remedy() {
     refused("[server]\nprot = 1\n", "2:1", "unknown field `prot`");
     refused("[server]\nport = 70000\n[[export]]\npath = \"/usr\"\n", "2:8", "`port` is 70000");
-    refused("[server]\nport = \"x\"\n", "2:8", "invalid type");
+    refused("[server]\nmount_port = \"x\"\n", "2:14", "`mount_port` is \"x\", which is of another kind");
+    refused(
+        "[server]\nmount_port = \"x\"\n",
+        "2:14",
+        "like mount_port = 20048 (Other ports to listen on besides (1 to",
+    );
+    refused("[server]\nrpcbind = true\n", "2:11", "like rpcbind = \"auto\" (auto: register");
+    refused("[[qos.rule]]\nname = \"a\"\nweight = \"x\"\n", "3:10", "The share beside others");
+    refused("[limits]\nclients = \"x\"\n", "2:11", "like clients = 4096");
     refused("[server]\nlease_seconds = 60\ngrace_seconds = 20\n", "3:17", "less than the lease");
     refused("[server]\nrpcbind = \"on\"\n", "2:11", "unknown variant `on`");
     refused("[server]\nmount_port = 0\n", "2:14", "`mount_port` is 0");
@@ -85,11 +93,13 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[[export]]\npath = \"/usr\"\npseudo = \"a\"\n", "3:10", "not a place");
     let long = format!("[[export]]\npath = \"/usr\"\npseudo = \"{}\"\n", "/abcdefg".repeat(129));
     refused(&long, "3:10", "has 1032 bytes");
+    let long = format!("[[export]]\npath = \"/usr\"\npseudo = \"/a/{}\"\n", "b".repeat(256));
+    refused(&long, "3:10", "a name of 256 bytes, and a name has 255 at most");
     refused("[[export]]\npath = \"/usr\"\nanonuid = -1\n", "3:11", "`anonuid`");
     refused("[[export]]\npath = \"/usr\"\nprotocols = []\n", "3:13", "`protocols` is empty");
     refused("[[export]]\npath = \"/usr\"\nprotocols = [\"3\", \"4.0\"]\n", "3:19", "no version of NFS");
     refused("[[export]]\npath = \"/usr\"\nprotocols = [\"3\", \"3\"]\n", "3:19", "twice");
-    refused("[[export]]\npath = \"/usr\"\nprotocols = [4.2]\n", "3:14", "invalid type");
+    refused("[[export]]\npath = \"/usr\"\nprotocols = [4.2]\n", "3:14", "which is of another kind");
     refused("[[export]]\naccess = \"ro\"\n", "1:1", "missing field `path`");
     refused("[tracing]\notlp_endpoint = \"https://a\"\n", "2:17", "`otlp_endpoint`");
     refused("[tracing]\notlp_endpoint = \"http://\"\n", "2:17", "`otlp_endpoint`");
@@ -99,6 +109,27 @@ fn mistakes_are_named_with_place_and_remedy() {
     let both = "[tracing]\notlp_file = \"/t\"\notlp_endpoint = \"http://a:1/\"\n";
     refused(both, "2:13", "`otlp_endpoint` is given too");
     refused("", "1:1", "no [[export]]");
+}
+
+#[test]
+fn metrics_have_a_port_of_their_own() {
+    let with = |lines: &str| format!("[server]\nmetrics = {lines}\n[[export]]\npath = \"/usr\"\n");
+    for lines in [
+        "\"127.0.0.1:2049\"",
+        "\"127.0.0.1:20048\"\nmount_port = 20048",
+        "\"[::1]:7\"\nnfs3_port = 7\naddresses = [\"::\"]",
+        "\"0.0.0.0:7\"\nport = 7\naddresses = [\"::1\", \"10.0.0.1\"]",
+    ] {
+        refused(&with(lines), "2:11", "listens there too");
+    }
+    for lines in [
+        "\"127.0.0.1:2050\"",
+        "\"127.0.0.1:2049\"\naddresses = [\"10.0.0.1\"]",
+        "\"0.0.0.0:2049\"\naddresses = [\"::1\"]",
+        "\"[::1]:2049\"\naddresses = [\"0.0.0.0\"]",
+    ] {
+        parsed(&with(lines)).unwrap();
+    }
 }
 
 #[test]
