@@ -3,7 +3,6 @@
 //! Reads try the page cache first, on the spot and without sleeping; what is not there is read through the ring. Pages
 //! that are all there can also go into a pipe, on their way to a socket.
 
-use std::cell::Cell;
 use std::io::IoSliceMut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,36 +23,23 @@ use crate::{attribute, trace};
 /// some 10 us.
 const SLEPT_MIN: Duration = Duration::from_micros(500);
 
-/// Counters of one core's reads; they only grow.
-#[derive(Debug, Default)]
-pub struct ReadCounters {
-    piped: Cell<u64>,
-    piped_bytes: Cell<u64>,
-    piped_slept: Cell<u64>,
-}
+metric::counters! {
+    /// Reads of one core.
+    pub struct ReadCounters;
 
-/// What reading has done on one core.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadStats {
-    /// Reads answered with pages in a pipe.
-    pub piped: u64,
-    /// Their bytes.
-    pub piped_bytes: u64,
-    /// Those of them that held the core up longer than memory does: a page had left the cache after it was looked for,
-    /// and was read; or, rarely, the core was taken away meanwhile.
-    pub piped_slept: u64,
+    /// What reading has done on one core.
+    pub struct ReadStats {
+        /// Reads answered with pages in a pipe.
+        pub piped: Counter,
+        /// Bytes of the reads answered with pages in a pipe.
+        pub piped_bytes: Counter,
+        /// Reads answered with pages in a pipe that held the core up longer than memory does: a page had left the cache
+        /// after it was looked for, and was read; or, rarely, the core was taken away meanwhile.
+        pub piped_slept: Counter,
+    }
 }
 
 impl ReadCounters {
-    /// The counters now.
-    pub fn snapshot(&self) -> ReadStats {
-        ReadStats {
-            piped: self.piped.get(),
-            piped_bytes: self.piped_bytes.get(),
-            piped_slept: self.piped_slept.get(),
-        }
-    }
-
     fn count(&self, bytes: usize, slept: bool) {
         self.piped.update(|count| count + 1);
         self.piped_bytes.update(|sum| sum + bytes as u64);

@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 use transport_tcp::StatsSnapshot;
-use vfs_local::File;
+use vfs_local::{File, ReadStats};
 
 use super::ask::Question;
 use super::http::{self, Answer};
@@ -54,6 +54,7 @@ struct OfShard {
     payload: Payload,
     copies: CopiesSnapshot,
     annotations: AnnotationCounts,
+    reads: ReadStats,
 }
 
 impl OfShard {
@@ -70,6 +71,7 @@ impl OfShard {
             },
             copies: server.copies.snapshot(),
             annotations: server.annotations.snapshot(),
+            reads: server.exports().iter().map(|export| export.storage.read_stats()).sum(),
         })
     }
 }
@@ -128,6 +130,7 @@ impl Gatherer {
             gathered.add_of(shard, "payload", &of.payload.metrics());
             gathered.add_of(shard, "copied", &of.copies.metrics());
             gathered.add_of(shard, "annotation", &of.annotations.metrics());
+            gathered.add_of(shard, "read", &of.reads.metrics());
         }
         gathered
     }
