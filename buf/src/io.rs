@@ -122,15 +122,18 @@ unsafe impl<B: IoBuffer> IoBuffer for Vec<B> {
 pub enum Piece {
     /// Bytes on the heap.
     Bytes(BytesMut),
+    /// Bytes on the heap that others have too.
+    Shared(Bytes),
     /// Payload memory.
     Chain(Chain),
 }
 
-// SAFETY: what it holds keeps its promise, and which of the two that is changes only through a `&mut`.
+// SAFETY: what it holds keeps its promise, and which of the three that is changes only through a `&mut`.
 unsafe impl IoBuffer for Piece {
     fn length(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.length(),
+            Self::Shared(bytes) => bytes.length(),
             Self::Chain(chain) => chain.length(),
         }
     }
@@ -138,6 +141,7 @@ unsafe impl IoBuffer for Piece {
     fn pieces(&self, visit: &mut dyn FnMut(&[u8])) {
         match self {
             Self::Bytes(bytes) => bytes.pieces(visit),
+            Self::Shared(bytes) => bytes.pieces(visit),
             Self::Chain(chain) => chain.pieces(visit),
         }
     }

@@ -230,7 +230,7 @@ mod tests {
         for (index, length) in lengths.iter().enumerate() {
             let data = pool.take(*length, 0).expect("memory");
             let offset = 5000 * index as u64;
-            compound = compound.write_chain(Stateid::ANONYMOUS, offset, StableHow::Unstable, data).put_root();
+            compound = compound.write_bulk(Stateid::ANONYMOUS, offset, StableHow::Unstable, data).put_root();
         }
         compound
     }
@@ -294,7 +294,7 @@ mod tests {
         let data = pool.take(8191, 0).expect("memory");
         let header = header(called, identity.credential());
         let trace = Carrier::Wrapper.trace(Some(Trace::recorded([1; 16], [2; 8])));
-        let message = channel::message(&header, Carrier::Wrapper, trace, |_| (), &arguments, [data]);
+        let message = channel::message(&header, Carrier::Wrapper, trace, |_| (), &arguments, [data.into()]);
         let cut = Cut { position: message.inserts[0].position, length: 8191 };
         let cuts = [cut];
         let mut decoder = Decoder::with_cuts(&message.head, &cuts);

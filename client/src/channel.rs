@@ -2,9 +2,8 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use buf::Chain;
 use bytes::BytesMut;
-use rpc::{Insert, Service};
+use rpc::{Bulk, Insert, Service};
 use transport_tcp::{Connection, Endpoint, Message, Received};
 use wire::{
     nfs4::{PROCEDURE_NULL, PROGRAM, SequenceArgs},
@@ -35,7 +34,7 @@ pub struct Channel {
 
 impl Channel {
     /// Connects for calls of one version of NFS, 3 or 4, and asks whether the server understands annotations when the options
-    /// want them. Calls of the server go to `callbacks`.
+    /// want them; then calls are cut at their bulk data too. Calls of the server go to `callbacks`.
     ///
     /// # Errors
     /// [`Error::Connect`](crate::Error::Connect).
@@ -52,15 +51,18 @@ impl Channel {
         if !channel.options.annotations {
             return Ok(channel);
         }
-        match probe(&channel, version).await {
-            Ok(true) => Ok(Self { carrier: Carrier::Wrapper, ..channel }),
+        let channel = match probe(&channel, version).await {
+            Ok(true) => Self { carrier: Carrier::Wrapper, ..channel },
             // A server that ends connections over a flavor it does not know is served without.
             Err(_) if !channel.connection.is_open() => {
                 let connection = endpoint.connect(address, callbacks).await?;
-                Ok(Self { connection, ..channel })
+                Self { connection, ..channel }
             }
-            Ok(false) | Err(_) => Ok(channel),
-        }
+            Ok(false) | Err(_) => channel,
+        };
+        // This carrier needs no server that knows it.
+        channel.connection.fragment_bulk(true);
+        Ok(channel)
     }
 
     /// Whether calls are annotated: the options want it, and the server has said that it understands.
@@ -116,7 +118,7 @@ impl Channel {
         xid: u32,
         called: Called,
         arguments: &Encoder,
-        data: Option<Chain>,
+        data: Option<Bulk>,
     ) -> Result<Received> {
         let header = header(called, self.options.identity.credential());
         let trace = self.carrier.trace(None);
@@ -141,7 +143,7 @@ pub(crate) fn message(
     trace: Option<TraceContext<'_>>,
     frame: impl Fn(&mut Encoder),
     arguments: &Encoder,
-    data: impl IntoIterator<Item = Chain>,
+    data: impl IntoIterator<Item = Bulk>,
 ) -> Message {
     let (text, places) = (arguments.head_from(0), arguments.inserts());
     let mut encoder = Encoder::new(BytesMut::with_capacity(HEADERS_EXPECTED + text.len()), CALL_MAX);
@@ -158,7 +160,7 @@ pub(crate) fn message(
     let before = head.len();
     head.extend_from_slice(text);
     let places = places.iter().map(|insert| insert.position + before);
-    let inserts = places.zip(data).map(|(position, data)| Insert { position, data: data.into() });
+    let inserts = places.zip(data).map(|(position, data)| Insert { position, data });
     Message { head, inserts: inserts.collect() }
 }
 

@@ -1,7 +1,7 @@
 //! Building a compound, so that the code reads as the compound it sends.
 
-use buf::Chain;
 use bytes::{Bytes, BytesMut};
+use rpc::Bulk;
 use transport_tcp::Message;
 use wire::{
     nfs4::{Arguments, CompoundArgsFrame, Operation, PROCEDURE_COMPOUND, PROGRAM, SequenceArgs, VERSION},
@@ -23,7 +23,9 @@ const CALLED: Called = (PROGRAM, VERSION, PROCEDURE_COMPOUND);
 pub struct Compound {
     operations: Encoder,
     count: u32,
-    payloads: Vec<Chain>,
+    payloads: Vec<Bulk>,
+    /// Whether what is sent can be sent again.
+    repeats: bool,
     /// Whether the server is asked to keep the reply for a retry.
     pub(crate) cache_reply: bool,
     tag: Bytes,
@@ -48,6 +50,7 @@ impl Compound {
             operations: Encoder::new(BytesMut::new(), CALL_MAX),
             count: 0,
             payloads: Vec::new(),
+            repeats: true,
             cache_reply: false,
             tag: Bytes::new(),
             minor_version: None,
@@ -93,7 +96,8 @@ impl Compound {
     }
 
     /// Adds the bytes of the payload that the last operation announced.
-    pub(crate) fn payload(mut self, data: Chain) -> Self {
+    pub(crate) fn payload(mut self, data: Bulk) -> Self {
+        self.repeats &= data.again().is_some();
         self.payloads.push(data);
         self
     }
@@ -149,12 +153,12 @@ impl Compound {
         operations <= self.idempotent && self.can_repeat()
     }
 
-    /// Whether the compound can be sent again: bulk data can be sent once, as it has one owner.
+    /// Whether the compound can be sent again: bulk data that has one owner can be sent once.
     pub(crate) fn can_repeat(&self) -> bool {
-        self.operations.inserts().is_empty()
+        self.repeats
     }
 
-    /// The whole call. Bulk data goes with the first message that is made.
+    /// The whole call. Bulk data that has one owner goes with the first message that is made.
     pub(crate) fn message(
         &mut self,
         carrier: Carrier,
@@ -168,7 +172,9 @@ impl Compound {
         let tag = carrier.tag(&self.tag, trace.as_ref());
         let frame = |encoder: &mut Encoder| begin_operations(encoder, &tag, minor_version, sequence, count);
         let header = header(CALLED, credential);
-        message(&header, carrier, trace, frame, &self.operations, self.payloads.drain(..))
+        let again = self.payloads.iter().filter_map(Bulk::again).collect();
+        let payloads = std::mem::replace(&mut self.payloads, again);
+        message(&header, carrier, trace, frame, &self.operations, payloads)
     }
 }
 

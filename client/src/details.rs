@@ -124,7 +124,6 @@ impl Session {
 
     /// The details of an entry that came without; `None` when it has gone.
     async fn described(&self, directory: FileHandle, name: &[u8]) -> Result<Option<Details>> {
-        let name = std::str::from_utf8(name).map_err(|_| Error::Malformed(XdrError::Value))?;
         let found = match self.lookup_in(directory, name).await {
             Ok(handle) => self.details(handle).await.map(Some),
             Err(error) => Err(error),

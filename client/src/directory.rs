@@ -51,7 +51,12 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Status`](crate::Error::Status), and as [`Session::call`].
-    pub async fn create_directory(&self, parent: FileHandle, name: &str, mode: u32) -> Result<FileHandle> {
+    pub async fn create_directory(
+        &self,
+        parent: FileHandle,
+        name: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<FileHandle> {
         self.create(parent, name, CreateType::Directory, mode).await
     }
 
@@ -62,7 +67,7 @@ impl Session {
     pub async fn create(
         &self,
         parent: FileHandle,
-        name: &str,
+        name: impl AsRef<[u8]>,
         object_type: CreateType<'_>,
         mode: u32,
     ) -> Result<FileHandle> {
@@ -78,7 +83,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Status`](crate::Error::Status), and as [`Session::call`].
-    pub async fn remove(&self, directory: FileHandle, name: &str) -> Result<RemoveResult> {
+    pub async fn remove(&self, directory: FileHandle, name: impl AsRef<[u8]>) -> Result<RemoveResult> {
         let reply = self.call(Compound::new().put_handle(directory).remove(name).cached()).await?;
         reply.skip(1)?;
         reply.next()
@@ -91,9 +96,9 @@ impl Session {
     pub async fn rename(
         &self,
         from: FileHandle,
-        old_name: &str,
+        old_name: impl AsRef<[u8]>,
         to: FileHandle,
-        new_name: &str,
+        new_name: impl AsRef<[u8]>,
     ) -> Result<RenameResult> {
         let compound = Compound::new().put_handle(from).save_handle().put_handle(to);
         let reply = self.call(compound.rename(old_name, new_name).cached()).await?;
@@ -105,7 +110,12 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Status`](crate::Error::Status), and as [`Session::call`].
-    pub async fn link(&self, object: FileHandle, directory: FileHandle, name: &str) -> Result<LinkResult> {
+    pub async fn link(
+        &self,
+        object: FileHandle,
+        directory: FileHandle,
+        name: impl AsRef<[u8]>,
+    ) -> Result<LinkResult> {
         let compound = Compound::new().put_handle(object).save_handle().put_handle(directory);
         let reply = self.call(compound.link(name).cached()).await?;
         reply.skip(3)?;

@@ -39,6 +39,14 @@ pub enum Error {
         /// Its status.
         status: nfs3::Status,
     },
+    /// MOUNT, which NFSv3 needs first, is not served where it was looked for.
+    #[error("MOUNT at port {port}: {error}")]
+    MountPort {
+        /// The port: that of NFS, or another one if so told.
+        port: u16,
+        /// What is wrong there.
+        error: Box<Error>,
+    },
     /// The server does not let a path be mounted.
     #[error("MNT of {path} failed with {status}{}", exported(exports))]
     Mount {

@@ -1,7 +1,7 @@
 //! Regular files: open, read, write, close.
 
-use buf::Chain;
 use bytes::Bytes;
+use rpc::Bulk;
 use wire::{
     nfs4::{
         Attributes, CloseArgs, CommitResult, CreateHow, FileHandle, GetFhResult, OpenArgs, OpenClaim,
@@ -84,8 +84,9 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Status`] of the operation that failed, and as [`Session::call`].
-    pub async fn lookup(&self, path: &str) -> Result<FileHandle> {
-        let names = path.split('/').filter(|name| !name.is_empty()).count();
+    pub async fn lookup(&self, path: impl AsRef<[u8]>) -> Result<FileHandle> {
+        let path = path.as_ref();
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count();
         let reply = self.call(Compound::new().put_root().lookup_path(path).get_handle()).await?;
         reply.skip(1 + names)?;
         Ok(reply.next::<GetFhResult>()?.object)
@@ -95,7 +96,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::lookup`].
-    pub async fn lookup_in(&self, directory: FileHandle, name: &str) -> Result<FileHandle> {
+    pub async fn lookup_in(&self, directory: FileHandle, name: impl AsRef<[u8]>) -> Result<FileHandle> {
         let reply = self.call(Compound::new().put_handle(directory).lookup(name).get_handle()).await?;
         reply.skip(2)?;
         Ok(reply.next::<GetFhResult>()?.object)
@@ -105,7 +106,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::lookup`].
-    pub async fn open(&self, directory: FileHandle, name: &str, how: &OpenHow) -> Result<OpenFile> {
+    pub async fn open(
+        &self,
+        directory: FileHandle,
+        name: impl AsRef<[u8]>,
+        how: &OpenHow,
+    ) -> Result<OpenFile> {
         let attributes = OwnedAttributes::new(&Attributes { mode: how.create, ..Attributes::default() });
         let create = match (how.create, how.exclusive) {
             (None, _) => WireHow::NoCreate,
@@ -118,7 +124,7 @@ impl Session {
             share_deny: how.deny,
             owner: StateOwner { client_id: self.client_id(), owner: how.owner[..].into() },
             how: create,
-            claim: OpenClaim::Null(name.into()),
+            claim: OpenClaim::Null(name.as_ref().into()),
         };
         let compound = Compound::new().put_handle(directory).open(arguments).get_handle().cached();
         let reply = self.call(compound).await?;
@@ -186,19 +192,18 @@ impl Session {
         reply.next()
     }
 
-    /// Writes a chain, which is sent from where it lies. It is not sent again when the connection breaks.
+    /// Writes bulk data, which is sent from where it lies. A chain is not sent again when the connection breaks.
     ///
     /// # Errors
     /// As [`Session::lookup`].
-    pub async fn write_chain(
+    pub async fn write_bulk(
         &self,
         file: &OpenFile,
         offset: u64,
-        data: Chain,
+        data: impl Into<Bulk>,
         stable: StableHow,
     ) -> Result<WriteResult> {
-        let compound =
-            Compound::new().put_handle(file.handle).write_chain(file.stateid, offset, stable, data);
+        let compound = Compound::new().put_handle(file.handle).write_bulk(file.stateid, offset, stable, data);
         let reply = self.call(compound).await?;
         reply.skip(1)?;
         reply.next()

@@ -136,7 +136,7 @@ impl Files {
     /// # Errors
     /// [`Error::Status`], [`Error::Procedure`] or [`Error::Mount`], and as [`Session::call`] or
     /// [`nfs3::Client::call`](client3::Client::call).
-    pub async fn lookup(&self, path: &str) -> Result<FileHandle> {
+    pub async fn lookup(&self, path: impl AsRef<[u8]>) -> Result<FileHandle> {
         match self {
             Self::V4(client) => client.session().lookup(path).await,
             Self::V3(tree) => Ok(*tree.lookup(path).await?),
@@ -147,7 +147,7 @@ impl Files {
     ///
     /// # Errors
     /// As [`Files::lookup`].
-    pub async fn lookup_in(&self, directory: FileHandle, name: &str) -> Result<FileHandle> {
+    pub async fn lookup_in(&self, directory: FileHandle, name: impl AsRef<[u8]>) -> Result<FileHandle> {
         match self {
             Self::V4(client) => client.session().lookup_in(directory, name).await,
             Self::V3(tree) => Ok(*tree.client().lookup(short(directory)?, name).await?),
@@ -206,7 +206,7 @@ impl Files {
     pub async fn create(
         &self,
         directory: FileHandle,
-        name: &str,
+        name: impl AsRef<[u8]>,
         mode: u32,
         is_new: bool,
     ) -> Result<OpenFile> {
@@ -248,16 +248,16 @@ impl Files {
         }
     }
 
-    /// Writes bytes, to be brought to stable storage by [`Files::commit`].
+    /// Writes bytes, which are sent from where they lie, to be brought to stable storage by [`Files::commit`].
     ///
     /// # Errors
     /// As [`Files::lookup`].
-    pub async fn write(&self, file: &OpenFile, offset: u64, bytes: &[u8]) -> Result<WriteResult> {
+    pub async fn write(&self, file: &OpenFile, offset: u64, bytes: Bytes) -> Result<WriteResult> {
         let stable = StableHow::Unstable;
         match self {
-            Self::V4(client) => client.session().write(file, offset, bytes, stable).await,
+            Self::V4(client) => client.session().write_bulk(file, offset, bytes, stable).await,
             Self::V3(tree) => {
-                let written = tree.client().write(short(file.handle)?, offset, bytes, stable).await?;
+                let written = tree.client().write_bulk(short(file.handle)?, offset, bytes, stable).await?;
                 let nfs3::WriteResult { count, committed, verifier, .. } = written;
                 Ok(WriteResult { count, committed, verifier })
             }
@@ -299,7 +299,12 @@ impl Files {
     ///
     /// # Errors
     /// As [`Files::lookup`].
-    pub async fn create_directory(&self, parent: FileHandle, name: &str, mode: u32) -> Result<FileHandle> {
+    pub async fn create_directory(
+        &self,
+        parent: FileHandle,
+        name: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<FileHandle> {
         match self {
             Self::V4(client) => client.session().create_directory(parent, name, mode).await,
             Self::V3(tree) => Ok(*tree.client().create_directory(short(parent)?, name, mode).await?),
@@ -310,7 +315,12 @@ impl Files {
     ///
     /// # Errors
     /// As [`Files::lookup`].
-    pub async fn create_link(&self, directory: FileHandle, name: &str, text: &[u8]) -> Result<()> {
+    pub async fn create_link(
+        &self,
+        directory: FileHandle,
+        name: impl AsRef<[u8]>,
+        text: &[u8],
+    ) -> Result<()> {
         match self {
             Self::V4(client) => {
                 let link = CreateType::SymbolicLink(text.into());
@@ -324,7 +334,7 @@ impl Files {
     ///
     /// # Errors
     /// As [`Files::lookup`].
-    pub async fn remove(&self, directory: FileHandle, name: &str) -> Result<()> {
+    pub async fn remove(&self, directory: FileHandle, name: impl AsRef<[u8]>) -> Result<()> {
         match self {
             Self::V4(client) => client.session().remove(directory, name).await.map(drop),
             Self::V3(tree) => tree.client().remove(short(directory)?, name).await.map(drop),
@@ -335,7 +345,7 @@ impl Files {
     ///
     /// # Errors
     /// As [`Files::lookup`].
-    pub async fn remove_directory(&self, parent: FileHandle, name: &str) -> Result<()> {
+    pub async fn remove_directory(&self, parent: FileHandle, name: impl AsRef<[u8]>) -> Result<()> {
         match self {
             Self::V4(client) => client.session().remove(parent, name).await.map(drop),
             Self::V3(tree) => tree.client().remove_directory(short(parent)?, name).await.map(drop),
@@ -346,7 +356,12 @@ impl Files {
     ///
     /// # Errors
     /// As [`Files::lookup`].
-    pub async fn rename(&self, directory: FileHandle, old_name: &str, new_name: &str) -> Result<()> {
+    pub async fn rename(
+        &self,
+        directory: FileHandle,
+        old_name: impl AsRef<[u8]>,
+        new_name: impl AsRef<[u8]>,
+    ) -> Result<()> {
         match self {
             Self::V4(client) => {
                 client.session().rename(directory, old_name, directory, new_name).await.map(drop)
@@ -422,10 +437,9 @@ async fn described(
     entry: &client3::DirectoryEntry,
 ) -> Result<Option<nfs3::FileAttributes>> {
     let found = async {
-        let name = std::str::from_utf8(&entry.name).map_err(|_| Error::Malformed(XdrError::Value))?;
         let handle = match entry.handle {
             Some(handle) => handle,
-            None => client.lookup(directory, name).await?,
+            None => client.lookup(directory, &entry.name).await?,
         };
         client.attributes(handle).await.map(Some)
     };

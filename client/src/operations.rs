@@ -1,6 +1,6 @@
 //! The operations a compound is built of, by the names they have in prose.
 
-use buf::Chain;
+use rpc::Bulk;
 use wire::{
     nfs4::{
         AccessArgs, Arguments, Attributes, Bitmap, CloseArgs, CommitArgs, CreateArgs, CreateType, FileHandle,
@@ -45,14 +45,15 @@ impl Compound {
 
     /// LOOKUP.
     #[must_use]
-    pub fn lookup(self, name: &str) -> Self {
-        self.operation(LookupArgs { name: name.into() })
+    pub fn lookup(self, name: impl AsRef<[u8]>) -> Self {
+        self.operation(LookupArgs { name: name.as_ref().into() })
     }
 
     /// LOOKUP of each component of a path; empty components are left out.
     #[must_use]
-    pub fn lookup_path(self, path: &str) -> Self {
-        path.split('/').filter(|name| !name.is_empty()).fold(self, Compound::lookup)
+    pub fn lookup_path(self, path: impl AsRef<[u8]>) -> Self {
+        let names = path.as_ref().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        names.fold(self, Compound::lookup)
     }
 
     /// LOOKUPP.
@@ -108,10 +109,11 @@ impl Compound {
         })
     }
 
-    /// WRITE of a chain, which is sent from where it lies. Such a compound cannot be sent again when its
-    /// connection breaks.
+    /// WRITE of bulk data, which is sent from where it lies. With a chain, which has one owner, the compound cannot be sent
+    /// again when its connection breaks.
     #[must_use]
-    pub fn write_chain(self, stateid: Stateid, offset: u64, stable: StableHow, data: Chain) -> Self {
+    pub fn write_bulk(self, stateid: Stateid, offset: u64, stable: StableHow, data: impl Into<Bulk>) -> Self {
+        let data = data.into();
         let compound = self.encoded(|encoder| {
             begin_write(encoder);
             let head = WriteHead { stateid, offset, stable };
@@ -141,27 +143,32 @@ impl Compound {
 
     /// CREATE.
     #[must_use]
-    pub fn create(self, object_type: CreateType<'_>, name: &str, attributes: &Attributes<'_>) -> Self {
+    pub fn create(
+        self,
+        object_type: CreateType<'_>,
+        name: impl AsRef<[u8]>,
+        attributes: &Attributes<'_>,
+    ) -> Self {
         let owned = OwnedAttributes::new(attributes);
-        self.operation(CreateArgs { object_type, name: name.into(), attributes: owned.as_raw() })
+        self.operation(CreateArgs { object_type, name: name.as_ref().into(), attributes: owned.as_raw() })
     }
 
     /// REMOVE.
     #[must_use]
-    pub fn remove(self, name: &str) -> Self {
-        self.operation(RemoveArgs { target: name.into() })
+    pub fn remove(self, name: impl AsRef<[u8]>) -> Self {
+        self.operation(RemoveArgs { target: name.as_ref().into() })
     }
 
     /// RENAME from the saved directory to the current one.
     #[must_use]
-    pub fn rename(self, old_name: &str, new_name: &str) -> Self {
-        self.operation(RenameArgs { old_name: old_name.into(), new_name: new_name.into() })
+    pub fn rename(self, old_name: impl AsRef<[u8]>, new_name: impl AsRef<[u8]>) -> Self {
+        self.operation(RenameArgs { old_name: old_name.as_ref().into(), new_name: new_name.as_ref().into() })
     }
 
     /// LINK of the saved object into the current directory.
     #[must_use]
-    pub fn link(self, new_name: &str) -> Self {
-        self.operation(LinkArgs { new_name: new_name.into() })
+    pub fn link(self, new_name: impl AsRef<[u8]>) -> Self {
+        self.operation(LinkArgs { new_name: new_name.as_ref().into() })
     }
 
     /// READLINK.

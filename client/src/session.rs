@@ -96,7 +96,7 @@ impl Session {
         self.state.channels.borrow().clone()
     }
 
-    /// Payload memory of the core, for [`Session::write_chain`].
+    /// Payload memory of the core, for [`Session::write_bulk`].
     pub fn pool(&self) -> &buf::Pool {
         self.shard().pool()
     }

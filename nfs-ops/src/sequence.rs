@@ -158,7 +158,9 @@ fn flatten(body_at: usize, reply: &Encoder, data: &[Bulk]) -> Vec<u8> {
         bytes.extend_from_slice(&head[from..insert.position]);
         match data {
             Bulk::Chain(chain) => chain.as_slices().for_each(|slice| bytes.extend_from_slice(slice)),
-            Bulk::Piped(_) => unreachable!("READ puts no data in a pipe when its slot keeps the reply"),
+            Bulk::Piped(_) | Bulk::Shared(_) => {
+                unreachable!("READ puts its data in payload memory when its slot keeps the reply")
+            }
         }
         from = insert.position;
     }

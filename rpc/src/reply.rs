@@ -1,16 +1,18 @@
 //! A reply as it goes out.
 
 use buf::{Chain, Piped};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-/// Bulk data of a reply, where it lies.
+/// Bulk data of a message, where it lies.
 #[derive(Debug)]
 pub enum Bulk {
     /// In payload memory.
     Chain(Chain),
     /// In a pipe, as pages of a file. Only a transport over a socket can send it.
     Piped(Piped),
+    /// On the heap of a client, which may have to send it again.
+    Shared(Bytes),
 }
 
 impl Bulk {
@@ -19,6 +21,7 @@ impl Bulk {
         match self {
             Self::Chain(chain) => chain.len(),
             Self::Piped(piped) => piped.len(),
+            Self::Shared(bytes) => bytes.len(),
         }
     }
 
@@ -26,11 +29,22 @@ impl Bulk {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The same once more: what lies in payload memory or in a pipe has one owner, and is sent once.
+    pub fn again(&self) -> Option<Self> {
+        if let Self::Shared(bytes) = self { Some(bytes.clone().into()) } else { None }
+    }
 }
 
 impl From<Chain> for Bulk {
     fn from(chain: Chain) -> Self {
         Self::Chain(chain)
+    }
+}
+
+impl From<Bytes> for Bulk {
+    fn from(bytes: Bytes) -> Self {
+        Self::Shared(bytes)
     }
 }
 

@@ -130,7 +130,7 @@ fn what_clients_do_is_counted() {
     let Some((server, address)) = start("metrics") else { return };
     let before = scrape(address);
     let url = |path: &str| format!("nfs://{}/{path}", server.address());
-    penstock(&["put", "-", &url("file")], &vec![7; FILE_BYTES as usize]);
+    penstock(&["put", "--annotate", "-", &url("file")], &vec![7; FILE_BYTES as usize]);
     penstock(&["get", &url("file"), "-"], b"");
     penstock(&["mkdir", &url("directory?version=3")], b"");
     let after = scrape(address);
@@ -149,6 +149,11 @@ fn what_clients_do_is_counted() {
     assert_eq!(moved(&received.each_ref().map(String::as_str)), FILE_BYTES, "written");
     let sent = ["tcp_payload_spliced_bytes_total", "tcp_payload_from_memory_bytes_total"];
     assert_eq!(moved(&sent), FILE_BYTES, "read");
+    let calls = FILE_BYTES >> 20;
+    assert_eq!(moved(&["annotation_areas_right_total"]), calls, "each WRITE says where its data lies");
+    assert_eq!(moved(&["annotation_areas_wrong_total", "tcp_collected_total"]), 0);
+    assert_eq!(moved(&["read_piped_bytes_total"]), moved(&sent[..1]), "what was spliced");
+    assert!(moved(&["read_piped_slept_total"]) <= moved(&["read_piped_total"]));
     assert!(moved(&["tcp_sent_bytes_total"]) > FILE_BYTES);
     assert!(moved(&["tcp_received_bytes_total"]) > FILE_BYTES);
     assert!(moved(&["tcp_calls_total"]) > 10);

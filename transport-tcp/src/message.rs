@@ -34,7 +34,7 @@ impl Message {
     pub(crate) fn memory(&self) -> usize {
         let in_memory = |insert: &Insert| match &insert.data {
             Bulk::Chain(chain) => chain.len(),
-            Bulk::Piped(_) => 0,
+            Bulk::Piped(_) | Bulk::Shared(_) => 0,
         };
         self.inserts.iter().map(in_memory).sum()
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use buf::{Chain, Piece, Piped};
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rpc::{Bulk, Inserts};
 
 use crate::{
@@ -164,6 +164,7 @@ impl Builder {
             match insert.data {
                 data if data.is_empty() => {}
                 Bulk::Chain(chain) => self.chain(chain),
+                Bulk::Shared(bytes) => self.shared(bytes),
                 Bulk::Piped(piped) => {
                     self.piped = Some(piped);
                     if rest.is_empty() {
@@ -188,6 +189,13 @@ impl Builder {
         self.memory += chain.len();
         self.pieces_count += chain.as_slices().count();
         self.pieces.push(Piece::Chain(chain));
+    }
+
+    fn shared(&mut self, bytes: Bytes) {
+        self.flush();
+        self.length += bytes.len();
+        self.pieces_count += 1;
+        self.pieces.push(Piece::Shared(bytes));
     }
 
     fn head(&mut self, part: BytesMut) {

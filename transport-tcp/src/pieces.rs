@@ -67,7 +67,7 @@ impl Drop for Pieces {
         for piece in list.drain(..) {
             match piece {
                 Piece::Bytes(bytes) => rpc::keep_head(bytes),
-                Piece::Chain(chain) => drop(chain),
+                Piece::Chain(_) | Piece::Shared(_) => {}
             }
         }
         KEPT.with_borrow_mut(|kept| {

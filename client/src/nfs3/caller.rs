@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use buf::Chain;
+use rpc::Bulk;
 use transport_tcp::{CallError, Received};
 use wire::xdr::Encoder;
 
@@ -50,22 +50,26 @@ impl Caller {
         self.channel().filter(|channel| channel.connection().is_open())
     }
 
-    /// Sends one call until it is answered, over whatever connection there is. With bulk data, which has one owner, it is sent
-    /// once.
+    /// Sends one call until it is answered, over whatever connection there is. With bulk data that has one owner it is sent once.
     pub(super) async fn call(
         &self,
         called: Called,
         arguments: &Encoder,
-        mut data: Option<Chain>,
+        mut data: Option<Bulk>,
     ) -> Result<Received> {
         let xid = self.next_xid.get();
         self.next_xid.set(xid.wrapping_add(1));
-        let mut retries = if data.is_some() { 0 } else { self.origin.options.retries };
+        let mut retries = self.origin.options.retries;
         loop {
-            match self.connect().await?.call_as(xid, called, arguments, data.take()).await {
+            let again = data.as_ref().map(Bulk::again);
+            if let Some(None) = again {
+                retries = 0;
+            }
+            match self.connect().await?.call_as(xid, called, arguments, data).await {
                 Err(Error::Call(CallError::Lost)) if retries > 0 => retries -= 1,
                 other => return other,
             }
+            data = again.flatten();
         }
     }
 

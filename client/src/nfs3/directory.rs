@@ -36,8 +36,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Procedure`](crate::Error::Procedure), and as [`Client::call`].
-    pub async fn lookup(&self, directory: FileHandle, name: &str) -> Result<FileHandle> {
-        Ok(self.call(&LookupArgs { what: named(directory, name) }).await?.result()?.object)
+    pub async fn lookup(&self, directory: FileHandle, name: impl AsRef<[u8]>) -> Result<FileHandle> {
+        Ok(self.call(&LookupArgs { what: named(directory, &name) }).await?.result()?.object)
     }
 
     /// All entries of a directory (READDIRPLUS).
@@ -70,45 +70,60 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::lookup`].
-    pub async fn create(&self, directory: FileHandle, name: &str, how: CreateHow) -> Result<FileHandle> {
-        let reply = self.call(&CreateArgs { place: named(directory, name), how }).await?;
-        self.made(directory, name, reply.result()?).await
+    pub async fn create(
+        &self,
+        directory: FileHandle,
+        name: impl AsRef<[u8]>,
+        how: CreateHow,
+    ) -> Result<FileHandle> {
+        let reply = self.call(&CreateArgs { place: named(directory, &name), how }).await?;
+        self.made(directory, &name, reply.result()?).await
     }
 
     /// MKDIR: the new directory's handle.
     ///
     /// # Errors
     /// As [`Client::lookup`].
-    pub async fn create_directory(&self, parent: FileHandle, name: &str, mode: u32) -> Result<FileHandle> {
+    pub async fn create_directory(
+        &self,
+        parent: FileHandle,
+        name: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<FileHandle> {
         let attributes = SetAttributes { mode: Some(mode), ..SetAttributes::default() };
-        let reply = self.call(&MkdirArgs { place: named(parent, name), attributes }).await?;
-        self.made(parent, name, reply.result()?).await
+        let reply = self.call(&MkdirArgs { place: named(parent, &name), attributes }).await?;
+        self.made(parent, &name, reply.result()?).await
     }
 
     /// SYMLINK.
     ///
     /// # Errors
     /// As [`Client::lookup`].
-    pub async fn create_link(&self, directory: FileHandle, name: &str, text: &[u8]) -> Result<FileHandle> {
+    pub async fn create_link(
+        &self,
+        directory: FileHandle,
+        name: impl AsRef<[u8]>,
+        text: &[u8],
+    ) -> Result<FileHandle> {
         let symlink = SymlinkData { attributes: SetAttributes::default(), link: Opaque(text) };
-        let reply = self.call(&SymlinkArgs { place: named(directory, name), symlink }).await?;
-        self.made(directory, name, reply.result()?).await
+        let reply = self.call(&SymlinkArgs { place: named(directory, &name), symlink }).await?;
+        self.made(directory, &name, reply.result()?).await
     }
 
     /// REMOVE, of anything but a directory.
     ///
     /// # Errors
     /// As [`Client::lookup`].
-    pub async fn remove(&self, directory: FileHandle, name: &str) -> Result<WccData> {
-        self.call(&RemoveArgs { object: named(directory, name) }).await?.result()
+    pub async fn remove(&self, directory: FileHandle, name: impl AsRef<[u8]>) -> Result<WccData> {
+        self.call(&RemoveArgs { object: named(directory, &name) }).await?.result()
     }
 
     /// RMDIR.
     ///
     /// # Errors
     /// As [`Client::lookup`].
-    pub async fn remove_directory(&self, parent: FileHandle, name: &str) -> Result<WccData> {
-        self.call(&RmdirArgs { object: named(parent, name) }).await?.result()
+    pub async fn remove_directory(&self, parent: FileHandle, name: impl AsRef<[u8]>) -> Result<WccData> {
+        self.call(&RmdirArgs { object: named(parent, &name) }).await?.result()
     }
 
     /// RENAME.
@@ -118,23 +133,33 @@ impl Client {
     pub async fn rename(
         &self,
         from: FileHandle,
-        old_name: &str,
+        old_name: impl AsRef<[u8]>,
         to: FileHandle,
-        new_name: &str,
+        new_name: impl AsRef<[u8]>,
     ) -> Result<RenameResult> {
-        self.call(&RenameArgs { from: named(from, old_name), to: named(to, new_name) }).await?.result()
+        self.call(&RenameArgs { from: named(from, &old_name), to: named(to, &new_name) }).await?.result()
     }
 
     /// LINK.
     ///
     /// # Errors
     /// As [`Client::lookup`].
-    pub async fn link(&self, file: FileHandle, directory: FileHandle, name: &str) -> Result<LinkResult> {
-        self.call(&LinkArgs { file, link: named(directory, name) }).await?.result()
+    pub async fn link(
+        &self,
+        file: FileHandle,
+        directory: FileHandle,
+        name: impl AsRef<[u8]>,
+    ) -> Result<LinkResult> {
+        self.call(&LinkArgs { file, link: named(directory, &name) }).await?.result()
     }
 
     /// The handle of what was made; a server need not tell it with the result.
-    async fn made(&self, directory: FileHandle, name: &str, result: CreateResult) -> Result<FileHandle> {
+    async fn made(
+        &self,
+        directory: FileHandle,
+        name: &impl AsRef<[u8]>,
+        result: CreateResult,
+    ) -> Result<FileHandle> {
         match result.object {
             Some(handle) => Ok(handle),
             None => self.lookup(directory, name).await,
@@ -142,8 +167,8 @@ impl Client {
     }
 }
 
-fn named(directory: FileHandle, name: &str) -> DirOpArgs<'_> {
-    DirOpArgs { directory, name: name.into() }
+fn named(directory: FileHandle, name: &impl AsRef<[u8]>) -> DirOpArgs<'_> {
+    DirOpArgs { directory, name: name.as_ref().into() }
 }
 
 fn listed(entry: &EntryPlus<'_>) -> DirectoryEntry {

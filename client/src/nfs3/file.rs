@@ -1,7 +1,7 @@
 //! Objects and their data.
 
-use buf::Chain;
 use bytes::Bytes;
+use rpc::Bulk;
 use wire::nfs3::{
     AccessArgs, CommitArgs, FileAttributes, FileHandle, FsinfoArgs, FsinfoResult, FsstatArgs, FsstatResult,
     GetAttrArgs, ReadArgs, ReadLinkArgs, SetAttrArgs, SetAttributes, StableHow, Verifier, WccData, WriteArgs,
@@ -70,17 +70,18 @@ impl Client {
         self.exchange::<WriteArgs>(|encoder| head.encode_inline(encoder, bytes), None).await?.result()
     }
 
-    /// WRITE of a chain, which is sent from where it lies. It is not sent again when the connection breaks.
+    /// WRITE of bulk data, which is sent from where it lies. A chain is not sent again when the connection breaks.
     ///
     /// # Errors
     /// As [`Client::attributes`].
-    pub async fn write_chain(
+    pub async fn write_bulk(
         &self,
         file: FileHandle,
         offset: u64,
-        data: Chain,
+        data: impl Into<Bulk>,
         stable: StableHow,
     ) -> Result<WriteResult> {
+        let data = data.into();
         let head = WriteHead { file, offset, count: data.len() as u32, stable };
         self.exchange::<WriteArgs>(|encoder| head.encode_head(encoder), Some(data)).await?.result()
     }

@@ -9,8 +9,8 @@ mod tree;
 
 use std::{net::SocketAddr, rc::Rc, time::Instant};
 
-use buf::Chain;
 use bytes::BytesMut;
+use rpc::Bulk;
 use transport_tcp::Endpoint;
 use wire::{
     nfs3::{Call, PROGRAM, Procedure, Status, VERSION},
@@ -63,17 +63,17 @@ impl Client {
     /// [`Error::Refused`](crate::Error::Refused), [`Error::Malformed`](crate::Error::Malformed).
     ///
     /// # Panics
-    /// When the arguments announce bulk data ([`Client::write_chain`] sends it), or are longer than any server would take: the
+    /// When the arguments announce bulk data ([`Client::write_bulk`] sends it), or are longer than any server would take: the
     /// caller's mistake.
     pub async fn call<C: Call>(&self, arguments: &C) -> Result<Reply<C>> {
         self.exchange(|encoder| encoder.put(arguments), None).await
     }
 
-    /// Calls with arguments as `encode` writes them, and the bulk data that they announce, which is sent once at most.
+    /// Calls with arguments as `encode` writes them, and the bulk data that they announce.
     async fn exchange<C: Call>(
         &self,
         encode: impl FnOnce(&mut Encoder) -> std::result::Result<(), NoRoom>,
-        mut data: Option<Chain>,
+        mut data: Option<Bulk>,
     ) -> Result<Reply<C>> {
         let mut arguments = Encoder::new(BytesMut::new(), CALL_MAX);
         encode(&mut arguments).expect("arguments within their bound");
@@ -81,8 +81,10 @@ impl Client {
         let called = (PROGRAM, VERSION, C::PROCEDURE.number());
         let mut patience = None;
         loop {
-            let reply = Reply::<C>::new(self.nfs.call(called, &arguments, data.take()).await?)?;
-            let can_repeat = reply.status() == Status::Jukebox && arguments.inserts().is_empty();
+            let again = data.as_ref().map(Bulk::again);
+            let reply = Reply::<C>::new(self.nfs.call(called, &arguments, data).await?)?;
+            let can_repeat = reply.status() == Status::Jukebox && !matches!(again, Some(None));
+            data = again.flatten();
             if !can_repeat || !self.waits(&mut patience).await {
                 return Ok(reply);
             }

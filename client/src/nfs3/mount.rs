@@ -1,5 +1,7 @@
 //! MOUNT (RFC 1813 §5).
 
+use std::rc::Rc;
+
 use bytes::BytesMut;
 use transport_tcp::Received;
 use wire::{
@@ -25,10 +27,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Mount`], and as [`Client::call`].
-    pub async fn mount(&self, path: &str) -> Result<FileHandle> {
-        let reply = self.call_mount(Procedure::Mnt, Path::from(path)).await?;
+    pub async fn mount(&self, path: impl AsRef<[u8]>) -> Result<FileHandle> {
+        let reply = self.call_mount(Procedure::Mnt, Path::from(path.as_ref())).await?;
         let outcome: MountOutcome = results(&reply.head)?.get()?;
-        let error = |status| Error::Mount { path: path.to_owned(), status, exports: Vec::new() };
+        let error = |status| Error::Mount { path: text(path.as_ref()), status, exports: Vec::new() };
         Ok(outcome.map_err(error)?.handle)
     }
 
@@ -36,8 +38,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn unmount(&self, path: &str) -> Result<()> {
-        self.call_mount(Procedure::Umnt, Path::from(path)).await.map(drop)
+    pub async fn unmount(&self, path: impl AsRef<[u8]>) -> Result<()> {
+        self.call_mount(Procedure::Umnt, Path::from(path.as_ref())).await.map(drop)
     }
 
     /// EXPORT: what can be mounted.
@@ -66,15 +68,16 @@ impl Client {
     async fn call_mount(&self, procedure: Procedure, arguments: impl Encode) -> Result<Received> {
         let mut encoder = Encoder::new(BytesMut::new(), CALL_MAX);
         encoder.put(&arguments).expect("arguments within their bound");
-        let received = self.mount.call((PROGRAM, VERSION, procedure.number()), &encoder, None).await?;
-        match results(&received.head) {
-            Ok(_) => Ok(received),
-            Err(Error::Refused(why)) => {
-                let port = self.mount.origin().address.port();
-                Err(Error::Refused(format!("{why}, to MOUNT at port {port}")))
+        let received = self.mount.call((PROGRAM, VERSION, procedure.number()), &encoder, None).await;
+        let answered = received.and_then(|received| results(&received.head).map(drop).map(|()| received));
+        let is_of_nfs = Rc::ptr_eq(&self.mount, &self.nfs);
+        answered.map_err(|error| {
+            if is_of_nfs && !matches!(error, Error::Refused(_)) {
+                return error;
             }
-            Err(error) => Err(error),
-        }
+            let port = self.mount.origin().address.port();
+            Error::MountPort { port, error: Box::new(error) }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Tree {
     client: Client,
     exports: OnceCell<Vec<String>>,
     /// Paths and handles.
-    mounted: RefCell<Vec<(String, FileHandle)>>,
+    mounted: RefCell<Vec<(Vec<u8>, FileHandle)>>,
     read_max: Cell<u32>,
     write_max: Cell<u32>,
 }
@@ -43,8 +43,8 @@ impl Tree {
     ///
     /// # Errors
     /// [`Error::Mount`], which says what is exported, [`Error::Procedure`], and as [`Client::call`].
-    pub async fn lookup(&self, path: &str) -> Result<FileHandle> {
-        let names = names(path);
+    pub async fn lookup(&self, path: impl AsRef<[u8]>) -> Result<FileHandle> {
+        let names = names(path.as_ref());
         let (mut handle, mounted) = self.mount(&names).await?;
         for name in &names[mounted..] {
             handle = self.client.lookup(handle, name).await?;
@@ -67,16 +67,17 @@ impl Tree {
 
     /// Mounts what a path leads into: a handle, and how many names lead to it. A server that does not tell which its exports
     /// are is asked for the whole path, then for what it is in, and so on.
-    async fn mount(&self, path: &[&str]) -> Result<(FileHandle, usize)> {
+    async fn mount(&self, path: &[&[u8]]) -> Result<(FileHandle, usize)> {
         let exports = self.exports().await;
-        let leading = exports.iter().map(|export| names(export)).filter(|export| path.starts_with(export));
+        let leading =
+            exports.iter().map(|export| names(export.as_bytes())).filter(|export| path.starts_with(export));
         let candidates = match leading.map(|export| export.len()).max() {
             Some(length) => length..=length,
             None => 0..=path.len(),
         };
         let mut refused = None;
         for length in candidates.rev() {
-            match self.mount_at(&format!("/{}", path[..length].join("/"))).await {
+            match self.mount_at([b"/", &path[..length].join(&b'/')[..]].concat()).await {
                 Ok(handle) => return Ok((handle, length)),
                 Err(Error::Mount { path, status, .. }) => {
                     refused.get_or_insert(Error::Mount { path, status, exports: exports.clone() });
@@ -87,13 +88,13 @@ impl Tree {
         Err(refused.expect("one was tried"))
     }
 
-    async fn mount_at(&self, path: &str) -> Result<FileHandle> {
-        let known = self.mounted.borrow().iter().find(|(known, _)| known == path).map(|(_, handle)| *handle);
+    async fn mount_at(&self, path: Vec<u8>) -> Result<FileHandle> {
+        let known = self.mounted.borrow().iter().find(|(known, _)| *known == path).map(|(_, handle)| *handle);
         if let Some(handle) = known {
             return Ok(handle);
         }
-        let handle = self.client.mount(path).await?;
-        self.mounted.borrow_mut().push((path.to_owned(), handle));
+        let handle = self.client.mount(&path).await?;
+        self.mounted.borrow_mut().push((path, handle));
         let info = self.client.file_system_info(handle).await?;
         self.read_max.update(|max| max.min(info.read_max));
         self.write_max.update(|max| max.min(info.write_max));
@@ -110,6 +111,6 @@ impl Tree {
     }
 }
 
-fn names(path: &str) -> Vec<&str> {
-    path.split('/').filter(|name| !name.is_empty()).collect()
+fn names(path: &[u8]) -> Vec<&[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect()
 }

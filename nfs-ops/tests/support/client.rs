@@ -316,7 +316,9 @@ pub fn message(outcome: Outcome) -> Result<Vec<u8>, String> {
         message.extend_from_slice(&reply.head[from..insert.position]);
         match &insert.data {
             Bulk::Chain(chain) => message.extend_from_slice(&chain.to_vec()),
-            Bulk::Piped(_) => return Err("the storage of these tests has no pages".to_owned()),
+            Bulk::Piped(_) | Bulk::Shared(_) => {
+                return Err("the storage of these tests has no pages".to_owned());
+            }
         }
         from = insert.position;
     }

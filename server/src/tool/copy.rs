@@ -120,7 +120,7 @@ async fn fill(
         if data.is_empty() {
             break;
         }
-        let written = files.write(&upload.file, done, &data).await;
+        let written = files.write(&upload.file, done, data.clone()).await;
         let count = u64::from(written.about(subject)?.count);
         done += count;
         bar.add(count);

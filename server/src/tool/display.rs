@@ -4,10 +4,14 @@ use client::Details;
 use serde::Serialize;
 use wire::nfs4::{FileType, NfsTime};
 
+use super::location::Location;
+
 /// An object as JSON shows it.
 #[derive(Serialize)]
 pub struct Entry {
+    /// For people: where a name is not UTF-8, only `url` says which it is.
     path: String,
+    url: String,
     r#type: &'static str,
     size: u64,
     space: u64,
@@ -24,10 +28,12 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What is known of the object at `path`.
-    pub fn new(path: &str, details: &Details, target: Option<String>) -> Self {
+    /// What is known of the object at `url`.
+    pub fn new(url: &Location, details: &Details, target: Option<&[u8]>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
-            path: path.to_owned(),
+            path: text(&url.path_bytes()),
+            url: url.to_string(),
             r#type: type_name(details.file_type),
             size: details.size,
             space: details.space,
@@ -39,7 +45,7 @@ impl Entry {
             accessed: time_text(details.accessed, true),
             modified: time_text(details.modified, true),
             changed: time_text(details.changed, true),
-            target,
+            target: target.map(text),
         }
     }
 }
@@ -114,12 +120,30 @@ fn date(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// A name for the terminal: control characters, which could move its cursor, are shown as `?`.
+/// A name for the terminal: control characters, which could move its cursor, and bytes that are no UTF-8 are written `\xff`,
+/// and so is a backslash.
 pub fn printable(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .map(|letter| if letter.is_control() { '?' } else { letter })
-        .collect()
+    escaped(name, "\\x", |letter| letter == '\\')
+}
+
+/// Bytes as text in which those of control characters, of what is no UTF-8, and of `special` letters are written as two
+/// hexadecimal digits behind `mark`.
+pub fn escaped(bytes: &[u8], mark: &str, special: impl Fn(char) -> bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let escape = |bytes: &[u8], text: &mut String| {
+        bytes.iter().for_each(|byte| text.push_str(&format!("{mark}{byte:02x}")));
+    };
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            if letter.is_control() || special(letter) {
+                escape(letter.encode_utf8(&mut [0; 4]).as_bytes(), &mut text);
+            } else {
+                text.push(letter);
+            }
+        }
+        escape(chunk.invalid(), &mut text);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -142,6 +166,7 @@ mod tests {
 
     #[test]
     fn names_do_not_move_the_cursor() {
-        assert_eq!(printable(b"a\x1b[2Jb"), "a?[2Jb");
+        assert_eq!(printable(b"a\x1b[2J\xffb \xc3\xa4\xc2\x9b"), "a\\x1b[2J\\xffb \u{e4}\\xc2\\x9b");
+        assert_eq!(printable(b"\\xff"), "\\x5cxff", "not what the byte is written as");
     }
 }

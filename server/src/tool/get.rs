@@ -1,9 +1,9 @@
 //! `penstock get`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileTimes, Permissions};
 use std::io::{Write, stdout};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -63,9 +63,12 @@ async fn get(remote: Rc<Remote>, arguments: GetArguments) -> Outcome<bool> {
         to_stream(&remote, &arguments, &found, &mut stdout().lock()).await?;
         return Ok(true);
     }
-    let name = url.path.last().cloned().unwrap_or_default();
-    let target =
-        if arguments.target.is_dir() { arguments.target.join(&name) } else { arguments.target.clone() };
+    let name = url.path.last().map_or(&[][..], Vec::as_slice);
+    let target = if arguments.target.is_dir() {
+        arguments.target.join(OsStr::from_bytes(name))
+    } else {
+        arguments.target.clone()
+    };
     if !is_directory && is_special(&target) {
         let mut sink = File::options().write(true).open(&target).about(target.display())?;
         to_stream(&remote, &arguments, &found, &mut sink).await?;
@@ -94,7 +97,7 @@ async fn to_stream(
     sink: &mut impl Write,
 ) -> Outcome<()> {
     let url = &arguments.url;
-    let bar = Bar::new(url.path.last().map_or("", String::as_str), found.details.size, arguments.quiet);
+    let bar = Bar::new(url.path.last().map_or(&[][..], Vec::as_slice), found.details.size, arguments.quiet);
     let file = remote.files().open_to_read(found.handle).await.about(url)?;
     read_all(remote, &file, sink, &bar, url).await.map(drop)
 }
@@ -147,11 +150,10 @@ fn make_local(target: &Path, is_first: bool) -> std::io::Result<()> {
 
 /// The location and the local path of an entry. A server's names do not lead out of the target.
 fn local(url: &Location, name: &[u8], target: &Path) -> Outcome<(Location, PathBuf)> {
-    let text = std::str::from_utf8(name)
-        .ok()
-        .filter(|name| !matches!(*name, "" | "." | "..") && !name.contains('/'));
-    let name = text.ok_or_else(|| Failure::new(url, "holds a name that is no file name here"))?;
-    Ok((url.below(name), target.join(name)))
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
+        return Err(Failure::new(url, "holds a name that is no file name here"));
+    }
+    Ok((url.below(name), target.join(OsStr::from_bytes(name))))
 }
 
 async fn get_leaf(
@@ -188,7 +190,7 @@ async fn get_file(
     // A server that guessed the name could have made it lead anywhere; what is there already is not opened.
     options.write(true).create_new(true).mode(if arguments.preserve { 0o600 } else { 0o666 });
     let mut sink = options.open(&hidden).about(hidden.display())?;
-    let bar = Bar::new(&name.to_string_lossy(), details.size, arguments.quiet);
+    let bar = Bar::new(name.as_bytes(), details.size, arguments.quiet);
     let fetched = async {
         read_all(remote, &file, &mut sink, &bar, url).await?;
         if arguments.preserve {

@@ -46,9 +46,10 @@ pub struct ListArguments {
 
 /// An object in the list.
 struct Row {
-    name: String,
+    /// In its directory; the whole path of what was named itself.
+    name: Vec<u8>,
     details: Details,
-    target: Option<String>,
+    target: Option<Vec<u8>>,
 }
 
 /// Lists.
@@ -59,13 +60,13 @@ pub fn run(arguments: ListArguments) -> bool {
 
 async fn list(remote: Rc<Remote>, arguments: ListArguments) -> Outcome<bool> {
     let found = remote.find(&arguments.url, !arguments.directory).await?;
-    let path = arguments.url.path_text();
     let mut json = Vec::new();
     if found.details.file_type != FileType::Directory || arguments.directory {
-        let row = row(&remote, found.handle, path.clone(), found.details).await.about(&arguments.url)?;
-        show(&arguments, "", &[row], &mut json);
+        let name = arguments.url.path_bytes();
+        let row = row(&remote, found.handle, name, found.details).await.about(&arguments.url)?;
+        show(&arguments, None, &[row], &mut json);
     } else {
-        list_directories(&remote, &arguments, path, found, &mut json).await?;
+        list_directories(&remote, &arguments, found, &mut json).await?;
     }
     if arguments.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&json).expect("plain data")));
@@ -77,26 +78,25 @@ async fn list(remote: Rc<Remote>, arguments: ListArguments) -> Outcome<bool> {
 async fn list_directories(
     remote: &Remote,
     arguments: &ListArguments,
-    path: String,
     found: Found,
     json: &mut Vec<Entry>,
 ) -> Outcome<()> {
-    let mut open = vec![(path, found.handle)];
+    let mut open = vec![(arguments.url.clone(), found.handle)];
     let mut is_first = true;
-    while let Some((path, handle)) = open.pop() {
-        remote.check_interrupt(&path)?;
-        let rows =
-            rows(remote, arguments, handle).await.about(format!("{}{path}", arguments.url.server_text()))?;
+    while let Some((url, handle)) = open.pop() {
+        remote.check_interrupt(&url)?;
+        let rows = rows(remote, arguments, handle).await.about(&url)?;
         if arguments.recursive && !arguments.json {
+            let path = printable(&url.path_bytes());
             print(&format!("{}{path}:\n", if is_first { "" } else { "\n" }));
         }
         is_first = false;
-        show(arguments, &path, &rows, json);
+        show(arguments, Some(&url), &rows, json);
         if arguments.recursive {
             for row in rows.iter().rev().filter(|row| row.details.file_type == FileType::Directory) {
-                let below = remote.files().lookup_in(handle, &row.name).await;
-                let path = joined(&path, &row.name);
-                open.push((path.clone(), below.about(path)?));
+                let url = url.below(&row.name);
+                let below = remote.files().lookup_in(handle, &row.name).await.about(&url)?;
+                open.push((url, below));
             }
         }
     }
@@ -107,14 +107,13 @@ async fn list_directories(
 async fn rows(remote: &Remote, arguments: &ListArguments, directory: FileHandle) -> client::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, details) in remote.files().list(directory).await? {
-        let name = String::from_utf8_lossy(&name).into_owned();
-        if !arguments.all && name.starts_with('.') {
+        if !arguments.all && name.starts_with(b".") {
             continue;
         }
         let needs_target = details.file_type == FileType::SymbolicLink && (arguments.long || arguments.json);
         let target = if needs_target {
             let link = remote.files().lookup_in(directory, &name).await?;
-            Some(target(remote, link).await?)
+            Some(remote.files().read_link(link).await?)
         } else {
             None
         };
@@ -124,24 +123,24 @@ async fn rows(remote: &Remote, arguments: &ListArguments, directory: FileHandle)
     Ok(rows)
 }
 
-async fn row(remote: &Remote, handle: FileHandle, name: String, details: Details) -> client::Result<Row> {
+async fn row(remote: &Remote, handle: FileHandle, name: Vec<u8>, details: Details) -> client::Result<Row> {
     let is_link = details.file_type == FileType::SymbolicLink;
-    let target = if is_link { Some(target(remote, handle).await?) } else { None };
+    let target = if is_link { Some(remote.files().read_link(handle).await?) } else { None };
     Ok(Row { name, details, target })
 }
 
-async fn target(remote: &Remote, link: FileHandle) -> client::Result<String> {
-    Ok(String::from_utf8_lossy(&remote.files().read_link(link).await?).into_owned())
-}
-
-fn show(arguments: &ListArguments, path: &str, rows: &[Row], json: &mut Vec<Entry>) {
+/// Shows what is in a directory, or the one object that was named itself.
+fn show(arguments: &ListArguments, directory: Option<&Location>, rows: &[Row], json: &mut Vec<Entry>) {
     if arguments.json {
-        let entry = |row: &Row| Entry::new(&joined(path, &row.name), &row.details, row.target.clone());
+        let entry = |row: &Row| {
+            let url = directory.map_or_else(|| arguments.url.clone(), |url| url.below(&row.name));
+            Entry::new(&url, &row.details, row.target.as_deref())
+        };
         json.extend(rows.iter().map(entry));
     } else if arguments.long {
         long(rows).iter().for_each(|line| print(&format!("{line}\n")));
     } else {
-        rows.iter().for_each(|row| print(&format!("{}\n", printable(row.name.as_bytes()))));
+        rows.iter().for_each(|row| print(&format!("{}\n", printable(&row.name))));
     }
 }
 
@@ -151,32 +150,30 @@ fn long(rows: &[Row]) -> Vec<String> {
         rows.iter().map(|row| of(&row.details).chars().count()).max().unwrap_or(0)
     };
     let links = width(|details| details.links.to_string());
-    let (owner, group) = (width(|details| details.owner.clone()), width(|details| details.group.clone()));
+    let (owner, group) = (width(owner_text), width(group_text));
     let size = width(|details| details.size.to_string());
     let line = |row: &Row| {
         let details = &row.details;
-        let target = row
-            .target
-            .as_ref()
-            .map_or_else(String::new, |target| format!(" -> {}", printable(target.as_bytes())));
+        let target =
+            row.target.as_ref().map_or_else(String::new, |target| format!(" -> {}", printable(target)));
         format!(
             "{} {:>links$} {:<owner$} {:<group$} {:>size$} {} {}{target}",
             mode_text(details),
             details.links,
-            details.owner,
-            details.group,
+            owner_text(details),
+            group_text(details),
             details.size,
             time_text(details.modified, false),
-            printable(row.name.as_bytes()),
+            printable(&row.name),
         )
     };
     rows.iter().map(line).collect()
 }
 
-fn joined(path: &str, name: &str) -> String {
-    match path {
-        "" => name.to_owned(),
-        "/" => format!("/{name}"),
-        _ => format!("{path}/{name}"),
-    }
+fn owner_text(details: &Details) -> String {
+    printable(details.owner.as_bytes())
+}
+
+fn group_text(details: &Details) -> String {
+    printable(details.group.as_bytes())
 }

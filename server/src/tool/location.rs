@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use client::Version;
 
+use super::display::escaped;
 use crate::fatal::Fatal;
 
 /// The port of NFS.
@@ -18,8 +19,8 @@ pub struct Location {
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Names from the server's root on.
-    pub path: Vec<String>,
+    /// Names from the server's root on: any bytes, but no `/`.
+    pub path: Vec<Vec<u8>>,
     /// Of NFS.
     pub version: Version,
     /// Port of MOUNT, where NFSv3 needs it and it is another one.
@@ -46,21 +47,15 @@ impl Location {
 
     /// An object below this one.
     #[must_use]
-    pub fn below(&self, name: &str) -> Self {
+    pub fn below(&self, name: &[u8]) -> Self {
         let mut path = self.path.clone();
         path.push(name.to_owned());
         Self { path, ..self.clone() }
     }
 
-    /// The server alone: `nfs://host[:port]`.
-    pub fn server_text(&self) -> String {
-        let text = Self { path: Vec::new(), ..self.clone() }.to_string();
-        text.trim_end_matches('/').to_owned()
-    }
-
-    /// The path as people write it.
-    pub fn path_text(&self) -> String {
-        format!("/{}", self.path.join("/"))
+    /// The path as the server has it.
+    pub fn path_bytes(&self) -> Vec<u8> {
+        [b"/", &self.path.join(&b'/')[..]].concat()
     }
 }
 
@@ -74,8 +69,8 @@ impl FromStr for Location {
         let (host, port) = split_authority(authority)?;
         let mut location = Self { host, port, path: Vec::new(), version: Version::V4_2, mount_port: None };
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            match decoded(name)?.as_str() {
-                "." | ".." => return Err("`.` and `..` mean nothing here: write the whole path".to_owned()),
+            match &decoded(name)?[..] {
+                b"." | b".." => return Err("`.` and `..` mean nothing here: write the whole path".to_owned()),
                 name => location.path.push(name.to_owned()),
             }
         }
@@ -107,7 +102,8 @@ impl fmt::Display for Location {
         if self.port != PORT {
             write!(formatter, ":{}", self.port)?;
         }
-        write!(formatter, "{}", self.path_text())
+        // What means something else in a location is escaped: it can be read back.
+        formatter.write_str(&escaped(&self.path_bytes(), "%", |letter| matches!(letter, '%' | '?')))
     }
 }
 
@@ -137,7 +133,7 @@ fn version(text: &str) -> Result<Version, String> {
 }
 
 /// A name with its `%20` and the like resolved.
-fn decoded(name: &str) -> Result<String, String> {
+fn decoded(name: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let Some((&first, behind)) = rest.split_first() {
@@ -151,8 +147,10 @@ fn decoded(name: &str) -> Result<String, String> {
         bytes.push(value.ok_or("`%` is followed by two hexadecimal digits; the sign itself is `%25`")?);
         rest = &behind[2..];
     }
-    let name = String::from_utf8(bytes).map_err(|_| "names are UTF-8")?;
-    if name.contains(['/', '\0']) { Err("no name contains `/` or NUL".to_owned()) } else { Ok(name) }
+    if bytes.contains(&b'/') || bytes.contains(&0) {
+        return Err("no name contains `/` or NUL".to_owned());
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -167,13 +165,25 @@ mod tests {
     fn locations_are_read_as_written() {
         let plain = parsed("nfs://server/a%20b//c%2525/");
         assert_eq!((plain.host.as_str(), plain.port, plain.version), ("server", 2049, Version::V4_2));
-        assert_eq!(plain.path, ["a b", "c%25"]);
+        assert_eq!(plain.path, [&b"a b"[..], b"c%25"]);
         let other = parsed("nfs://[::1]:20490?version=4.1");
         assert_eq!((other.host.as_str(), other.port, other.version), ("::1", 20490, Version::V4_1));
         assert!(other.path.is_empty());
         let old = parsed("nfs://server/a?version=3&nfsport=20490&mountport=20048");
         assert_eq!((old.version, old.port, old.mount_port), (Version::V3, 20490, Some(20048)));
         assert_eq!(parsed("nfs://10.0.0.1:111/x").to_string(), "nfs://10.0.0.1:111/x");
+    }
+
+    #[test]
+    fn any_name_can_be_written_and_read_back() {
+        let every: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
+        let root = parsed("nfs://server/");
+        for name in [&every[..], b"%41", b"a?version=3", b"\xff", "\u{e4}".as_bytes(), b"\xc3"] {
+            let below = root.below(name).below(b"x");
+            assert_eq!(parsed(&below.to_string()), below);
+        }
+        assert_eq!(parsed("nfs://server/%ff").path, [b"\xff"]);
+        assert_eq!(root.below(b"a\xff\n").to_string(), "nfs://server/a%ff%0a");
     }
 
     #[test]

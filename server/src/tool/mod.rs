@@ -36,6 +36,10 @@ const PATIENCE: Patience = Patience {
 /// The status of a program that wrote to a pipe which nobody reads any more, as the shell shows it.
 const BROKEN_PIPE_STATUS: i32 = 141;
 
+/// What to do when MOUNT is not where it was looked for.
+const MOUNT_PORT_REMEDY: &str = "say with mountport= at which port the server has MOUNT (rpcinfo -p shows it), or leave that out \
+                                 where it is the port of NFS";
+
 /// Prints what was asked for. Whoever has read enough of it (`| head`) is no error.
 fn print(text: &str) {
     let mut output = stdout().lock();

@@ -1,7 +1,9 @@
 //! `penstock put`.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{Read, stdin};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -87,7 +89,7 @@ async fn target(remote: &Remote, arguments: &PutArguments) -> Outcome<Location> 
     }
     // `.` and `..` have a name too.
     let full = fs::canonicalize(&arguments.source).ok();
-    let name = full.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let name = full.as_deref().and_then(Path::file_name).map(OsStr::as_bytes);
     let name =
         name.ok_or_else(|| Failure::new(url, "is a directory, and there is no name to give: add one"))?;
     Ok(url.below(name))
@@ -136,8 +138,7 @@ async fn put_entry(
     url: &Location,
     source: &Path,
 ) -> Outcome<Option<(Location, Metadata)>> {
-    let name = source.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| Failure::new(source.display(), "not UTF-8, as names in NFS are"))?;
+    let name = source.file_name().expect("an entry has a name").as_bytes();
     let below = url.below(name);
     let metadata = fs::symlink_metadata(source).about(source.display())?;
     if metadata.is_dir() {
@@ -173,7 +174,7 @@ async fn put_file(
 async fn put_bytes(
     remote: &Remote,
     directory: FileHandle,
-    name: &str,
+    name: &[u8],
     url: &Location,
     source: &mut dyn Read,
     bar: &Bar,

@@ -29,7 +29,7 @@ pub struct Caller {
     /// The caller's group. [default: this process's]
     #[arg(long, value_name = "N")]
     pub gid: Option<u32>,
-    /// Say in each call of which trace it is a part, where TRACEPARENT is set and the server understands it
+    /// Say in each call where its data lies, and of which trace it is a part where TRACEPARENT is set
     /// (docs/ANNOTATIONS.md).
     #[arg(long)]
     pub annotate: bool,
@@ -179,9 +179,9 @@ impl Remote {
         Err(Failure::new(location, "too many symbolic links"))
     }
 
-    async fn step(&self, path: &[String], follow: bool) -> client::Result<Step> {
+    async fn step(&self, path: &[Vec<u8>], follow: bool) -> client::Result<Step> {
         let files = &self.files;
-        let joined = path.join("/");
+        let joined = path.join(&b'/');
         match files.lookup(&joined).await {
             Ok(handle) => {
                 let details = files.details(handle).await?;
@@ -194,7 +194,7 @@ impl Remote {
             // NFSv3 knows a link on the way for nothing but no directory.
             Err(error) if matches!(error.status(), Some(Status::Symlink | Status::Notdir)) => {
                 for at in 0..path.len() {
-                    let handle = files.lookup(&path[..=at].join("/")).await?;
+                    let handle = files.lookup(&path[..=at].join(&b'/')).await?;
                     if files.details(handle).await?.file_type == FileType::SymbolicLink {
                         return Ok(Step::Link { at, text: files.read_link(handle).await? });
                     }
@@ -209,7 +209,7 @@ impl Remote {
     ///
     /// # Errors
     /// When the location is the root, or the directory is none.
-    pub async fn parent(&self, location: &Location) -> Outcome<(FileHandle, String)> {
+    pub async fn parent(&self, location: &Location) -> Outcome<(FileHandle, Vec<u8>)> {
         let Some((name, path)) = location.path.split_last() else {
             return Err(Failure::new(location, "the root of the server has no name"));
         };
@@ -237,15 +237,14 @@ enum Step {
 }
 
 /// A path with a symbolic link replaced by where it leads.
-fn redirected(path: &[String], at: usize, text: &[u8]) -> Result<Vec<String>, &'static str> {
-    let text = std::str::from_utf8(text).map_err(|_| "a symbolic link that is not UTF-8")?;
-    if text.starts_with('/') {
+fn redirected(path: &[Vec<u8>], at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
+    if text.starts_with(b"/") {
         return Err("a symbolic link to an absolute path, which means something else on every client");
     }
     let mut new = path[..at].to_vec();
-    for name in text.split('/').filter(|name| !name.is_empty() && *name != ".") {
-        if name != ".." {
-            new.push(name.to_owned());
+    for name in text.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+        if name != b".." {
+            new.push(name.to_vec());
         } else if new.pop().is_none() {
             return Err("a symbolic link that leads out of the server");
         }
@@ -302,7 +301,11 @@ fn watch_interrupts() -> std::io::Result<Arc<AtomicBool>> {
 
 /// An error in the words of `errno`, where there are any.
 pub fn reason(error: &Error) -> String {
-    let status = if let Error::Mount { .. } = error { None } else { error.status() };
+    let status = match error {
+        Error::MountPort { .. } => return format!("{error}; {}", super::MOUNT_PORT_REMEDY),
+        Error::Mount { .. } => None,
+        _ => error.status(),
+    };
     let text = match status {
         Some(Status::Noent) => "no such file or directory",
         Some(Status::Access) => "permission denied",
@@ -331,10 +334,10 @@ mod tests {
 
     #[test]
     fn relative_links_are_followed_within_the_server() {
-        let path = ["a", "link", "c"].map(str::to_owned);
-        let to = |text: &str| redirected(&path, 1, text.as_bytes());
-        assert_eq!(to("b"), Ok(["a", "b", "c"].map(str::to_owned).to_vec()));
-        assert_eq!(to("../x/./y"), Ok(["x", "y", "c"].map(str::to_owned).to_vec()));
-        assert!(to("../..").is_err() && to("/etc").is_err());
+        let path = ["a", "link", "c"].map(|name| name.as_bytes().to_vec());
+        let to = |text: &[u8]| redirected(&path, 1, text).map(|path| path.join(&b'/'));
+        assert_eq!(to(b"b"), Ok(b"a/b/c".to_vec()));
+        assert_eq!(to(b"../x/./y\xff"), Ok(b"x/y\xff/c".to_vec()));
+        assert!(to(b"../..").is_err() && to(b"/etc").is_err());
     }
 }

@@ -74,11 +74,10 @@ async fn empty(remote: &Remote, location: &Location, directory: FileHandle) -> O
     let files = remote.files();
     let mut open = vec![(location.clone(), directory)];
     // Each directory is emptied of files when it is reached, and removed when everything behind it on the list is.
-    let mut reached: Vec<(Location, FileHandle, String)> = Vec::new();
+    let mut reached: Vec<(Location, FileHandle, Vec<u8>)> = Vec::new();
     while let Some((at, directory)) = open.pop() {
         for (name, details) in files.list(directory).await.about(&at)? {
             remote.check_interrupt(&at)?;
-            let name = String::from_utf8_lossy(&name).into_owned();
             let below = at.below(&name);
             if details.file_type == FileType::Directory {
                 open.push((below.clone(), files.lookup_in(directory, &name).await.about(&below)?));

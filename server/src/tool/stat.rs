@@ -39,35 +39,35 @@ async fn stat(remote: Rc<Remote>, arguments: StatArguments) -> Outcome<bool> {
     let details = &found.details;
     let target = if details.file_type == FileType::SymbolicLink {
         let text = remote.files().read_link(found.handle).await.about(&arguments.url)?;
-        Some(String::from_utf8_lossy(&text).into_owned())
+        Some(text)
     } else {
         None
     };
-    let path = arguments.url.path_text();
     let text = if arguments.json {
-        let entry = Entry::new(&path, details, target);
+        let entry = Entry::new(&arguments.url, details, target.as_deref());
         format!("{}\n", serde_json::to_string_pretty(&entry).expect("plain data"))
     } else {
-        text(&path, details, target)
+        text(&arguments.url.path_bytes(), details, target.as_deref())
     };
     print(&text);
     Ok(true)
 }
 
-fn text(path: &str, details: &Details, target: Option<String>) -> String {
+fn text(path: &[u8], details: &Details, target: Option<&[u8]>) -> String {
+    let target = target.map_or_else(String::new, |target| format!(" -> {}", printable(target)));
     let rows = [
-        ("path", format!("{path}{}", target.map_or_else(String::new, |target| format!(" -> {target}")))),
+        ("path", format!("{}{target}", printable(path))),
         ("type", type_name(details.file_type).to_owned()),
         ("size", format!("{} ({})", details.size, bytes_text(details.size as f64))),
         ("storage", details.space.to_string()),
         ("mode", format!("{:04o} ({})", details.mode, mode_text(details))),
-        ("owner", details.owner.clone()),
-        ("group", details.group.clone()),
+        ("owner", printable(details.owner.as_bytes())),
+        ("group", printable(details.group.as_bytes())),
         ("links", details.links.to_string()),
         ("file id", details.file_id.to_string()),
         ("accessed", time_text(details.accessed, true)),
         ("modified", time_text(details.modified, true)),
         ("changed", time_text(details.changed, true)),
     ];
-    rows.iter().map(|(name, value)| format!("{name:>8}: {}\n", printable(value.as_bytes()))).collect()
+    rows.iter().map(|(name, value)| format!("{name:>8}: {value}\n")).collect()
 }

@@ -9,6 +9,7 @@ use engine::JoinHandle;
 use indicatif::{ProgressBar, ProgressStyle};
 use wire::nfs4::{Attributes, FileHandle, NfsTime, SetTime, StableHow, Verifier, WriteResult};
 
+use super::display::printable;
 use super::location::Location;
 use super::remote::{About, Failure, Outcome, Remote};
 
@@ -51,7 +52,7 @@ impl Kept {
 pub struct Upload<'a> {
     remote: &'a Remote,
     directory: FileHandle,
-    name: String,
+    name: Vec<u8>,
     hidden: String,
     /// The file, open for writing.
     pub file: OpenFile,
@@ -74,7 +75,7 @@ impl<'a> Upload<'a> {
     pub async fn begin(
         remote: &'a Remote,
         directory: FileHandle,
-        name: &str,
+        name: &[u8],
         subject: &Location,
     ) -> Outcome<Self> {
         let hidden = hidden_name();
@@ -179,7 +180,7 @@ async fn write_all(
     mut data: Bytes,
 ) -> client::Result<WriteResult> {
     loop {
-        let written = files.write(&file, offset, &data).await?;
+        let written = files.write(&file, offset, data.clone()).await?;
         let count = (written.count as usize).min(data.len());
         if count == data.len() {
             return Ok(written);
@@ -238,7 +239,7 @@ pub struct Bar(Option<ProgressBar>);
 
 impl Bar {
     /// For a file of so many bytes; 0: nobody knows.
-    pub fn new(name: &str, bytes: u64, quiet: bool) -> Self {
+    pub fn new(name: &[u8], bytes: u64, quiet: bool) -> Self {
         if quiet || (1..BAR_MIN_BYTES).contains(&bytes) || !stderr().is_terminal() {
             return Self(None);
         }
@@ -247,7 +248,7 @@ impl Bar {
             _ => "{msg} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
         };
         let style = ProgressStyle::with_template(template).expect("a sound template");
-        Self(Some(ProgressBar::new(bytes).with_style(style).with_message(name.to_owned())))
+        Self(Some(ProgressBar::new(bytes).with_style(style).with_message(printable(name))))
     }
 
     /// So many bytes more are done.

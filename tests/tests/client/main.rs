@@ -61,6 +61,10 @@ fn what_may_be_executed_twice_comes_again_when_its_reply_was_not_kept() {
             let written = session.write(&file, 0, b"payload", StableHow::Unstable).await.expect("written");
             assert_eq!(written.count, 7);
             server.lose(losses);
+            let shared = Bytes::from_static(b"payload");
+            let written = session.write_bulk(&file, 0, shared, StableHow::Unstable).await.expect("written");
+            assert_eq!((written.count, server.losses()), (7, 0), "sent from where it lies, and again");
+            server.lose(losses);
             let (data, at_end) = session.read(&file, 0, 100).await.expect("read");
             assert_eq!((&data[..], at_end), (&b"payload"[..], true));
         }

@@ -82,6 +82,10 @@ fn a_call_is_executed_once_though_its_connection_breaks() {
         lose();
         let file = client.create(root, "file", CreateHow::Guarded(mode(0o644))).await.expect("CREATE");
         lose();
+        let shared = Bytes::from_static(b"payload");
+        client.write_bulk(file, 0, shared, StableHow::FileSync).await.expect("WRITE");
+        assert_eq!(&client.read(file, 0, 100).await.expect("READ").0[..], b"payload");
+        lose();
         client.create(root, "other", CreateHow::Exclusive(Verifier([1; 8]))).await.expect("CREATE");
         lose();
         client.link(file, directory, "hard").await.expect("LINK");
@@ -144,7 +148,7 @@ fn data_goes_out_and_comes_back() {
             assert_eq!((written.count, written.committed), (5, StableHow::FileSync));
             let mut chain = endpoint.shard().pool().take(100_001, 0).expect("memory");
             chain.copy_from(0, &[7; 100_001]);
-            let written = client.write_chain(file, 8, chain, StableHow::Unstable).await.expect("written");
+            let written = client.write_bulk(file, 8, chain, StableHow::Unstable).await.expect("written");
             assert_eq!(written.count, 100_001);
             assert_eq!(client.commit(file).await.expect("committed"), written.verifier);
             let (data, at_end) = client.read(file, 0, 10).await.expect("read");

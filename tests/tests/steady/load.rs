@@ -153,10 +153,10 @@ async fn one(shard: &Shard, caller: &Caller, work: Work, index: u64) {
             let how = StableHow::Unstable;
             let count = match caller {
                 Caller::Nfs4(session, file) => {
-                    session.write_chain(file, offset, data, how).await.map(|written| written.count)
+                    session.write_bulk(file, offset, data, how).await.map(|written| written.count)
                 }
                 Caller::Nfs3(client, file) => {
-                    client.write_chain(*file, offset, data, how).await.map(|written| written.count)
+                    client.write_bulk(*file, offset, data, how).await.map(|written| written.count)
                 }
             };
             assert_eq!(count.expect("a write") as usize, bytes);

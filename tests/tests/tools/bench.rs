@@ -110,6 +110,9 @@ fn connections_sessions_threads_and_mixtures_add_up() {
         {
             let large = ["-w", workload, "-b", size, "-q", "3", "--send", "single"];
             let value = bench(&served, &[SHORT, &large].concat());
+            assert_eq!(value["settings"]["annotate"], false);
+            let annotated = bench(&served, &[SHORT, &large, &["--annotate"]].concat());
+            assert_eq!(annotated["settings"]["annotate"], true);
             assert_eq!(value["bytes"].as_u64(), value["operations"].as_u64().map(|count| count * bytes));
         }
         let counted =

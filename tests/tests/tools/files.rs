@@ -1,6 +1,8 @@
 //! Files without a mount.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -76,6 +78,39 @@ fn trees_keep_their_shape_permissions_and_times() {
 
         good(&penstock(&["rm", "-r", &served.url("tree")]));
         assert!(!served.data.join("tree").exists());
+    }
+}
+
+#[test]
+fn names_need_not_be_utf8() {
+    let (odd, escaped) = (OsStr::from_bytes(b"b\xff\n%41"), "b\\xff\\x0a%41");
+    for served in Served::in_each_version("tools-names") {
+        let local = served.aside("local");
+        let tree = local.join("tree");
+        fs::create_dir_all(tree.join(odd)).expect("a directory");
+        fs::write(tree.join(odd).join(odd), b"text").expect("a file");
+        symlink(odd, tree.join(odd).join("link")).expect("a link");
+        good(&penstock(&["put", "-r", tree.to_str().expect("text"), &served.url("")]));
+        assert_eq!(fs::read(served.data.join("tree").join(odd).join(odd)).expect("it is there"), b"text");
+
+        let url = served.url("tree/b%ff%0a%2541");
+        assert_eq!(good(&penstock(&["ls", &url])), format!("{escaped}\nlink\n"));
+        let long = good(&penstock(&["ls", "-lR", &served.url("tree")]));
+        assert!(long.contains(&format!("link -> {escaped}\n")), "{long}");
+        let listed = good(&penstock(&["ls", "-R", "--json", &served.url("tree")]));
+        let listed: Vec<Value> = serde_json::from_str(&listed).expect("JSON");
+        let urls: Vec<_> = listed.iter().map(|entry| entry["url"].as_str().expect("text")).collect();
+        assert!(urls.iter().any(|url| url.ends_with("/tree/b%ff%0a%2541/link")), "{urls:?}");
+
+        let back = local.join("back");
+        good(&penstock(&["get", "-r", &served.url("tree"), back.to_str().expect("text")]));
+        assert_eq!(fs::read(back.join(odd).join("link")).expect("a link to what came back"), b"text");
+        // Through a link whose text is no UTF-8 either.
+        assert_eq!(penstock(&["get", &served.url("tree/b%ff%0a%2541/link"), "-"]).stdout, b"text");
+        let said = bad(&penstock(&["rm", &url]));
+        assert!(said.contains("/tree/b%ff%0a%2541: is a directory"), "{said}");
+        good(&penstock(&["rm", "-r", &served.url("tree")]));
+        assert_eq!(fs::read_dir(&served.data).expect("a directory").count(), 0);
     }
 }
 

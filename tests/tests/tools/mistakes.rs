@@ -98,7 +98,10 @@ fn nfsv3_says_what_is_exported_and_where_mount_is_not() {
     let listed = penstock(&["ls", &format!("nfs://{address}/one?version=3&mountport={mount_port}")]);
     assert_eq!(good(&listed), "file\n");
     let url = format!("nfs://127.0.0.1/one?version=3&nfsport={}&mountport=9", server.port());
-    complains(&["ls", &url], "/one", "cannot connect");
+    for command in ["ls", "bench"] {
+        complains(&[command, &url], "/one", "MOUNT at port 9: cannot connect");
+        assert!(bad(&penstock(&[command, &url])).contains("mountport="), "the remedy is told");
+    }
 }
 
 #[test]
@@ -126,8 +129,8 @@ fn a_wrong_command_line_is_explained() {
     wrong(&["bench", "nfs://server/", "-b", "4KB"], "4KiB");
     wrong(&["mkdir", "-m", "rwx", "nfs://server/a"], "octal");
     let failing = |arguments: &[&str], words: &str| {
-        let said = bad(&penstock(arguments));
-        assert!(said.contains(words) && said.contains("remedy"), "{arguments:?}: {said}");
+        wrong(arguments, words);
+        wrong(arguments, "remedy");
     };
     failing(&["bench", "nfs://127.0.0.1:9/", "-q", "1", "--sessions", "2"], "--depth 1");
     failing(&["bench", "nfs://127.0.0.1:9/", "-w", "remove"], "--operations");
@@ -158,4 +161,29 @@ fn a_server_in_its_grace_period_is_waited_for() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("has just started"), "{}", said(&output));
     assert!(served.data.join("put").exists());
+}
+
+#[test]
+fn a_load_begins_after_the_grace_period() {
+    if !can_serve() {
+        return;
+    }
+    let scratch = Scratch::new("tools-grace-bench");
+    let data = scratch.directory("data");
+    let mut plan = ServerPlan::exporting(&[&data]);
+    plan.settings.push_str("grace_seconds = 15\n");
+    let mut served = Served { server: Server::start(scratch, plan), data, version: "3" };
+    let url = served.url("");
+    let load = ["bench", &url, "-n", "100", "--file-size", "1MiB", "--keep", "--quiet", "--json"];
+    good(&penstock(&load));
+    ask(served.server.address(), |asking| async move {
+        let client = asking.client("holder").await;
+        let root = client.session().lookup("/").await.expect("the root");
+        client.session().open(root, "held", &OpenHow::create(0o644)).await.expect("a file");
+    });
+    served.server.kill();
+    served.server.start_again();
+    // The files are there already, and nothing has to be written that would wait.
+    let value: serde_json::Value = serde_json::from_str(&good(&penstock(&load))).expect("one JSON object");
+    assert_eq!((&value["operations"], &value["errors"]), (&100.into(), &0.into()), "{value:#}");
 }

@@ -41,8 +41,15 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the threads may take to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// The status of a program whose command line is wrong.
+const USAGE_STATUS: u8 = 2;
+
 /// Measures, prints, and says how it went.
 pub fn run(arguments: BenchArguments) -> ExitCode {
+    if let Err(fatal) = arguments.check() {
+        eprintln!("penstock: {fatal}");
+        return ExitCode::from(USAGE_STATUS);
+    }
     match measure(arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -55,7 +62,6 @@ pub fn run(arguments: BenchArguments) -> ExitCode {
 
 /// True when no operation failed.
 fn measure(arguments: BenchArguments) -> Result<bool, Fatal> {
-    arguments.check()?;
     engine::raise_file_limit()
         .map_err(|error| Fatal::new(format!("the limit on open files: {error}"), "raise it"))?;
     let address = arguments.url.address()?;

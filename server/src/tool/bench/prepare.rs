@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use client::Files;
 use engine::Shard;
 use wire::nfs4::{FileHandle, FileType, Status};
@@ -11,6 +12,7 @@ use super::plan::{MAKING_DEPTH, Plan, Prepared};
 use super::target::{DIRECTORY_MODE, FILE_MODE, name};
 use super::workload::Workload;
 use crate::fatal::Fatal;
+use crate::tool::MOUNT_PORT_REMEDY;
 use crate::tool::remote::reason;
 use crate::tool::unit::bytes_text;
 
@@ -77,7 +79,7 @@ pub async fn clean_up(shard: &Shard, files: &Files, plan: &Plan, prepared: &Prep
     }
     if !arguments.keep {
         empty(shard, files, base).await?;
-        let directory = files.lookup(&arguments.url.path_text()).await?;
+        let directory = files.lookup(&arguments.url.path_bytes()).await?;
         files.remove_directory(directory, BASE).await?;
     }
     Ok(())
@@ -85,12 +87,13 @@ pub async fn clean_up(shard: &Shard, files: &Files, plan: &Plan, prepared: &Prep
 
 async fn find_directory(files: &Files, arguments: &BenchArguments) -> Result<FileHandle, Fatal> {
     let failed = |error: client::Error| {
-        Fatal::new(
-            format!("{}: {}", arguments.url, reason(&error)),
-            "give a directory that is there, and that --uid may enter",
-        )
+        let (reason, remedy) = match error {
+            client::Error::MountPort { .. } => (error.to_string(), MOUNT_PORT_REMEDY),
+            _ => (reason(&error), "give a directory that is there, and that --uid may enter"),
+        };
+        Fatal::new(format!("{}: {reason}", arguments.url), remedy)
     };
-    let handle = files.lookup(&arguments.url.path_text()).await.map_err(failed)?;
+    let handle = files.lookup(&arguments.url.path_bytes()).await.map_err(failed)?;
     let details = files.details(handle).await.map_err(failed)?;
     if details.file_type == FileType::Directory {
         return Ok(handle);
@@ -134,20 +137,23 @@ async fn ensure_file(
             eprintln!("filling {BASE}/{} with {}", file_name(index), bytes_text((size - has) as f64));
         }
         let chunk = CHUNK_BYTES.min(files.write_max().into());
-        let pattern: Rc<[u8]> = (0..chunk).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 11) as u8).collect();
+        let pattern: Bytes = (0..chunk).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 11) as u8).collect();
         let mut writes = Vec::new();
         for offset in (has..size).step_by(chunk as usize) {
             if writes.len() == MAKING_DEPTH {
                 written(writes.remove(0)).await?;
             }
             let length = chunk.min(size - offset) as usize;
-            let (files, pattern) = (files.clone(), Rc::clone(&pattern));
-            writes.push(shard.spawn(async move { files.write(&file, offset, &pattern[..length]).await }));
+            let (files, data) = (files.clone(), pattern.slice(..length));
+            writes.push(shard.spawn(async move { files.write(&file, offset, data).await }));
         }
         for write in writes {
             written(write).await?;
         }
         files.commit(file.handle).await?;
+    } else if size > 0 {
+        // What NFSv4's open would wait for, the grace period of a server that has just started, is over when this is answered.
+        files.read(&file, 0, 1).await?;
     }
     files.close(&file).await?;
     Ok(file.handle)
@@ -190,10 +196,9 @@ async fn empty(shard: &Shard, files: &Files, directory: FileHandle) -> client::R
         let (files, entries) = (files.clone(), Rc::clone(&entries));
         removers.push(shard.spawn(async move {
             for (name, details) in entries.iter().skip(remover).step_by(MAKING_DEPTH) {
-                let name = String::from_utf8_lossy(name);
                 match details.file_type {
-                    FileType::Directory => files.remove_directory(directory, &name).await?,
-                    _ => files.remove(directory, &name).await?,
+                    FileType::Directory => files.remove_directory(directory, name).await?,
+                    _ => files.remove(directory, name).await?,
                 }
             }
             client::Result::Ok(())
