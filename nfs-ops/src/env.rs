@@ -5,6 +5,7 @@ use std::future::Future;
 
 use buf::{Chain, Piped};
 use bytes::{Bytes, BytesMut};
+use qos::limits::{Cost, Entity};
 use rpc::ConnectionId;
 use tracing::Span;
 use wire::rpc::TraceContext;
@@ -43,6 +44,25 @@ pub trait Env: Clone + 'static {
     /// Makes `span`, which was just created, a part of the caller's trace. Called for traced calls only; who exports no
     /// traces has nothing to do.
     fn join_trace(&self, _span: &Span, _caller: &TraceContext<'_>) {}
+
+    /// Whether [`Env::log_admission`] wants to be called.
+    fn logs_admissions(&self) -> bool {
+        false
+    }
+
+    /// Logs a request that goes on, so that limits can be judged from outside.
+    fn log_admission(&self, _admitted: LoggedAdmission<'_>) {}
+}
+
+/// A request that was charged and goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedAdmission<'a> {
+    /// What it is charged to, the most particular first.
+    pub charged_to: &'a [Entity],
+    /// What it is charged.
+    pub cost: Cost,
+    /// How many still wait on this core.
+    pub parked: usize,
 }
 
 /// Why a callback brought no answer.

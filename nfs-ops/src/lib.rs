@@ -43,7 +43,7 @@ pub use callback::{recall_slots, send_pending, sweep};
 pub use common::attributes::Rights;
 pub use copies::{Copies, CopiesSnapshot};
 pub use dispatch::NfsService;
-pub use env::{Backchannel, BackchannelError, Env};
+pub use env::{Backchannel, BackchannelError, Env, LoggedAdmission};
 pub use export::{
     Export, ExportSettings, ExportTable, Network, Permission, PlaceConflict, Protocol, Protocols, Squash,
 };

@@ -15,7 +15,7 @@ use wire::nfs4::Status;
 use crate::admitted::Admitted;
 use crate::annotation::ClaimedAreas;
 use crate::charges::Payer;
-use crate::env::{Backchannel, Env};
+use crate::env::{Backchannel, Env, LoggedAdmission};
 use crate::export::{ExportSettings, ExportTable, Permission, Protocol};
 use crate::failure::Failure;
 use crate::handle::{ExportId, HandleContent};
@@ -157,7 +157,14 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
             (admitted, path.begin(server.admission.cost(request), now_ns))
         };
         let (admitted, begun) = server.charges.settle(payer, &server.admission, begin);
-        Ok(Admitted::new(server, self.wait(admitted, bytes).await?, begun))
+        let pass = self.wait(admitted, bytes).await?;
+        if server.env.logs_admissions() {
+            let (cost, parked) = (server.admission.cost(request), server.admission.parked_count());
+            server.charges.settle(payer, &server.admission, |path| {
+                server.env.log_admission(LoggedAdmission { charged_to: path.leaves(), cost, parked });
+            });
+        }
+        Ok(Admitted::new(server, pass, begun))
     }
 
     /// Charges an operation that only looks. It waits for its turn if the limits want it to, if it is the first of its call,

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use buf::{Chain, PAGE_BYTES, PipePool, Piped, TakeError};
 use bytes::{Bytes, BytesMut};
 use engine::Shard;
-use nfs_ops::{Backchannel, BackchannelError, Env};
+use nfs_ops::{Backchannel, BackchannelError, Env, LoggedAdmission};
 use rpc::ConnectionId;
 use tracing::Span;
 use transport_tcp::{CallError, Message};
 use wire::rpc::TraceContext;
 
+use crate::admissions::AdmissionLog;
 use crate::names::Names;
 use crate::{shard, traces};
 
@@ -32,16 +33,22 @@ struct Inner {
     names: Arc<Names>,
     next_transaction: Cell<u32>,
     pipes: PipePool,
+    admissions: Option<Rc<AdmissionLog>>,
 }
 
 impl Environment {
-    /// The world of `shard`.
-    pub fn new(shard: Shard, origin: Instant, names: Arc<Names>) -> Self {
+    /// The world of `shard`, which logs admissions if there is a log.
+    pub fn new(
+        shard: Shard,
+        origin: Instant,
+        names: Arc<Names>,
+        admissions: Option<Rc<AdmissionLog>>,
+    ) -> Self {
         let mut first = [0; 4];
         fill(&mut first);
         let next_transaction = Cell::new(u32::from_ne_bytes(first));
         let pipes = PipePool::new();
-        Self(Rc::new(Inner { shard, origin, names, next_transaction, pipes }))
+        Self(Rc::new(Inner { shard, origin, names, next_transaction, pipes, admissions }))
     }
 }
 
@@ -100,6 +107,17 @@ impl Env for Environment {
 
     fn join_trace(&self, span: &Span, caller: &TraceContext<'_>) {
         traces::join(span, caller);
+    }
+
+    fn logs_admissions(&self) -> bool {
+        self.0.admissions.is_some()
+    }
+
+    fn log_admission(&self, admitted: LoggedAdmission<'_>) {
+        if let Some(log) = &self.0.admissions {
+            let truly_ns = nanoseconds_since(self.0.origin, self.0.shard.now_precise());
+            log.admit(admitted, self.now_ns(), truly_ns);
+        }
     }
 }
 

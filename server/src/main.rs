@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admissions;
 mod announce;
 mod bounds;
 mod check;

@@ -240,6 +240,7 @@ fn start_engine(
         shared: Arc::clone(shared),
         exports: Mutex::new(served.exports.clone()),
         origin,
+        admission_log: settings.qos.admission_log.clone(),
         names: Mutex::new(None),
         transport: bounds::of_transport(&served.limits),
         intake: Intake::new(shards),

@@ -1,6 +1,7 @@
 //! What runs on one shard: the operations, the transport, and the tasks that go on by themselves.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use nfs_ops::{ExportTable, NfsService, Shared};
 use transport_tcp::{Endpoint, Intake, Listener};
 use vfs_local::{File, Local};
 
+use crate::admissions::AdmissionLog;
 use crate::environment::Environment;
 use crate::exports::{self, NfsServer, OpenExport};
 use crate::fatal::Fatal;
@@ -28,6 +30,8 @@ pub struct Plan {
     pub exports: Mutex<Vec<OpenExport>>,
     /// Zero of the monotonic clock.
     pub origin: Instant,
+    /// Where admissions are logged, if they are.
+    pub admission_log: Option<PathBuf>,
     /// The name service, made when the engine's helper threads are there.
     pub names: Mutex<Option<Arc<Names>>>,
     /// Bounds of the transport.
@@ -108,14 +112,15 @@ pub async fn use_prepared_exports(shard: &Shard) {
 
 /// The whole life of one shard.
 pub async fn run(shard: Shard, plan: Arc<Plan>) {
-    let made = make(&shard, &plan);
+    let admissions = open_admission_log(&shard, &plan);
+    let made = admissions.and_then(|log| Ok((make(&shard, &plan, log.clone())?, log)));
     let (parts, outcome) = match made {
         Ok(parts) => (Some(parts), Ok(())),
         Err(error) => (None, Err(error)),
     };
     // Whoever started the engine waits for this; if it is gone the process is ending.
     let _ = plan.started.lock().unwrap_or_else(PoisonError::into_inner).send(outcome);
-    let Some((server, endpoint)) = parts else { return };
+    let Some(((server, endpoint), admissions)) = parts else { return };
     PARTS.set(Some(Parts { server: Rc::clone(&server), endpoint: endpoint.clone(), prepared: None }));
 
     let mut tasks = Vec::new();
@@ -129,6 +134,10 @@ pub async fn run(shard: Shard, plan: Arc<Plan>) {
     tasks.push(shard.spawn(Rc::clone(&server).maintain(shard.index() == 0)));
     tasks.push(shard.spawn(Rc::clone(&server).serve_parked()));
     tasks.push(shard.spawn(forget_identities(shard.clone(), Rc::clone(&server))));
+    if let Some(log) = &admissions {
+        tasks.push(shard.spawn(Rc::clone(log).tick(shard.clone(), plan.origin)));
+        tasks.push(shard.spawn(Rc::clone(log).keep(shard.clone())));
+    }
     let service = Rc::new(NfsService(server));
     let intake = plan.intake.clone();
     let serving_endpoint = endpoint.clone();
@@ -143,6 +152,9 @@ pub async fn run(shard: Shard, plan: Arc<Plan>) {
         );
     }
     tasks.iter().for_each(engine::JoinHandle::abort);
+    if let Some(log) = admissions {
+        log.finish(&shard).await;
+    }
     if let Some(server) = self::server() {
         tell_payload(&shard, &server, &endpoint);
     }
@@ -168,7 +180,16 @@ fn tell_payload(shard: &Shard, server: &NfsServer, endpoint: &Endpoint) {
     );
 }
 
-fn make(shard: &Shard, plan: &Plan) -> Result<(Rc<NfsServer>, Endpoint), Fatal> {
+fn open_admission_log(shard: &Shard, plan: &Plan) -> Result<Option<Rc<AdmissionLog>>, Fatal> {
+    let open = |directory| AdmissionLog::open(directory, shard.index(), plan.origin).map(Rc::new);
+    plan.admission_log.as_deref().map(open).transpose()
+}
+
+fn make(
+    shard: &Shard,
+    plan: &Plan,
+    admissions: Option<Rc<AdmissionLog>>,
+) -> Result<(Rc<NfsServer>, Endpoint), Fatal> {
     let names = {
         let mut names = plan.names.lock().unwrap_or_else(PoisonError::into_inner);
         match &*names {
@@ -180,7 +201,7 @@ fn make(shard: &Shard, plan: &Plan) -> Result<(Rc<NfsServer>, Endpoint), Fatal> 
             }
         }
     };
-    let environment = Environment::new(shard.clone(), plan.origin, names);
+    let environment = Environment::new(shard.clone(), plan.origin, names, admissions);
     let exports = plan.exports.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let table = exports::table(&exports, None, shard)?;
     let number = u32::try_from(shard.index()).expect("the configuration bounds it");

@@ -59,6 +59,8 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 [qos]
 # A request counts as one operation for each so many KiB of payload begun (1 to 1048576).
 #io_unit_kib = 64
+# A directory where each request that is charged is logged, to judge limits by.
+#admission_log = "/var/log/penstock-admissions"
 # A group of requests: those that fit all of clients, users and exports that are given. A request belongs to the first
 # group that fits. The whole section is an example.
 #[[qos.rule]]

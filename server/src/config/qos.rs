@@ -1,6 +1,7 @@
 //! `[qos]`: what groups requests, and how operations are counted. Limits themselves are not configuration.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use nfs_ops::limits::Rule;
 use nfs_ops::{ExportId, Network};
@@ -11,7 +12,7 @@ use toml::Spanned;
 use super::client::ClientPattern;
 use super::diagnostic::Source;
 use super::export::ExportPlan;
-use super::server::number;
+use super::server::{absolute, number};
 
 /// Most rules: they are tried in turn.
 const RULES_MAX: usize = 64;
@@ -31,11 +32,13 @@ pub struct QosSettings {
     pub io_unit_kib: u32,
     /// Which requests belong to which group.
     pub rules: Vec<Rule>,
+    /// The directory that admissions are logged in, if they are.
+    pub admission_log: Option<PathBuf>,
 }
 
 impl Default for QosSettings {
     fn default() -> Self {
-        Self { io_unit_kib: IO_UNIT_KIB, rules: Vec::new() }
+        Self { io_unit_kib: IO_UNIT_KIB, rules: Vec::new(), admission_log: None }
     }
 }
 
@@ -44,6 +47,7 @@ impl Default for QosSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct QosSection {
     io_unit_kib: Option<Spanned<i64>>,
+    admission_log: Option<Spanned<PathBuf>>,
     #[serde(rename = "rule")]
     rules: Vec<Spanned<RuleSection>>,
 }
@@ -105,7 +109,9 @@ pub fn resolve(section: &QosSection, exports: &[ExportPlan], source: &mut Source
         }
         rules.push(rule);
     }
-    QosSettings { io_unit_kib, rules }
+    let admission_log =
+        section.admission_log.as_ref().map(|written| absolute("admission_log", written, source));
+    QosSettings { io_unit_kib, rules, admission_log }
 }
 
 fn rule(written: &Spanned<RuleSection>, exports: &[ExportPlan], source: &mut Source<'_>) -> Rule {

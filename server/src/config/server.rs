@@ -267,7 +267,7 @@ fn state_directory(section: &ServerSection, source: &mut Source<'_>) -> PathBuf 
     )
 }
 
-fn absolute(name: &str, written: &Spanned<PathBuf>, source: &mut Source<'_>) -> PathBuf {
+pub(super) fn absolute(name: &str, written: &Spanned<PathBuf>, source: &mut Source<'_>) -> PathBuf {
     if !written.get_ref().is_absolute() {
         source.wrong(
             written.span(),

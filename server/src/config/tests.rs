@@ -139,6 +139,7 @@ fn mistakes_in_rules_are_named_with_place_and_remedy() {
     };
     refused("[qos]\nio_unit = 1", "2:1", "unknown field `io_unit`");
     refused("[qos]\nio_unit_kib = 0", "2:15", "`io_unit_kib` is 0");
+    refused("[qos]\nadmission_log = \"log\"", "2:17", "not absolute");
     refused("[[qos.rule]]\nusers = [0]", "1:1", "missing field `name`");
     refused("[[qos.rule]]\nname = \"a\"", "1:1", "does not say whom it is for");
     let rule = |lines: &str| format!("[[qos.rule]]\nname = \"a\"\nusers = [0]\n{lines}");
@@ -246,6 +247,7 @@ fn the_example_says_the_defaults() {
     assert_eq!(settings.limits, Limits::default());
     let rules = std::mem::take(&mut settings.qos.rules);
     assert_eq!((rules.len(), rules[0].exports[0]), (1, settings.exports[0].id));
+    assert_eq!(settings.qos.admission_log.take().as_deref(), Some(Path::new("/var/log/penstock-admissions")));
     assert_eq!(settings.qos, QosSettings::default());
     let plain = parsed("[[export]]\npath = \"/usr\"\npseudo = \"/data\"\nid = 7\n").unwrap();
     assert_eq!(settings.exports, plain.exports);

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::diagnostic::Source;
 use super::file::TracingSection;
-use super::server::number;
+use super::server::{absolute, number};
 
 /// Spans that may wait: some hundred traced calls, some megabytes.
 const QUEUE_SPANS: u32 = 2048;
@@ -47,7 +47,7 @@ impl Default for TracingSettings {
 /// What `[tracing]` says.
 pub fn resolve(section: &TracingSection, source: &mut Source<'_>) -> TracingSettings {
     let endpoint = section.otlp_endpoint.as_ref().and_then(|written| endpoint(written, source));
-    let file = section.otlp_file.as_ref().map(|written| file(written, source));
+    let file = section.otlp_file.as_ref().map(|written| absolute("otlp_file", written, source));
     if let (Some(_), Some(written)) = (&section.otlp_endpoint, &section.otlp_file) {
         source.wrong(
             written.span(),
@@ -79,15 +79,4 @@ fn endpoint(written: &Spanned<String>, source: &mut Source<'_>) -> Option<Endpoi
             None
         }
     }
-}
-
-fn file(written: &Spanned<PathBuf>, source: &mut Source<'_>) -> PathBuf {
-    if !written.get_ref().is_absolute() {
-        source.wrong(
-            written.span(),
-            format!("`otlp_file` is {}, which is not absolute", written.get_ref().display()),
-            "write the path from / on",
-        );
-    }
-    written.get_ref().clone()
 }
