@@ -18,4 +18,4 @@ pub mod results;
 pub mod scheme;
 mod world;
 
-pub use log::Errors;
+pub use log::{BIN_NS, Errors, Log, jain};

@@ -135,11 +135,13 @@ fn worst(errors: Option<Errors>) -> String {
     percent(if errors.max >= -errors.min { errors.max } else { errors.min })
 }
 
-fn range(errors: Option<Errors>) -> String {
+/// The least and the greatest error.
+pub fn range(errors: Option<Errors>) -> String {
     errors.map_or("-".to_owned(), |errors| format!("{} .. {}", percent(errors.min), percent(errors.max)))
 }
 
-fn percent(part: f64) -> String {
+/// A part of one, with two digits that count.
+pub fn percent(part: f64) -> String {
     let percent = 100.0 * part;
     let digits = if percent.abs() >= 100.0 {
         0
@@ -152,7 +154,7 @@ fn percent(part: f64) -> String {
 }
 
 /// Columns below each other; the first begins at the left, the others end at the right.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines[0].len();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();

@@ -8,6 +8,7 @@
 
 pub mod asking;
 pub mod behaved;
+pub mod judge;
 pub mod mounted;
 pub mod namespace;
 pub mod raw;

@@ -69,13 +69,16 @@ fn profile_directory() -> PathBuf {
     directory.expect("a directory of the profile").to_owned()
 }
 
-/// The program, built with the profile of the running test.
+/// The program: that of PENSTOCK_BIN, or else built with the profile of the running test.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("PENSTOCK_BIN") {
+            return program.into();
+        }
         let directory = profile_directory();
         let profile = match directory.file_name().and_then(|name| name.to_str()) {
             Some("debug") | None => "dev",
