@@ -26,7 +26,7 @@ const EVERY_NS: u64 = 200;
 
 /// More than is ever asked for, and so little that everything has to wait.
 const MUCH: u64 = 1_000_000_000_000;
-const LITTLE: u64 = 1_000_000;
+const LITTLE: u64 = 100_000_000;
 
 const SERVER: Entity = Entity(1);
 const EXPORT: Entity = Entity(2);

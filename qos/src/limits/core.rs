@@ -141,6 +141,9 @@ impl Core {
         if path.structure != self.limits.structure() {
             self.limits.resolve(path);
         }
+        if path.places().is_empty() {
+            return Decision::Run(Charged(change));
+        }
         if path.is_paced {
             cost = cost.at(self.limits.write_cost());
         }

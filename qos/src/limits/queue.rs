@@ -58,6 +58,8 @@ pub(super) struct Queue {
     bytes: u64,
     operations: u64,
     work: u64,
+    /// How many of the requests are background's.
+    background: usize,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,7 @@ impl Queue {
         self.bytes += entry.cost.bytes;
         self.operations += entry.cost.operations;
         self.work += entry.cost.work();
+        self.background += usize::from(entry.tier == Tier::Background);
         let rank = Rank { tier: entry.tier, start, arrival: entry.arrival };
         flow.ranks.push_back(rank);
         self.entries.insert(rank, entry);
@@ -131,6 +134,7 @@ impl Queue {
         self.bytes -= entry.cost.bytes;
         self.operations -= entry.cost.operations;
         self.work -= entry.cost.work();
+        self.background -= usize::from(entry.tier == Tier::Background);
         entry
     }
 
@@ -160,6 +164,9 @@ impl Queue {
     }
 
     fn first_of_background(&self) -> Option<(&Rank, &Entry)> {
+        if self.background == 0 {
+            return None;
+        }
         let first = Rank { tier: Tier::Background, start: 0, arrival: 0 };
         self.entries.range(first..).next()
     }
