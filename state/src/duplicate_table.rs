@@ -14,8 +14,9 @@ use crate::stripes::{KeyedHash, KeyedMap, STRIPES};
 const WAITING_MAX: usize = 4;
 
 /// Bytes that a remembered call takes besides its reply: its places in the tables, which may be half empty, and the
-/// record of a source address that has no other.
-pub(crate) const CALL_BYTES: u64 = 640;
+/// record of a source address that has no other. As resident memory grew with calls of ten thousand addresses, one each,
+/// rounded up: the allocator keeps more than it is asked for.
+pub(crate) const CALL_BYTES: u64 = 1088;
 
 pub(crate) struct CallTable {
     calls_max: usize,
