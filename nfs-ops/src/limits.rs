@@ -2,7 +2,7 @@
 
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use qos::limits::{Entity, IO_UNIT_BYTES_DEFAULT, Limits, Tier};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -116,6 +116,8 @@ pub struct Rule {
     pub weight: Option<NonZeroU32>,
     /// The order of service where its limit says nothing.
     pub tier: Option<Tier>,
+    /// What is reserved for the group where its limit says nothing, in bytes per second.
+    pub reserved: Option<NonZeroU64>,
 }
 
 impl Rule {

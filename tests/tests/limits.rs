@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -201,6 +201,34 @@ fn mistakes_are_told_with_what_is_in_force() {
 }
 
 #[test]
+fn no_more_is_reserved_than_can_be() {
+    let Some(mut server) = start("limits-reserved") else { return };
+    good(&server, &["set", "server", "--bytes", "100MB/s"]);
+    good(&server, &["set", "export:/data", "--reserve", "60MB/s"]);
+    let before = list(&server);
+    for (arguments, words) in [
+        (
+            &["set", "client:192.0.2.7", "--reserve", "31MB/s"][..],
+            "90000000: 31000000 are more than is left beside the 60000000",
+        ),
+        (&["set", "server", "--bytes", "50MB/s"], "45000000, and 60000000 are reserved already"),
+        (&["set", "server", "--reserve", "1MB/s"], "nothing can be reserved for the server"),
+    ] {
+        let said = bad(&server, arguments);
+        assert!(
+            said.starts_with("penstock: ") && said.contains(words) && said.contains("in force for"),
+            "{said}"
+        );
+    }
+    server.kill();
+    server.start_again();
+    assert_eq!(list(&server), before);
+    assert!(good(&server, &["list"]).contains("60 MB/s"));
+    good(&server, &["set", "export:/data", "--reserve", "none", "--weight", "7"]);
+    good(&server, &["set", "client:192.0.2.7", "--reserve", "90MB/s"]);
+}
+
+#[test]
 fn the_socket_is_the_servers_users_alone_and_goes_with_the_server() {
     let Some(mut server) = start("limits-socket") else { return };
     let path = socket(&server);
@@ -280,19 +308,45 @@ fn exports_are_known_by_their_names_after_a_reload() {
     assert!(bad(&server, &["get", "export:/data"]).contains("there are /more"));
 }
 
+/// READs of 64 KiB, 8 outstanding, over 4 connections.
+fn bench(server: &Server, place: &str, duration: &str) -> Command {
+    let url = format!("nfs://{}{place}", server.address());
+    let mut command = Command::new(program());
+    command.args(["bench", &url, "--json", "-w", "randread", "-b", "64KiB", "-q", "8", "-c", "4"]);
+    command.args(["-d", duration, "--file-size", "16MiB"]).stdout(Stdio::piped());
+    command
+}
+
 /// Bytes per second of READs from all connections together, and how many failed.
 fn read_rate(server: &Server, version: &str) -> (f64, u64) {
-    let url = format!("nfs://{}/data?version={version}", server.address());
-    let mut command = Command::new(program());
-    command
-        .args(["bench", &url, "--json", "-w", "randread", "-b", "64KiB", "-q", "8", "-c", "4", "-d", "2s"]);
+    let mut command = bench(server, &format!("/data?version={version}"), "2s");
     if version != "3" {
         command.args(["--sessions", "2"]);
     }
-    let output = command.args(["--file-size", "16MiB"]).output().expect("the program runs");
+    let output = command.output().expect("the program runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     (report["bytes_per_second"].as_f64().expect("a rate"), report["errors"].as_u64().expect("a count"))
+}
+
+#[test]
+fn what_is_reserved_is_had_beside_those_who_want_all() {
+    if !can_serve() {
+        return;
+    }
+    let scratch = Scratch::new("limits-reserve");
+    let [data, more] = ["data", "more"].map(|name| scratch.directory(name));
+    let exports = export(&data, "pseudo = \"/data\"") + &export(&more, "pseudo = \"/more\"");
+    let server = Server::start(scratch, ServerPlan::new(exports));
+    good(&server, &["set", "server", "--bytes", "40MB/s"]);
+    // By weight it would have a hundredth.
+    good(&server, &["set", "export:/more", "--weight", "9900"]);
+    good(&server, &["set", "export:/data", "--reserve", "20MB/s"]);
+    let mut others = bench(&server, "/more?version=4.2", "8s").spawn().expect("the program runs");
+    let (rate, errors) = read_rate(&server, "4.2");
+    others.kill().expect("it runs");
+    others.wait().expect("it ends");
+    assert!((18e6..=24e6).contains(&rate) && errors == 0, "{rate} bytes per second, {errors} errors");
 }
 
 #[test]

@@ -11,6 +11,11 @@ pub const BURST_NS_DEFAULT: u64 = 1_000_000;
 /// One operation in the count of operations stands for so much payload, where nothing else is configured.
 pub const IO_UNIT_BYTES_DEFAULT: u64 = 64 << 10;
 
+/// How much of `rate` can be reserved: a tenth of what is scarce is left for those for whom nothing is.
+pub fn reservable(rate: u64) -> u64 {
+    rate / 10 * 9 + rate % 10 * 9 / 10
+}
+
 /// Names an entity: a client, an export, a set of files, a group, the server. The caller chooses the keys; nothing here
 /// knows what kinds there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

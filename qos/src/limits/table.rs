@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::bucket::Bucket;
-use super::limit::{Entity, Limit};
+use super::limit::{Entity, Limit, reservable};
 use super::mailbox::{Mailbox, tell};
 use super::pace::{Pace, Report};
 use super::path::{PATH_ENTITIES_MAX, Path};
@@ -376,7 +376,7 @@ impl Directory {
         if above.is_none() { Ok(()) } else { Err(Refusal::TooDeep) }
     }
 
-    /// What is reserved for all must be there: of what is scarce a tenth is left for those for whom nothing is reserved.
+    /// What is reserved for all must be there.
     fn check_reserved(&self, entity: Entity, limit: &Limit) -> Result<(), Refusal> {
         if !limit.scarce && limit.reserved.is_none() {
             return Ok(());
@@ -386,10 +386,8 @@ impl Directory {
         let reserved: u128 =
             all().filter_map(|(_, limit)| limit.reserved).map(|rate| u128::from(rate.get())).sum();
         let is_short = |limit: &Limit| {
-            limit
-                .bytes
-                .together
-                .is_some_and(|rate| limit.scarce && reserved * 10 > u128::from(rate.get()) * 9)
+            let rate = limit.bytes.together.filter(|_| limit.scarce);
+            rate.is_some_and(|rate| reserved > reservable(rate.get()).into())
         };
         all()
             .find(|(_, limit)| is_short(limit))

@@ -75,6 +75,8 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 #tier = "background"
 # The share beside others of the tier (1 to 10000). Default: 100.
 #weight = 50
+# Bytes per second that the group gets of the limit of the server whatever others want. Default: none.
+#reserve_bytes_per_second = 100000000
 
 # At least one export is needed.
 [[export]]

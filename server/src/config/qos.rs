@@ -1,6 +1,6 @@
 //! `[qos]`: what groups requests, and how operations are counted. Limits themselves are not configuration.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use nfs_ops::limits::Rule;
@@ -22,6 +22,9 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// Weights that can be given, so that no group is forgotten beside another.
 pub const WEIGHTS: (u32, u32) = (1, 10_000);
+
+/// Rates that can be given. What is more than a terabyte each second is no limit but a mistake.
+pub const RATES: (u64, u64) = (1, 1_000_000_000_000);
 
 const IO_UNIT_KIB: u32 = (IO_UNIT_BYTES_DEFAULT >> 10) as u32;
 
@@ -65,6 +68,7 @@ struct RuleSection {
     exports: Vec<Spanned<String>>,
     tier: Option<TierWord>,
     weight: Option<Spanned<i64>>,
+    reserve_bytes_per_second: Option<Spanned<i64>>,
 }
 
 /// A tier as it is written.
@@ -130,6 +134,7 @@ fn rule(written: &Spanned<RuleSection>, exports: &[ExportPlan], source: &mut Sou
         exports: section.exports.iter().map(|entry| export(entry, exports, source)).collect(),
         weight: section.weight.as_ref().and_then(|written| weight(written, source)),
         tier: section.tier.map(Tier::from),
+        reserved: section.reserve_bytes_per_second.as_ref().and_then(|written| reserve(written, source)),
     }
 }
 
@@ -186,6 +191,19 @@ fn export(written: &Spanned<String>, exports: &[ExportPlan], source: &mut Source
         },
         |export| export.id,
     )
+}
+
+fn reserve(written: &Spanned<i64>, source: &mut Source<'_>) -> Option<NonZeroU64> {
+    let (least, greatest) = RATES;
+    let rate = u64::try_from(*written.get_ref()).ok().filter(|rate| (least..=greatest).contains(rate));
+    if rate.is_none() {
+        source.wrong(
+            written.span(),
+            format!("`reserve_bytes_per_second` is {}, out of range", written.get_ref()),
+            format!("give a number from {least} to {greatest}, or leave it out"),
+        );
+    }
+    rate.and_then(NonZeroU64::new)
 }
 
 fn weight(written: &Spanned<i64>, source: &mut Source<'_>) -> Option<NonZeroU32> {

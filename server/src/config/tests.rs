@@ -147,6 +147,7 @@ fn mistakes_in_rules_are_named_with_place_and_remedy() {
     refused(&rule("rate = 1"), "4:1", "unknown field `rate`");
     refused(&rule("tier = \"first\""), "4:8", "unknown variant `first`");
     refused(&rule("weight = 0"), "4:10", "`weight` is 0");
+    refused(&rule("reserve_bytes_per_second = 0"), "4:28", "`reserve_bytes_per_second` is 0");
     refused(&rule("clients = [\"10.0.0.0/99\"]"), "4:12", "not a network");
     refused(&rule("clients = [\"filer\"]"), "4:12", "a host name");
     refused(&rule("exports = [\"/nowhere\"]"), "4:12", "no export has this place");
@@ -157,7 +158,7 @@ fn mistakes_in_rules_are_named_with_place_and_remedy() {
 #[test]
 fn a_rule_is_what_it_says() {
     let text = "[qos]\nio_unit_kib = 4\n[[qos.rule]]\nname = \"a\"\nclients = [\"10.0.0.0/8\"]\nusers = [7]\n\
-                exports = [\"/data\"]\ntier = \"protected\"\nweight = 3\n\
+                exports = [\"/data\"]\ntier = \"protected\"\nweight = 3\nreserve_bytes_per_second = 1000000000000\n\
                 [[export]]\npath = \"/usr\"\npseudo = \"/data\"\n";
     let settings = parsed(text).unwrap();
     let rule = &settings.qos.rules[0];
@@ -165,6 +166,7 @@ fn a_rule_is_what_it_says() {
         (settings.qos.io_unit_kib, rule.weight.unwrap().get(), rule.tier.unwrap()),
         (4, 3, Tier::Protected)
     );
+    assert_eq!(rule.reserved.unwrap().get(), 1_000_000_000_000);
     let (inside, export) = ("10.9.9.9".parse().unwrap(), Some(settings.exports[0].id));
     assert!(rule.fits(inside, Some(7), export));
     assert!(!rule.fits("11.0.0.1".parse().unwrap(), Some(7), export));

@@ -5,10 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use qos::limits::{BURST_NS_DEFAULT, Limit, Tier};
 use serde_json::{Map, Value};
 
-use crate::config::WEIGHTS;
-
-/// A terabyte each second: what is more is no limit but a mistake.
-const RATE_MAX: u64 = 1_000_000_000_000;
+use crate::config::{RATES, WEIGHTS};
 
 /// Longest time in which what was not used is saved up. With more, a limit says little about the next seconds.
 const BURST_MICROSECONDS_MAX: u64 = 10_000_000;
@@ -22,23 +19,24 @@ struct Number {
 }
 
 macro_rules! rate {
-    ($name:literal, $of:ident, $direction:ident) => {
+    ($name:literal, $($place:ident).+) => {
         Number {
             name: $name,
-            range: (1, RATE_MAX),
-            get: |limit| limit.$of.$direction.map(NonZeroU64::get),
-            set: |limit, value| limit.$of.$direction = value.and_then(NonZeroU64::new),
+            range: RATES,
+            get: |limit| limit.$($place).+.map(NonZeroU64::get),
+            set: |limit, value| limit.$($place).+ = value.and_then(NonZeroU64::new),
         }
     };
 }
 
-const NUMBERS: [Number; 8] = [
-    rate!("bytes_per_second", bytes, together),
-    rate!("read_bytes_per_second", bytes, read),
-    rate!("write_bytes_per_second", bytes, write),
-    rate!("operations_per_second", operations, together),
-    rate!("read_operations_per_second", operations, read),
-    rate!("write_operations_per_second", operations, write),
+const NUMBERS: [Number; 9] = [
+    rate!("bytes_per_second", bytes.together),
+    rate!("read_bytes_per_second", bytes.read),
+    rate!("write_bytes_per_second", bytes.write),
+    rate!("operations_per_second", operations.together),
+    rate!("read_operations_per_second", operations.read),
+    rate!("write_operations_per_second", operations.write),
+    rate!("reserve_bytes_per_second", reserved),
     Number {
         name: "burst_microseconds",
         range: (0, BURST_MICROSECONDS_MAX),
@@ -144,6 +142,7 @@ mod tests {
             ("read_operations_per_second", json!(-5), "is -5"),
             ("write_bytes_per_second", json!(1.5), "is 1.5"),
             ("burst_microseconds", json!(10_000_001), "from 0 to 10000000"),
+            ("reserve_bytes_per_second", json!(0), "reserve_bytes_per_second is 0"),
             ("weight", json!("7"), "weight is \"7\""),
             ("weight", json!(10_001), "from 1 to 10000"),
             ("tier", json!("Protected"), "tier is \"Protected\""),

@@ -11,12 +11,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nfs_ops::file_sets::FileSet;
-use nfs_ops::limits::{Limited, Limiting};
-use qos::limits::{ENTITIES_MAX, Entity, Limit, Refusal};
+use nfs_ops::limits::{Limited, Limiting, Rule};
+use qos::limits::{ENTITIES_MAX, Entity, Limit, Refusal, reservable};
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
@@ -77,7 +78,7 @@ impl Keeper {
     /// Puts in force what is stored.
     ///
     /// # Errors
-    /// When this release cannot have stored it.
+    /// When this release cannot have stored it, or when the rules reserve more than can be.
     pub fn load(
         limiting: Limiting,
         names: Arc<Names>,
@@ -100,6 +101,13 @@ impl Keeper {
             kept.insert(Entity(*key), one);
         }
         let keeper = Self { limiting, names, store, origin, kept, generation };
+        let server = keeper.limit_of(Limited::Server).unwrap_or_default();
+        keeper.check_reserved(Limited::Server, &server).map_err(|reason| {
+            Fatal::new(
+                reason,
+                "lower `reserve_bytes_per_second` in [[qos.rule]]; what is set can be changed when the server runs",
+            )
+        })?;
         let groups = keeper.limiting.rules.iter().map(|rule| Limited::Group(rule.group()));
         groups.chain(keeper.kept.keys().filter_map(|entity| Limited::of(*entity))).for_each(|limited| {
             keeper.put_in_force(limited);
@@ -181,7 +189,11 @@ impl Keeper {
             expires_unix_ms: before.and_then(|kept| kept.expires_unix_ms),
             limit: before.map_or_else(Limit::default, |kept| kept.limit),
         };
-        let new = patched(new, patch).map_err(|reason| self.refuse(Cause::Wrong, reason, limited))?;
+        let new = patched(new, patch).and_then(|new| {
+            self.check_reserved(limited, &new.limit)?;
+            Ok(new)
+        });
+        let new = new.map_err(|reason| self.refuse(Cause::Wrong, reason, limited))?;
         self.store(limited, Some(new)).await?;
         Ok(self.describe(limited))
     }
@@ -311,12 +323,58 @@ impl Keeper {
     fn limit_of(&self, limited: Limited) -> Option<Limit> {
         let kept = self.kept.get(&limited.entity()).filter(|kept| !kept.is_expired(now_unix_ms()));
         let kept = kept.map(|kept| kept.limit);
-        let Limited::Group(group) = limited else { return kept };
-        let rule = self.limiting.rules.iter().find(|rule| rule.group() == group);
-        let Some(rule) = rule else { return kept };
+        let Some(rule) = self.rule_of(limited) else { return kept };
         let limit = kept.unwrap_or_default();
-        let limit = Limit { weight: limit.weight.or(rule.weight), tier: limit.tier.or(rule.tier), ..limit };
+        let limit = Limit {
+            weight: limit.weight.or(rule.weight),
+            tier: limit.tier.or(rule.tier),
+            reserved: limit.reserved.or(rule.reserved),
+            ..limit
+        };
         (kept.is_some() || limit != Limit::default()).then_some(limit)
+    }
+
+    /// What makes it, of a group.
+    fn rule_of(&self, limited: Limited) -> Option<&Rule> {
+        let Limited::Group(group) = limited else { return None };
+        self.limiting.rules.iter().find(|rule| rule.group() == group)
+    }
+
+    /// Whether all that would be reserved can be had when `limit` is that of `limited`. Without a limit on the server's
+    /// payload nobody knows how much that is, and all is taken.
+    fn check_reserved(&self, limited: Limited, limit: &Limit) -> Result<(), String> {
+        let is_of_server = limited == Limited::Server;
+        if is_of_server && limit.reserved.is_some() {
+            return Err("nothing can be reserved for the server: it is what others share".to_owned());
+        }
+        let in_force = || self.limit_of(Limited::Server).and_then(|server| server.bytes.together);
+        let rate = if is_of_server { limit.bytes.together } else { in_force() };
+        let Some(rate) = rate.filter(|_| is_of_server || limit.reserved.is_some()) else { return Ok(()) };
+        let own = self.reserved_by(limited, Some(limit));
+        let kept = self.kept.iter().filter(|(entity, _)| **entity != limited.entity());
+        let kept = kept.filter_map(|(entity, kept)| Some((Limited::of(*entity)?, Some(&kept.limit))));
+        let of_rules = self.limiting.rules.iter().map(|rule| Limited::Group(rule.group()));
+        let of_rules = of_rules.filter(|group| *group != limited && !self.kept.contains_key(&group.entity()));
+        let others = kept.chain(of_rules.map(|group| (group, None)));
+        let others: u64 = others.map(|(limited, limit)| self.reserved_by(limited, limit)).sum();
+        let (rate, most) = (rate.get(), reservable(rate.get()));
+        if own + others <= most {
+            return Ok(());
+        }
+        let bound =
+            format!("of the server's {rate} bytes per second at most nine tenths can be reserved, {most}");
+        Err(if is_of_server {
+            format!("{bound}, and {others} are reserved already")
+        } else {
+            format!("{bound}: {own} are more than is left beside the {others} of others")
+        })
+    }
+
+    /// How much is reserved for it at most until somebody changes `limit`: what its rule reserves is in force again when
+    /// the limit goes by itself.
+    fn reserved_by(&self, limited: Limited, limit: Option<&Limit>) -> u64 {
+        let of_rule = self.rule_of(limited).and_then(|rule| rule.reserved);
+        limit.and_then(|limit| limit.reserved).max(of_rule).map_or(0, NonZeroU64::get)
     }
 
     /// Who is called so; also who was when the limit was set.

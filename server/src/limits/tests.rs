@@ -23,16 +23,18 @@ fn file(scratch: &Scratch) -> PathBuf {
 
 /// Of a server with the export `/data` and the group `batch`.
 fn load(store: Arc<RecordStore>) -> Keeper {
-    load_exporting("/srv".into(), store)
+    load_exporting("/srv".into(), store, 0).unwrap()
 }
 
-fn load_exporting(path: PathBuf, store: Arc<RecordStore>) -> Keeper {
+/// The same with another directory, where so many bytes per second are reserved for the group.
+fn load_exporting(path: PathBuf, store: Arc<RecordStore>, reserved: u64) -> Result<Keeper, Fatal> {
     let mut export = ExportPlan::simple(path);
     (export.pseudo, export.id) = (vec!["data".into()], ExportId(7));
     let rule = Rule { name: "batch".into(), users: vec![1], tier: Some(Tier::Background), ..Rule::default() };
+    let rule = Rule { reserved: NonZeroU64::new(reserved), ..rule };
     let names = Arc::new(Names::new(&[export], std::slice::from_ref(&rule)));
     let limiting = Limiting { rules: vec![rule], ..Limiting::default() };
-    Keeper::load(limiting, names, store, Instant::now()).unwrap()
+    Keeper::load(limiting, names, store, Instant::now())
 }
 
 impl Kept {
@@ -58,9 +60,13 @@ impl Kept {
 
     /// What a server that starts now would put in force: the file as it is on disk at this moment.
     fn after_a_crash(&self) -> Keeper {
+        load(self.copied())
+    }
+
+    fn copied(&self) -> Arc<RecordStore> {
         let copy = self.scratch.path().join("copy.redb");
         std::fs::copy(file(&self.scratch), &copy).unwrap();
-        load(Arc::new(RecordStore::open(&copy).unwrap()))
+        Arc::new(RecordStore::open(&copy).unwrap())
     }
 }
 
@@ -158,6 +164,62 @@ fn a_group_has_the_tier_of_its_rule_until_told_otherwise() {
 }
 
 #[test]
+fn no_more_is_reserved_than_there_is_to_have() {
+    let mut kept = Kept::new();
+    let reserve = |rate: u64| json!({ "reserve_bytes_per_second": rate });
+    // While the server is not limited nobody knows how much there is.
+    kept.set("client:192.0.2.7", reserve(500), None).unwrap();
+    for (rate, is_taken) in [(555, false), (556, true)] {
+        let outcome = kept.set("server", json!({ "bytes_per_second": rate }), None);
+        assert_eq!(outcome.is_ok(), is_taken, "{outcome:?}");
+    }
+    let told = kept.set("server", json!({ "bytes_per_second": 1000 }), None).unwrap();
+    for (name, patch, words) in [
+        (
+            "export:/data",
+            reserve(401),
+            "at most nine tenths can be reserved, 900: 401 are more than is left beside the 500",
+        ),
+        ("client:192.0.2.7", reserve(901), "901 are more than is left beside the 0"),
+        ("server", json!({ "bytes_per_second": 555 }), "499, and 500 are reserved already"),
+        ("server", reserve(1), "nothing can be reserved for the server"),
+    ] {
+        let refused = kept.set(name, patch, None).unwrap_err();
+        assert!(refused.cause == Cause::Wrong && refused.reason.contains(words), "{refused:?}");
+    }
+    assert_eq!(kept.keeper.get("server").unwrap(), told);
+    kept.set("export:/data", reserve(400), None).unwrap();
+    kept.set("client:192.0.2.7", reserve(200), None).unwrap();
+    let (limit, _) = kept.in_force("export:/data").unwrap();
+    assert_eq!(limit.reserved, NonZeroU64::new(400));
+    let after = kept.after_a_crash();
+    assert_eq!(after.list(), kept.keeper.list());
+    assert_eq!(after.limiting.table.list(), kept.keeper.limiting.table.list());
+}
+
+#[test]
+fn what_a_rule_reserves_is_promised_for_good() {
+    let mut kept = Kept::new();
+    kept.set("server", json!({ "bytes_per_second": 1000 }), None).unwrap();
+    kept.set("client:192.0.2.7", json!({ "reserve_bytes_per_second": 300 }), None).unwrap();
+    let refused = load_exporting("/srv".into(), kept.copied(), 601).err().unwrap().to_string();
+    assert!(
+        refused.contains("900, and 901 are reserved already") && refused.contains("[[qos.rule]]"),
+        "{refused}"
+    );
+    kept.keeper = load_exporting("/srv".into(), kept.copied(), 600).unwrap();
+    let (limit, _) = kept.in_force("group:batch").unwrap();
+    assert_eq!(limit.reserved, NonZeroU64::new(600));
+    // It is in force again when the limit of the group goes.
+    kept.set("group:batch", json!({ "reserve_bytes_per_second": 1 }), None).unwrap();
+    let refused = kept.set("export:/data", json!({ "reserve_bytes_per_second": 1 }), None).unwrap_err();
+    assert!(refused.reason.contains("beside the 900"), "{refused:?}");
+    kept.remove("group:batch", None).unwrap();
+    let (limit, _) = kept.in_force("group:batch").unwrap();
+    assert_eq!(limit.reserved, NonZeroU64::new(600));
+}
+
+#[test]
 fn a_path_leads_from_the_client_to_the_server() {
     let mut kept = Kept::new();
     kept.set("client:192.0.2.7", json!({ "weight": 3 }), None).unwrap();
@@ -213,7 +275,7 @@ fn a_directory_is_a_file_set_where_it_is_one() {
     std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
     std::os::unix::fs::symlink("/usr", folder.join("out")).unwrap();
     let store = Arc::clone(&kept.keeper.store);
-    kept.keeper = load_exporting(folder.clone(), store);
+    kept.keeper = load_exporting(folder.clone(), store, 0).unwrap();
 
     let limit = json!({ "bytes_per_second": 1000 });
     for (name, words) in [
@@ -251,7 +313,7 @@ fn a_directory_is_a_file_set_where_it_is_one() {
     let copy = kept.scratch.path().join("copy.redb");
     std::fs::copy(file(&kept.scratch), &copy).unwrap();
     let store = Arc::new(RecordStore::open(&copy).unwrap());
-    kept.keeper = load_exporting(folder, store);
+    kept.keeper = load_exporting(folder, store, 0).unwrap();
     assert_eq!(
         kept.keeper.limiting.file_sets.find(ExportId(7), b"a/b"),
         Some(set),

@@ -35,6 +35,9 @@ Examples:
       penstock qos set client:192.0.2.7 --bytes 10MB/s --ops 5k
   For the next two hours an export is written at half the speed:
       penstock qos set export:/data --write-bytes 500MB/s --ttl 2h
+  Of all that the server may move, one client gets 200 MB/s whatever others want:
+      penstock qos set server --bytes 1GB/s
+      penstock qos set client:192.0.2.7 --reserve 200MB/s
   No limit on operations any more; what else is limited stays so:
       penstock qos set client:192.0.2.7 --ops none
   Only if nobody has changed it since it was looked at:
@@ -104,6 +107,10 @@ struct SetArguments {
     /// Operations that change something.
     #[arg(long, value_name = "RATE", value_parser = setting(rate::operations))]
     write_ops: Option<Setting>,
+    /// Payload that it gets of the limit of the server whatever others want: 100MB/s, none. All reservations together are at
+    /// most nine tenths of the --bytes of the server; while that has none, they are met as far as it gets them done.
+    #[arg(long, value_name = "RATE", value_parser = setting(rate::bytes))]
+    reserve: Option<Setting>,
     /// For how long what is not used is saved up: 1ms, 2s; none is 1ms.
     #[arg(long, value_name = "TIME", value_parser = setting(microseconds))]
     burst: Option<Setting>,
@@ -256,6 +263,7 @@ fn change(arguments: &SetArguments) -> Map<String, Value> {
         ("operations_per_second", arguments.ops),
         ("read_operations_per_second", arguments.read_ops),
         ("write_operations_per_second", arguments.write_ops),
+        ("reserve_bytes_per_second", arguments.reserve),
         ("burst_microseconds", arguments.burst),
         ("weight", arguments.weight),
         ("ttl_seconds", arguments.ttl),

@@ -17,7 +17,7 @@ struct Column {
     text: fn(&Value) -> String,
 }
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     Column { head: "ENTITY", field: "entity", text: name },
     Column { head: "BYTES", field: "bytes_per_second", text: bytes },
     Column { head: "READ BYTES", field: "read_bytes_per_second", text: bytes },
@@ -25,6 +25,7 @@ const COLUMNS: [Column; 12] = [
     Column { head: "OPS", field: "operations_per_second", text: operations },
     Column { head: "READ OPS", field: "read_operations_per_second", text: operations },
     Column { head: "WRITE OPS", field: "write_operations_per_second", text: operations },
+    Column { head: "RESERVE", field: "reserve_bytes_per_second", text: bytes },
     Column { head: "BURST", field: "burst_microseconds", text: burst },
     Column { head: "WEIGHT", field: "weight", text: Value::to_string },
     Column { head: "TIER", field: "tier", text: name },
