@@ -61,8 +61,11 @@ macro_rules! metrics {
         }
 
         impl $Name {
+            /// How many figures there are.
+            pub const COUNT: usize = [$(stringify!($field)),+].len();
+
             /// The figures with their meaning, in the order of the fields.
-            pub fn metrics(&self) -> [$crate::Metric; [$(stringify!($field)),+].len()] {
+            pub fn metrics(&self) -> [$crate::Metric; Self::COUNT] {
                 [$($crate::Metric {
                     name: stringify!($field),
                     help: concat!($($doc),+).trim_ascii(),

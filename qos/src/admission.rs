@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::held::Held;
-use crate::limits::{self, Begun, Charged, Cost, Decision, Path, Turn, Woken};
+use crate::limits::{self, Begun, Charged, Cost, Decision, Entity, Path, Seat, Turn, Usage, Woken};
 use crate::queue::{Queue, Ticket};
 use crate::{Enter, Gate, Parked, Pass, Request};
 
@@ -139,6 +139,17 @@ impl Admission {
     pub fn owe(&self, path: &mut Path, cost: Cost, now_ns: u64) {
         self.0.now_ns.set(now_ns);
         self.0.limits.borrow_mut().owe(path, cost, now_ns);
+    }
+
+    /// What requests of this core have used of the entity at `seat`.
+    pub fn usage(&self, seat: Seat) -> Usage {
+        self.0.limits.borrow().usage(seat)
+    }
+
+    /// How many requests of this core that are charged to all of `leaves` wait for tokens, and how many of them at each of
+    /// `seats`.
+    pub fn parked_at(&self, leaves: &[Entity], seats: &[Seat]) -> (u64, Vec<u64>) {
+        self.0.limits.borrow().parked_at(leaves, seats)
     }
 
     /// Those who wait: for tokens, then for the gate, first come first.

@@ -11,7 +11,7 @@ const EVERYTHING: &[&str] = &["everything"];
 const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("buf", &[]),
-    ("qos", &[]),
+    ("qos", &["metric"]),
     ("metric", &[]),
     ("rpc", &["wire", "buf"]),
     ("state", &["wire", "metric"]),
@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", EVERYTHING),
     ("tests", EVERYTHING),
     ("benches", EVERYTHING),
-    ("simulation", &["qos"]),
+    ("simulation", &["qos", "metric"]),
 ];
 
 #[test]

@@ -349,6 +349,115 @@ fn what_is_reserved_is_had_beside_those_who_want_all() {
     assert!((18e6..=24e6).contains(&rate) && errors == 0, "{rate} bytes per second, {errors} errors");
 }
 
+/// What a command prints, as JSON.
+fn told(server: &Server, arguments: &[&str]) -> Value {
+    serde_json::from_str(&good(server, &[arguments, &["--json"]].concat())).expect("JSON")
+}
+
+#[test]
+fn who_waits_is_told_for_what_and_what_is_used_of_it() {
+    let Some(server) = start("limits-usage") else { return };
+    good(&server, &["set", "client:127.0.0.1", "--bytes", "20MB/s"]);
+    good(&server, &["set", "client:192.0.2.7", "--bytes", "1MB/s"]);
+    good(&server, &["set", "export:/data", "--ops", "1M"]);
+    let idle = told(&server, &["explain", "127.0.0.1", "--interval", "100ms"]);
+    assert_eq!((&idle["waiting"], &idle["binds"]), (&json!(0), &Value::Null));
+    let said = good(&server, &["explain", "127.0.0.1", "--interval", "10ms"]);
+    assert!(said.ends_with("\nnothing binds: none of these requests waits for a limit\n"), "{said}");
+
+    let mut load = bench(&server, "/data?version=4.2", "20s").spawn().expect("the program runs");
+    let begun = Instant::now();
+    while told(&server, &["explain", "127.0.0.1", "--interval", "100ms"])["waiting"].as_u64() < Some(4) {
+        assert!(begun.elapsed() < PATIENCE, "nobody waits");
+    }
+    // The preparation writes; from here on it is read, as much as the limit lets through.
+    let rates = |arguments: &[&str]| {
+        let told = told(&server, arguments);
+        let one = told["usage"].as_array().expect("a list")[0].clone();
+        let rate = |name: &str| one["usage"][name].as_u64().unwrap_or_else(|| panic!("{name} in {told}"));
+        (
+            one["entity"].clone(),
+            rate("read_bytes_per_second"),
+            rate("write_bytes_per_second"),
+            one["usage"].clone(),
+        )
+    };
+    while rates(&["watch", "client:127.0.0.1", "-n", "1", "-i", "200ms"]).2 > 0 {
+        assert!(begun.elapsed() < PATIENCE, "it does not begin");
+    }
+    let (entity, read, _, usage) = rates(&["top", "-n", "1", "-i", "1s"]);
+    assert_eq!(entity, "client:127.0.0.1", "who uses most is first");
+    assert!((18_000_000..=20_600_000).contains(&read), "{usage}");
+    assert!(usage["used"].as_f64() > Some(0.9) && usage["used_most"] == "bytes_per_second", "{usage}");
+    assert!(
+        usage["parked"].as_u64() > Some(0) && usage["wait_microseconds"].as_u64() > Some(1000),
+        "{usage}"
+    );
+
+    for (subject, more) in [("127.0.0.1", &[][..]), ("/data/any/file", &["--client", "127.0.0.1"])] {
+        let path = told(&server, &[&["explain", subject], more].concat());
+        assert_eq!(path["binds"], "client:127.0.0.1", "{path}");
+        let levels = path["path"].as_array().expect("a list");
+        let waiting = |name: &str| {
+            levels.iter().find(|level| level["entity"] == name).map(|level| level["waiting"].clone())
+        };
+        assert_eq!(
+            (waiting("client:127.0.0.1").as_ref(), waiting("server")),
+            (Some(&path["waiting"]), Some(json!(0))),
+            "{path}"
+        );
+    }
+    let said = good(&server, &["explain", "127.0.0.1"]);
+    assert!(said.contains("client:127.0.0.1 binds, with its bytes: "), "{said}");
+    // Of the file alone it is seen that it is not the export that they wait for.
+    let file = told(&server, &["explain", "/data/any/file"]);
+    assert!(file["binds"].is_null() && file["waiting"].as_u64() > Some(0), "{file}");
+    let other = told(&server, &["explain", "192.0.2.7"]);
+    assert_eq!((&other["waiting"], &other["binds"]), (&json!(0), &Value::Null));
+    load.kill().expect("it runs");
+    load.wait().expect("it ends");
+}
+
+#[test]
+fn rates_are_shown_again_and_again() {
+    let Some(server) = start("limits-watch") else { return };
+    good(&server, &["set", "export:/data", "--bytes", "10MB/s"]);
+    let lines =
+        |arguments: &[&str]| -> Vec<String> { good(&server, arguments).lines().map(str::to_owned).collect() };
+    let watched = lines(&["watch", "export:/data", "-i", "10ms", "-n", "3"]);
+    assert_eq!(watched.len(), 4, "heads once, then a line for each interval: {watched:?}");
+    assert!(watched[0].starts_with("ENTITY ") && watched[3].contains("0 B/s of 10 MB/s"), "{watched:?}");
+    assert!(watched.iter().all(|line| line.len() == watched[0].len()), "{watched:?}");
+    let objects = lines(&["watch", "export:/data", "-i", "10ms", "-n", "2", "--json"]);
+    let parsed = objects.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    assert!(parsed.map(|one| one["usage"][0]["entity"].clone()).eq(["export:/data"; 2]));
+    let top = lines(&["top", "-i", "10ms", "-n", "1", "--rows", "1"]);
+    assert_eq!(top.len(), 2, "{top:?}");
+    let all = lines(&["top", "-i", "10ms", "-n", "1"]);
+    assert_eq!(all.len(), 4, "the group, the export, and the server that it is a part of: {all:?}");
+
+    for (arguments, words) in [
+        (&["watch", "client:192.0.2.7"][..], "has no limit, and only what is limited is counted"),
+        (&["watch", "export:/nowhere"], "there are /data"),
+        (&["explain", "filer"], "no address of a client"),
+        (&["explain", "/elsewhere/file"], "no export holds"),
+        (&["explain", "/data/file", "--export", "/data"], "leave one of them out"),
+    ] {
+        let said = bad(&server, arguments);
+        assert!(said.contains(words), "{said}");
+    }
+    for (target, words) in [
+        ("/v1/usage?interval_ms=9", "interval_ms is 9: give 10 to 10000"),
+        ("/v1/usage?interval_ms=10001", "interval_ms is 10001"),
+        ("/v1/usage?top=0", "top is 0: give 1 to 1000"),
+        ("/v1/usage?top=x", "no number"),
+        ("/v1/path?client=::1&interval_ms=0", "interval_ms is 0"),
+    ] {
+        let (status, _, said) = exchange(&server, &request("GET", target, ""));
+        assert!(status == 400 && said.contains(words), "{target}: {said}");
+    }
+}
+
 #[test]
 fn what_is_set_is_what_clients_get() {
     let Some(server) = start("limits-enforced") else { return };

@@ -92,8 +92,10 @@ fn parse(text: &str) -> BTreeMap<Series, u64> {
             let (place, value) = sample.split_once(' ').expect(sample);
             let (of, labels) = place.split_at(place.find('{').unwrap_or(place.len()));
             assert_eq!(of, series, "{sample}");
-            let shard = labels.strip_prefix("{shard=\"").and_then(|rest| rest.strip_suffix("\"}"));
-            assert!(labels.is_empty() || shard.is_some_and(|shard| shard.parse::<u16>().is_ok()), "{sample}");
+            let within = |of: &str| labels.strip_prefix(&format!("{{{of}=\""))?.strip_suffix("\"}");
+            let is_shard = within("shard").is_some_and(|shard| shard.parse::<u16>().is_ok());
+            let is_entity = within("entity").is_some() && name.starts_with("penstock_limit_");
+            assert!(labels.is_empty() || is_shard || is_entity, "{sample}");
             let value = value.parse().unwrap_or_else(|_| panic!("{sample}"));
             assert!(
                 found.insert((of.to_owned(), labels.to_owned()), value).is_none(),
@@ -249,4 +251,52 @@ fn a_port_that_is_taken_is_named_with_its_key() {
     {
         assert!(said.contains(words), "{words:?} is not in\n{said}");
     }
+}
+
+#[test]
+fn those_that_have_a_limit_are_told_what_they_use() {
+    let Some((server, address)) = start("metrics-limits") else { return };
+    let socket = server.scratch().path().join("state/admin.sock").display().to_string();
+    let set =
+        |name: &str, rate: &str| penstock(&["qos", "set", name, "--bytes", rate, "--socket", &socket], b"");
+    let of = |metrics: &BTreeMap<Series, u64>, name: &str, entity: &str| {
+        metrics.get(&(format!("penstock_limit_{name}"), format!("{{entity=\"{entity}\"}}"))).copied()
+    };
+    let before = scrape(address);
+    assert!(!before.keys().any(|(name, _)| name.starts_with("penstock_limit_")), "nobody has a limit");
+    assert_eq!(sum(&before, "penstock_limits_entities"), 0);
+    set("client:127.0.0.1", "4MB/s");
+    let url = format!("nfs://{}/file", server.address());
+    penstock(&["put", "-", &url], &vec![7; FILE_BYTES as usize]);
+    penstock(&["get", &url, "-"], b"");
+    // What was asked for beyond the end of the file waits for its turn, and is given back then.
+    let begun = Instant::now();
+    let mut metrics = scrape(address);
+    while of(&metrics, "parked", "client:127.0.0.1") > Some(0) {
+        assert!(begun.elapsed() < ANSWER_MAX, "who has gone waits for ever");
+        metrics = scrape(address);
+    }
+    let client = |name: &str| of(&metrics, name, "client:127.0.0.1").expect(name);
+    assert_eq!((client("written_bytes_total"), client("read_bytes_total")), (FILE_BYTES, FILE_BYTES));
+    assert!(client("writes_total") >= 64 && client("reads_total") >= 64, "one for each 64 KiB");
+    // Eight megabytes at four a second.
+    assert!(client("waits_total") > 0 && client("waited_ns_total") > 1_000_000_000);
+    assert_eq!((client("parked"), client("refused_total")), (0, 0));
+
+    // However many have one, there are not more series.
+    for number in 0..300 {
+        set(&format!("client:192.0.{}.{}", number / 200, number % 200 + 1), "1MB/s");
+    }
+    let crowded = scrape(address);
+    let series = crowded.keys().filter(|(name, _)| name == "penstock_limit_parked").count();
+    assert_eq!(
+        (series, sum(&crowded, "penstock_limits_entities"), sum(&crowded, "penstock_limits_unshown")),
+        (256, 301, 45)
+    );
+    assert_eq!(
+        of(&crowded, "read_bytes_total", "client:127.0.0.1"),
+        Some(FILE_BYTES),
+        "the oldest limits are shown"
+    );
+    assert_eq!(of(&crowded, "parked", "client:192.0.1.100"), None);
 }

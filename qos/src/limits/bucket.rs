@@ -52,6 +52,8 @@ struct Tickets<W> {
 struct Terms<W> {
     /// Odd while a change is being written.
     generation: W,
+    /// The state of the table when the entity was set that has this place.
+    born: W,
     burst_ns: W,
     /// Not 0 where the entity is scarce.
     scarce: W,
@@ -71,6 +73,16 @@ impl<W: Word> Bucket<W> {
     pub(super) fn generation(&self) -> Option<u64> {
         let generation = self.terms.generation.load();
         generation.is_multiple_of(2).then_some(generation)
+    }
+
+    /// The state of the table when the entity was set that has this place.
+    pub(super) fn born(&self) -> u64 {
+        self.terms.born.load()
+    }
+
+    /// Begins with another entity, whose terms follow.
+    pub(super) fn bear(&self, born: u64) {
+        self.terms.born.store(born);
     }
 
     /// Whether cores take from it by weight.

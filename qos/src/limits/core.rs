@@ -2,6 +2,7 @@
 
 mod parked;
 mod scarce;
+mod told;
 
 use std::collections::BTreeSet;
 
@@ -96,6 +97,8 @@ struct Waiter {
     arrival: u64,
     /// The entity it is parked at, and the place in its queue.
     place: u32,
+    /// When it was parked there.
+    since_ns: u64,
     rank: Option<Rank>,
     timer: Timer,
 }
@@ -164,6 +167,7 @@ impl Core {
                 let hold_until_ns = since_ns.saturating_add(HOLD_NS_MAX);
                 let until_ns = ready_ns.saturating_add(self.queued_ns(place, cost));
                 if until_ns > hold_until_ns {
+                    self.part(place).0.counted.refused += 1;
                     return Decision::Refuse;
                 }
                 Decision::Wait { turn: self.park(path, cost, place, hold_until_ns, now_ns), until_ns }
@@ -235,6 +239,8 @@ impl Core {
                 Due::Entity(place) => self.rest(place, now_ns),
                 Due::Reservation(tenant) => self.serve_reserved(tenant, now_ns, woken),
                 Due::Hold(slot) => {
+                    let place = self.waiter(slot).place;
+                    self.part(place).0.counted.refused += 1;
                     let turn = self.give_up(slot, now_ns);
                     woken.push(Woken { turn, charged: None });
                 }

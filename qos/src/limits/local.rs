@@ -4,6 +4,7 @@ use super::bucket::{Bucket, Lease, SLICE_NS};
 use super::limit::{Cost, METERS, RESERVED};
 use super::queue::Queue;
 use super::share::Share;
+use super::usage::{Counted, Usage};
 use super::wheel::Timer;
 use super::word::Word;
 
@@ -31,6 +32,8 @@ pub(super) struct Local {
     pub(super) is_kicked: bool,
     /// Tokens to be spent now.
     credit: [u64; METERS],
+    /// What requests of this core have used.
+    pub(super) counted: Counted,
     /// Tokens to be spent from a time on; there once a request had to wait.
     tickets: Option<Box<[Lease; METERS]>>,
     /// When tokens were last spent or given back.
@@ -55,6 +58,7 @@ impl Local {
             holder: None,
             is_kicked: false,
             credit: [0; METERS],
+            counted: Counted::default(),
             tickets: None,
             used_ns: 0,
             timer,
@@ -69,7 +73,11 @@ impl Local {
         let Some(generation) = bucket.generation() else { return };
         if generation != self.generation {
             self.generation = generation;
-            self.since = change;
+            let born = bucket.born();
+            if born > self.since {
+                self.counted = Counted::default();
+            }
+            self.since = change.max(born);
             self.bounded = bucket.bounded();
             self.is_scarce = bucket.is_scarce();
             self.credit = [0; METERS];
@@ -88,6 +96,11 @@ impl Local {
     pub(super) fn start_waiting(&self, bucket: &Bucket<impl Word>, core: u32) -> bool {
         bucket.start_waiting(core);
         self.is_current(bucket)
+    }
+
+    /// What requests of this core have used and how they waited.
+    pub(super) fn usage(&self) -> Usage {
+        self.counted.told(self.queue.as_ref().map_or(0, |queue| queue.len() as u64))
     }
 
     /// Whether the terms were ever looked at.
@@ -115,6 +128,7 @@ impl Local {
         for meter in self.meters(cost) {
             self.credit[meter] -= cost.tokens(meter);
         }
+        self.counted.add(cost);
         self.used_ns = now_ns;
     }
 
@@ -123,6 +137,7 @@ impl Local {
         for meter in self.meters(cost) {
             self.credit[meter] = self.credit[meter].saturating_add(cost.tokens(meter));
         }
+        self.counted.take_back(cost);
         self.used_ns = now_ns;
     }
 
@@ -133,6 +148,7 @@ impl Local {
             self.credit[meter] -= paid;
             bucket.owe(meter, cost.tokens(meter) - paid, self.generation, now_ns);
         }
+        self.counted.add(cost);
         self.used_ns = now_ns;
     }
 

@@ -18,6 +18,7 @@ mod path;
 mod queue;
 mod share;
 mod table;
+mod usage;
 mod wheel;
 mod word;
 
@@ -27,4 +28,5 @@ mod tests;
 pub use self::core::{Charged, Core, Decision, HOLD_NS_MAX, Turn, Woken};
 pub use limit::{BURST_NS_DEFAULT, Cost, Entity, IO_UNIT_BYTES_DEFAULT, Limit, Rates, Tier, reservable};
 pub use path::{Begun, PATH_ENTITIES_MAX, PATH_LEAVES_MAX, Path, WEIGHT_DEFAULT};
-pub use table::{CORES_MAX, ENTITIES_MAX, Limits, Refusal};
+pub use table::{CORES_MAX, ENTITIES_MAX, Limits, Refusal, Seat};
+pub use usage::Usage;

@@ -86,6 +86,14 @@ struct Table {
     directory: RwLock<Directory>,
 }
 
+/// Where an entity stands in the table, from when it was set to when it is removed: by this its usage is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    pub(super) place: u32,
+    /// The state of the table when the entity was set.
+    pub(super) born: u64,
+}
+
 /// What every request looks at; written by changes only.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -110,6 +118,7 @@ struct Directory {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     place: u32,
+    born: u64,
     parent: Option<Entity>,
     children: u32,
     limit: Limit,
@@ -169,12 +178,13 @@ impl Limits {
         directory.check_parent(entity, parent)?;
         directory.check_reserved(entity, &limit)?;
         let before = directory.entries.get(&entity).copied();
-        let place = match before {
-            Some(entry) => entry.place,
-            None => directory.take_place()?,
+        let (place, born) = match before {
+            Some(entry) => (entry.place, entry.born),
+            // The count that it is put in force with, which only who holds the lock changes.
+            None => (directory.take_place()?, self.change() + 1),
         };
         let children = before.map_or(0, |entry| entry.children);
-        directory.entries.insert(entity, Entry { place, parent, children, limit });
+        directory.entries.insert(entity, Entry { place, born, parent, children, limit });
         self.divide(&mut directory, before.map(|entry| entry.limit), Some(limit));
         directory.count_child(before.and_then(|entry| entry.parent), u32::wrapping_sub);
         directory.count_child(parent, u32::wrapping_add);
@@ -182,7 +192,7 @@ impl Limits {
             let of = |limit: &Limit| (limit.weight, limit.tier, limit.reserved.is_some());
             before.parent == parent && of(&before.limit) == of(&limit)
         });
-        self.put_in_force(place, &limit, now_ns, !is_path_same);
+        self.put_in_force(place, born, &limit, now_ns, !is_path_same);
         Ok(())
     }
 
@@ -200,7 +210,7 @@ impl Limits {
         directory.count_child(entry.parent, u32::wrapping_sub);
         directory.free.push(entry.place);
         self.divide(&mut directory, Some(entry.limit), None);
-        self.put_in_force(entry.place, &Limit::default(), now_ns, true);
+        self.put_in_force(entry.place, entry.born, &Limit::default(), now_ns, true);
         Ok(())
     }
 
@@ -218,6 +228,11 @@ impl Limits {
     pub fn list(&self) -> Vec<(Entity, Limit, Option<Entity>)> {
         let directory = self.read();
         directory.entries.iter().map(|(entity, entry)| (*entity, entry.limit, entry.parent)).collect()
+    }
+
+    /// Where `entity` stands now.
+    pub fn seat(&self, entity: Entity) -> Option<Seat> {
+        self.read().entries.get(&entity).map(|entry| Seat { place: entry.place, born: entry.born })
     }
 
     /// Finds the places of `path` anew. What has no entity is passed over; so is what exceeds
@@ -341,8 +356,9 @@ impl Limits {
         self.0.slabs[place as usize / SLAB].get_or_init(|| (0..SLAB).map(|_| Bucket::default()).collect());
     }
 
-    fn put_in_force(&self, place: u32, limit: &Limit, now_ns: u64, is_structure: bool) {
+    fn put_in_force(&self, place: u32, born: u64, limit: &Limit, now_ns: u64, is_structure: bool) {
         self.ready(place);
+        self.bucket(place).bear(born);
         self.bucket(place).change(limit, now_ns);
         if is_structure {
             self.0.epochs.structure.fetch_add(1, Ordering::SeqCst);

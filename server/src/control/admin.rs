@@ -1,6 +1,9 @@
 //! The admin API: JSON over HTTP. `openapi.json` beside this file describes it, and is served.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -11,7 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, Notify};
 
 use super::http::{self, Answer};
-use crate::limits::{Cause, Keeper, Refused};
+use super::usage::{Meter, Parked};
+use crate::limits::{Asked, Cause, Keeper, Refused};
 
 /// The description of the API (OpenAPI 3.1).
 const DESCRIPTION: &str = include_str!("openapi.json");
@@ -22,6 +26,18 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Longest time between two looks for limits whose time is up: the machine's clock may be set.
 const EXPIRY_LOOK: Duration = Duration::from_secs(10);
 
+/// How long it can be looked what is used, in milliseconds.
+const INTERVAL_MS: RangeInclusive<u64> = 10..=10_000;
+
+/// How long it is looked where nothing is said.
+const INTERVAL_MS_DEFAULT: u64 = 1000;
+
+/// Of how many it can be told what they use.
+const TOP: RangeInclusive<usize> = 1..=1000;
+
+/// Of how many it is told where nothing is said.
+const TOP_DEFAULT: usize = 20;
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
@@ -31,18 +47,20 @@ enum Operation {
     Change,
     Remove,
     Explain,
+    Usage,
 }
 
 /// A path as the description has it. What is in braces is the rest of it.
 type Route = (Method, &'static str, Operation);
 
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 7] = [
     (Method::GET, "/v1/openapi.json", Operation::Describe),
     (Method::GET, "/v1/limits", Operation::List),
     (Method::GET, "/v1/limits/{entity}", Operation::Get),
     (Method::PATCH, "/v1/limits/{entity}", Operation::Change),
     (Method::DELETE, "/v1/limits/{entity}", Operation::Remove),
     (Method::GET, "/v1/path", Operation::Explain),
+    (Method::GET, "/v1/usage", Operation::Usage),
 ];
 
 /// Answers operators. Clones are the same.
@@ -50,13 +68,14 @@ const ROUTES: [Route; 6] = [
 pub struct Admin {
     /// One at a time, so that what is stored and what is in force have one order.
     keeper: Rc<Mutex<Keeper>>,
+    meter: Rc<Meter>,
     changed: Rc<Notify>,
 }
 
 impl Admin {
-    /// Of these limits.
-    pub fn new(keeper: Keeper) -> Self {
-        Self { keeper: Rc::new(Mutex::new(keeper)), changed: Rc::default() }
+    /// Of these limits, and what is used of them.
+    pub fn new(keeper: Rc<Mutex<Keeper>>, meter: Meter) -> Self {
+        Self { keeper, meter: Rc::new(meter), changed: Rc::default() }
     }
 
     /// Takes limits away when their time is up.
@@ -84,15 +103,11 @@ impl Admin {
             }
             Operation::List => Ok(self.keeper.lock().await.list()),
             Operation::Get => self.keeper.lock().await.get(&entity),
-            Operation::Explain => {
-                let [client, user, export] = parameters(query, ["client", "user", "export"])?;
-                let client = client.ok_or_else(|| wrong("the query says no client"))?;
-                let user = user.map(|user| number("user", &user)).transpose()?;
-                self.keeper.lock().await.explain(&client, user, export.as_deref())
-            }
+            Operation::Explain => self.explain(query).await?,
+            Operation::Usage => self.usage(query).await?,
             Operation::Change => {
                 let [if_generation] = parameters(query, ["if_generation"])?;
-                let if_generation = if_generation.map(|text| number("if_generation", &text)).transpose()?;
+                let if_generation = number("if_generation", if_generation)?;
                 let patch = collect(body).await?;
                 let change =
                     async move |keeper: &mut Keeper| keeper.change(&entity, &patch, if_generation).await;
@@ -100,7 +115,7 @@ impl Admin {
             }
             Operation::Remove => {
                 let [if_generation] = parameters(query, ["if_generation"])?;
-                let if_generation = if_generation.map(|text| number("if_generation", &text)).transpose()?;
+                let if_generation = number("if_generation", if_generation)?;
                 self.to_the_end(async move |keeper: &mut Keeper| keeper.remove(&entity, if_generation).await)
                     .await
             }
@@ -108,12 +123,39 @@ impl Admin {
         outcome.map(|value| json_answer(StatusCode::OK, &value)).map_err(refused)
     }
 
+    /// The inner error is that of the shards or the names, the outer one that of the query.
+    async fn explain(&self, query: Option<&str>) -> Result<Result<Value, Refused>, Box<Answer>> {
+        let names = ["client", "user", "export", "file", "interval_ms"];
+        let [client, user, export, file, interval_ms] = parameters(query, names)?;
+        let user = number("user", user)?;
+        let interval_ms = within("interval_ms", interval_ms, INTERVAL_MS)?.unwrap_or(INTERVAL_MS_DEFAULT);
+        let route = self.keeper.lock().await.route(&Asked { client, user, export, file });
+        let route = route.map_err(refused)?;
+        let seats: Vec<_> = route.watched.iter().map(|one| one.seat).collect();
+        // Meanwhile limits can be changed.
+        let time = Duration::from_millis(interval_ms);
+        let explained = self.meter.explain(&route.leaves, &seats, time).await;
+        let keeper = self.keeper.lock().await;
+        Ok(explained.map(|(spans, Parked { all, at })| keeper.show_route(&route, &spans, all, &at)))
+    }
+
+    async fn usage(&self, query: Option<&str>) -> Result<Result<Value, Refused>, Box<Answer>> {
+        let [entity, interval_ms, top] = parameters(query, ["entity", "interval_ms", "top"])?;
+        let interval_ms = within("interval_ms", interval_ms, INTERVAL_MS)?.unwrap_or(INTERVAL_MS_DEFAULT);
+        let top = within("top", top, TOP)?.unwrap_or(TOP_DEFAULT);
+        let watched = self.keeper.lock().await.watched(entity.as_deref()).map_err(refused)?;
+        let seats: Vec<_> = watched.iter().map(|one| one.seat).collect();
+        let spans = self.meter.measure(&seats, Duration::from_millis(interval_ms)).await;
+        let keeper = self.keeper.lock().await;
+        Ok(spans.map(|spans| keeper.show_usage(&watched, &spans, top)))
+    }
+
     /// Makes a change that is not left half done when who asked for it has gone.
     async fn to_the_end(
         &self,
         change: impl AsyncFnOnce(&mut Keeper) -> Result<Value, Refused> + 'static,
     ) -> Result<Value, Refused> {
-        let Self { keeper, changed } = self.clone();
+        let Self { keeper, changed, .. } = self.clone();
         let changing = tokio::task::spawn_local(async move {
             let outcome = change(&mut *keeper.lock().await).await;
             changed.notify_one();
@@ -167,8 +209,23 @@ fn parameters<const N: usize>(
     Ok(values)
 }
 
-fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, Box<Answer>> {
-    text.parse().map_err(|_| wrong(&format!("{name} is {text:?}, which is no number that it can be")))
+fn number<T: FromStr>(name: &str, text: Option<String>) -> Result<Option<T>, Box<Answer>> {
+    let Some(text) = text else { return Ok(None) };
+    let number =
+        text.parse().map_err(|_| wrong(&format!("{name} is {text:?}, which is no number that it can be")));
+    number.map(Some)
+}
+
+fn within<T: FromStr + PartialOrd + Display>(
+    name: &str,
+    text: Option<String>,
+    range: RangeInclusive<T>,
+) -> Result<Option<T>, Box<Answer>> {
+    let number = number(name, text)?;
+    let beyond = number.as_ref().filter(|number| !range.contains(number));
+    let reason =
+        beyond.map(|number| format!("{name} is {number}: give {} to {}", range.start(), range.end()));
+    reason.map_or(Ok(number), |reason| Err(wrong(&reason)))
 }
 
 /// The object in a request's body.
@@ -215,9 +272,12 @@ fn json_answer(status: StatusCode, value: &Value) -> Answer {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::num::NonZeroU64;
+
+    use qos::limits::{Limit, Rates};
 
     use super::*;
-    use crate::limits::{TTL_SECONDS, fields};
+    use crate::limits::{Span, TTL_SECONDS, fields};
 
     fn description() -> Value {
         serde_json::from_str(DESCRIPTION).expect("JSON")
@@ -251,7 +311,11 @@ mod tests {
             fields::names().map(str::to_owned).chain(more.iter().map(|name| (*name).to_owned())).collect()
         };
         assert_eq!(keys("Change"), names(&[TTL_SECONDS]));
-        assert_eq!(keys("Limit"), names(&["entity", "generation", "expires_in_seconds"]));
+        assert_eq!(keys("Limit"), names(&["entity", "generation", "expires_in_seconds", "usage", "waiting"]));
+        let limit =
+            Limit { bytes: Rates { together: NonZeroU64::new(1), ..Rates::default() }, ..Limit::default() };
+        let shown = Span::default().show(&limit);
+        assert_eq!(keys("Usage"), shown.as_object().unwrap().keys().cloned().collect());
     }
 
     #[test]

@@ -12,25 +12,27 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// One question, put to every shard again and again.
 pub struct Question<T> {
     remote: Remote,
-    of_shard: fn(&Shard) -> Option<T>,
     /// By shard. One that has not answered yet is not asked again, so that no jobs pile up there.
     asked: Vec<Option<JoinHandle<Option<T>>>>,
     unanswered: u64,
 }
 
 impl<T: Send + 'static> Question<T> {
-    /// What `of_shard` finds on each shard; nothing, where it is not an answer.
-    pub fn new(remote: Remote, of_shard: fn(&Shard) -> Option<T>) -> Self {
+    /// To these shards.
+    pub fn new(remote: Remote) -> Self {
         let asked = (0..remote.shards()).map(|_| None).collect();
-        Self { remote, of_shard, asked, unanswered: 0 }
+        Self { remote, asked, unanswered: 0 }
     }
 
-    /// The answers that come in time, by shard. Within a `LocalSet`.
-    pub async fn ask(&mut self) -> Vec<(usize, T)> {
+    /// What `of_shard` finds on each shard in time, by shard; nothing, where it is not an answer. Within a `LocalSet`.
+    pub async fn ask<F>(&mut self, of_shard: F) -> Vec<(usize, T)>
+    where
+        F: FnOnce(&Shard) -> Option<T> + Clone + Send + 'static,
+    {
         let mut open = Vec::new();
         for (shard, asked) in self.asked.iter_mut().enumerate() {
             if asked.as_ref().is_none_or(JoinHandle::is_finished) {
-                let of_shard = self.of_shard;
+                let of_shard = of_shard.clone();
                 let answer = self.remote.call_on(shard, move |shard| async move { of_shard(&shard) });
                 open.push((shard, asked.insert(tokio::task::spawn_local(async { answer.await.ok()? }))));
             } else {
@@ -46,6 +48,11 @@ impl<T: Send + 'static> Question<T> {
             }
         }
         answers
+    }
+
+    /// How many are asked.
+    pub fn shards(&self) -> usize {
+        self.asked.len()
     }
 
     /// How many answers have been missing so far.
@@ -80,16 +87,17 @@ mod tests {
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         LocalSet::new().block_on(&runtime, async {
-            let mut question = Question::new(engine.remote().clone(), |shard| Some(shard.index()));
-            assert_eq!((question.ask().await, question.unanswered()), (vec![(0, 0)], 1));
+            let mut question = Question::new(engine.remote().clone());
+            let index = |shard: &Shard| Some(shard.index());
+            assert_eq!((question.ask(index).await, question.unanswered()), (vec![(0, 0)], 1));
             let again = Instant::now();
-            assert_eq!((question.ask().await, question.unanswered()), (vec![(0, 0)], 2));
+            assert_eq!((question.ask(index).await, question.unanswered()), (vec![(0, 0)], 2));
             assert!(again.elapsed() < ANSWER_MAX, "nobody waits again for who has not answered yet");
             go_on.send(()).expect("it waits");
             while question.asked[1].as_ref().is_some_and(|asked| !asked.is_finished()) {
                 tokio::task::yield_now().await;
             }
-            assert_eq!((question.ask().await, question.unanswered()), (vec![(0, 0), (1, 1)], 2));
+            assert_eq!((question.ask(index).await, question.unanswered()), (vec![(0, 0), (1, 1)], 2));
         });
         engine.shut_down(ANSWER_MAX);
         engine.join().expect("both end");

@@ -1,6 +1,8 @@
 //! The metrics: gathered from the shards when somebody asks, in the text format of OpenMetrics.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::{Remote, Shard};
@@ -14,16 +16,32 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use qos::limits::{Seat, Usage};
 use tokio::sync::Mutex;
 use transport_tcp::StatsSnapshot;
 use vfs_local::{File, ReadStats};
 
 use super::ask::Question;
 use super::http::{self, Answer};
+use super::usage;
+use crate::limits::Keeper;
 use crate::shard;
 
 /// What the text is (OpenMetrics 1.0, "Overall Structure").
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Of so many of those that have a limit it is told what they use, so that there are not more series the more have one.
+const ENTITIES_MAX: usize = 256;
+
+metric::metrics! {
+    /// Who has a limit.
+    pub struct Entities {
+        /// Clients, exports and groups that have a limit, and the server if it has one.
+        pub entities: Gauge,
+        /// Those of them for which there are no series, since there are too many: the clients whose limits are the latest.
+        pub unshown: Gauge,
+    }
+}
 
 metric::metrics! {
     /// What the metrics are of.
@@ -48,18 +66,19 @@ metric::metrics! {
 }
 
 /// What only a shard itself can tell.
-#[derive(Clone, Copy)]
 struct OfShard {
     transport: StatsSnapshot,
     payload: Payload,
     copies: CopiesSnapshot,
     annotations: AnnotationCounts,
     reads: ReadStats,
+    /// In the order of the seats.
+    usage: Vec<Usage>,
 }
 
 impl OfShard {
     /// Of the calling shard, while it serves.
-    fn here(shard: &Shard) -> Option<Self> {
+    fn here(shard: &Shard, seats: &[Seat]) -> Option<Self> {
         let (server, endpoint) = (shard::server()?, shard::endpoint()?);
         let pool = shard.pool();
         Some(Self {
@@ -72,6 +91,7 @@ impl OfShard {
             copies: server.copies.snapshot(),
             annotations: server.annotations.snapshot(),
             reads: server.exports().iter().map(|export| export.storage.read_stats()).sum(),
+            usage: usage::here(seats)?,
         })
     }
 }
@@ -80,15 +100,20 @@ impl OfShard {
 pub struct Gatherer {
     remote: Remote,
     shared: Arc<Shared<File>>,
+    keeper: Rc<Mutex<Keeper>>,
     /// One at a time asks the shards.
     of_shards: Mutex<Question<OfShard>>,
+    /// What was last told of who has a limit.
+    told: Mutex<BTreeMap<Seat, UsageMetrics>>,
 }
+
+type UsageMetrics = [Metric; Usage::COUNT];
 
 impl Gatherer {
     /// Of these shards.
-    pub fn new(remote: Remote, shared: Arc<Shared<File>>) -> Self {
-        let of_shards = Mutex::new(Question::new(remote.clone(), OfShard::here));
-        Self { remote, shared, of_shards }
+    pub fn new(remote: Remote, shared: Arc<Shared<File>>, keeper: Rc<Mutex<Keeper>>) -> Self {
+        let of_shards = Mutex::new(Question::new(remote.clone()));
+        Self { remote, shared, keeper, of_shards, told: Mutex::default() }
     }
 
     /// Answers who asks for the metrics.
@@ -113,27 +138,51 @@ impl Gatherer {
     }
 
     async fn gather(&self) -> Gathered {
+        let (entities, first) = self.keeper.lock().await.first(ENTITIES_MAX);
+        let seats: Vec<Seat> = first.iter().map(|(_, seat)| *seat).collect();
         let (of_shards, unanswered) = {
             let mut question = self.of_shards.lock().await;
-            (question.ask().await, question.unanswered())
+            (question.ask(move |shard| OfShard::here(shard, &seats)).await, question.unanswered())
         };
         let shards = self.remote.shards();
         let mut gathered = Gathered::default();
         gathered.add("scrape", &Scrape { shards: shards as u64, unanswered }.metrics());
         gathered.add("state", &self.shared.state.totals().metrics());
         gathered.add("duplicate_requests", &self.shared.state.duplicates().counts().metrics());
+        let unshown = entities.saturating_sub(ENTITIES_MAX) as u64;
+        gathered.add("limits", &Entities { entities: entities as u64, unshown }.metrics());
+        let used = (0..first.len()).map(|at| of_shards.iter().map(|(_, of)| of.usage[at]).sum::<Usage>());
+        let mut told = self.told.lock().await;
+        let before = std::mem::take(&mut *told);
+        for ((name, seat), usage) in first.into_iter().zip(used) {
+            let metrics = not_less(usage.metrics(), before.get(&seat));
+            gathered.add_with(&Some(("entity", name)), "limit", &metrics);
+            told.insert(seat, metrics);
+        }
         for shard in 0..shards {
-            gathered.add_of(shard, "engine", &self.remote.stats(shard).metrics());
+            gathered.add_with(&of_shard(shard), "engine", &self.remote.stats(shard).metrics());
         }
         for (shard, of) in of_shards {
-            gathered.add_of(shard, "tcp", &of.transport.metrics());
-            gathered.add_of(shard, "payload", &of.payload.metrics());
-            gathered.add_of(shard, "copied", &of.copies.metrics());
-            gathered.add_of(shard, "annotation", &of.annotations.metrics());
-            gathered.add_of(shard, "read", &of.reads.metrics());
+            let shard = of_shard(shard);
+            gathered.add_with(&shard, "tcp", &of.transport.metrics());
+            gathered.add_with(&shard, "payload", &of.payload.metrics());
+            gathered.add_with(&shard, "copied", &of.copies.metrics());
+            gathered.add_with(&shard, "annotation", &of.annotations.metrics());
+            gathered.add_with(&shard, "read", &of.reads.metrics());
         }
         gathered
     }
+}
+
+/// `metrics` where no counter is less than it was `before`: what was given back, and what a shard that does not answer has
+/// counted, would else look as if the counter had begun anew.
+fn not_less(mut metrics: UsageMetrics, before: Option<&UsageMetrics>) -> UsageMetrics {
+    for (metric, before) in metrics.iter_mut().zip(before.into_iter().flatten()) {
+        if metric.kind == Kind::Counter {
+            metric.value = metric.value.max(before.value);
+        }
+    }
+    metrics
 }
 
 /// What is shown, family by family.
@@ -145,32 +194,29 @@ struct Family {
     name: String,
     help: &'static str,
     kind: Kind,
-    values: Values,
+    /// Without a label that of the server.
+    values: Vec<(Option<Label>, u64)>,
 }
 
-#[derive(Debug)]
-enum Values {
-    OfServer(u64),
-    /// Each behind the number of its shard.
-    OfShards(Vec<(usize, u64)>),
+/// Of what a value is: the kind, and which.
+type Label = (&'static str, String);
+
+fn of_shard(shard: usize) -> Option<Label> {
+    Some(("shard", shard.to_string()))
 }
 
 impl Gathered {
     fn add(&mut self, of: &str, metrics: &[Metric]) {
-        for &Metric { name, help, kind, value } in metrics {
-            self.0.push(Family { name: format!("{of}_{name}"), help, kind, values: Values::OfServer(value) });
-        }
+        self.add_with(&None, of, metrics);
     }
 
-    fn add_of(&mut self, shard: usize, of: &str, metrics: &[Metric]) {
+    fn add_with(&mut self, label: &Option<Label>, of: &str, metrics: &[Metric]) {
         for &Metric { name, help, kind, value } in metrics {
             let name = format!("{of}_{name}");
-            match self.0.iter_mut().find(|family| family.name == name).map(|family| &mut family.values) {
-                Some(Values::OfShards(values)) => values.push((shard, value)),
-                Some(Values::OfServer(_)) => unreachable!("{name} is of shards or of the server"),
-                None => {
-                    self.0.push(Family { name, help, kind, values: Values::OfShards(vec![(shard, value)]) })
-                }
+            let value = (label.clone(), value);
+            match self.0.iter_mut().find(|family| family.name == name) {
+                Some(family) => family.values.push(value),
+                None => self.0.push(Family { name, help, kind, values: vec![value] }),
             }
         }
     }
@@ -188,13 +234,12 @@ impl Collector for Gathered {
                 Kind::Counter => ConstCounter::new(value).encode(encoder),
                 Kind::Gauge => ConstGauge::new(value).encode(encoder),
             };
-            match values {
-                Values::OfServer(value) => encode(family, *value)?,
-                Values::OfShards(values) => {
-                    for (shard, value) in values {
-                        encode(family.encode_family(&[("shard", *shard as u64)])?, *value)?;
-                    }
-                }
+            for (label, value) in values {
+                let Some((kind, which)) = label else {
+                    encode(family, *value)?;
+                    break;
+                };
+                encode(family.encode_family(&[(*kind, &which[..])])?, *value)?;
             }
         }
         Ok(())

@@ -6,12 +6,14 @@ mod admin;
 mod ask;
 mod http;
 mod metrics;
+mod usage;
 
 use std::fs::Permissions;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use nfs_ops::Shared;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::LocalSet;
 use vfs_local::File;
 
@@ -29,6 +31,7 @@ use crate::fatal::Fatal;
 use crate::limits::Keeper;
 use admin::Admin;
 use metrics::Gatherer;
+use usage::Meter;
 
 /// How long one who asks for the metrics may take.
 const METRICS_MAX: Duration = Duration::from_secs(5);
@@ -136,8 +139,11 @@ impl ControlPlane {
             tracing::info!("metrics at http://{}/metrics", listener.local_addr().map_err(failed)?);
         }
         let (stop, stopped) = oneshot::channel();
-        let gatherer = Gatherer::new(remote, shared);
-        let serve = move || run(&runtime, admin, metrics, keeper, gatherer, stopped);
+        let serve = move || {
+            let keeper = Rc::new(Mutex::new(keeper));
+            let gatherer = Gatherer::new(remote.clone(), shared, Rc::clone(&keeper));
+            run(&runtime, admin, metrics, Admin::new(keeper, Meter::new(&remote)), gatherer, stopped);
+        };
         let thread = std::thread::Builder::new().name("control".into()).spawn(serve).map_err(failed)?;
         Ok(Self { stop: Some(stop), thread: Some(thread), path })
     }
@@ -161,12 +167,11 @@ fn run(
     runtime: &Runtime,
     admin: tokio::net::UnixListener,
     metrics: Option<tokio::net::TcpListener>,
-    keeper: Keeper,
+    administration: Admin,
     gatherer: Gatherer,
     stopped: oneshot::Receiver<()>,
 ) {
     LocalSet::new().block_on(runtime, async {
-        let administration = Admin::new(keeper);
         tokio::task::spawn_local(administration.clone().expire());
         tokio::task::spawn_local(async move {
             let accept = async || admin.accept().await.map(|(stream, _)| stream);

@@ -51,6 +51,9 @@ const NUMBERS: [Number; 9] = [
     },
 ];
 
+/// How many of the numbers are rates that bind, the first of them.
+pub const RATES_LEN: usize = 6;
+
 const TIER: &str = "tier";
 
 const TIERS: [(&str, Tier); 3] =
@@ -96,6 +99,12 @@ fn tier(value: &Value) -> Result<Option<Tier>, String> {
         return Err(format!("{TIER} is {value}: give \"protected\", \"normal\", \"background\" or null"));
     }
     Ok(found)
+}
+
+/// The rates that bind.
+pub fn rates(limit: &Limit) -> impl Iterator<Item = (&'static str, Option<u64>)> + use<> {
+    let limit = *limit;
+    NUMBERS[..RATES_LEN].iter().map(move |number| (number.name, (number.get)(&limit)))
 }
 
 /// All fields that say something.

@@ -8,9 +8,10 @@ mod names;
 mod record;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod watched;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,6 +25,8 @@ use tokio::sync::oneshot;
 use self::names::Files;
 pub use self::names::Names;
 use self::record::Kept;
+pub use self::usage::Span;
+pub use self::watched::Asked;
 use crate::environment::nanoseconds_since;
 use crate::fatal::Fatal;
 use crate::store::{LimitChange, RecordStore};
@@ -136,32 +139,6 @@ impl Keeper {
             .map(|limited| self.describe(limited))
             .collect();
         json!({ "generation": self.generation, "limits": limits })
-    }
-
-    /// All that a request is charged to, the most particular first. `export` is the place of an export or of something in it.
-    ///
-    /// # Errors
-    /// Client or export are nobody's names.
-    pub fn explain(&self, client: &str, user: Option<u32>, export: Option<&str>) -> Result<Value, Refused> {
-        let address: Option<IpAddr> = client.parse().ok();
-        let Some((address, client)) = address.and_then(|address| Some((address, Limited::client(address)?)))
-        else {
-            return Err(refuse(Cause::Wrong, format!("{client:?} is no address of a client"), None));
-        };
-        let files = export.and_then(|place| self.names.files(&format!("fileset:{place}")));
-        let around = files.as_ref().map(|files| Limited::Export(files.set.export));
-        let find = |name| self.find(&format!("export:{name}")).or_else(|refused| around.ok_or(refused));
-        let export = export.map(find).transpose()?;
-        let id = match export {
-            Some(Limited::Export(id)) => Some(id),
-            _ => None,
-        };
-        let group = self.limiting.rule(address, user, id).map(|rule| Limited::Group(rule.group()));
-        let sets = &self.limiting.file_sets;
-        let files = files.and_then(|files| sets.find(files.set.export, files.path.as_bytes()));
-        let path = [Some(client), group, files.map(Limited::Files), export, Some(Limited::Server)];
-        let path: Vec<Value> = path.into_iter().flatten().map(|limited| self.describe(limited)).collect();
-        Ok(json!({ "path": path }))
     }
 
     /// Changes what `patch` names, leaves all else, and tells what is in force then.
@@ -446,8 +423,8 @@ impl Keeper {
     }
 }
 
-fn refuse(cause: Cause, reason: String, in_force: Option<Value>) -> Refused {
-    Refused { cause, reason, in_force }
+fn refuse(cause: Cause, reason: impl Into<String>, in_force: Option<Value>) -> Refused {
+    Refused { cause, reason: reason.into(), in_force }
 }
 
 /// `kept` with what `patch` says.

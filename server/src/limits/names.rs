@@ -76,6 +76,20 @@ impl Names {
         }
     }
 
+    /// The export that holds the file at `path`, a place in the name space or on the server, and the way there from its root.
+    ///
+    /// # Errors
+    /// None does.
+    pub fn export_of(&self, path: &str) -> Result<(ExportId, String), String> {
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = above(&exports, path, |export| &export.place);
+        let found = found.or_else(|| above(&exports, path, |export| &export.path));
+        found.map(|(export, path)| (export.id, path)).ok_or_else(|| {
+            let there = list(exports.iter().map(|export| &export.place));
+            format!("no export holds {path:?}; there are {there}")
+        })
+    }
+
     /// What it is called; `None` for an export or a group that is not there, and for file sets, which have no names here.
     pub fn show(&self, limited: Limited) -> Option<String> {
         match limited {
@@ -107,14 +121,14 @@ impl Names {
     pub fn files(&self, name: &str) -> Option<Files> {
         let place = name.strip_prefix("fileset:")?;
         let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
-        let (export, path) = above(&exports, place)?;
+        let (export, path) = above(&exports, place, |export| &export.place)?;
         let name = format!("fileset:{}/{path}", export.place.trim_end_matches('/'));
         Some(Files { set: FileSet::at(export.id, path.as_bytes()), name, path })
     }
 
     fn file_set(&self, place: &str) -> Result<Limited, String> {
         let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((export, path)) = above(&exports, place) else {
+        let Some((export, path)) = above(&exports, place, |export| &export.place) else {
             let there = list(exports.iter().map(|export| &export.place));
             return Err(format!("{place:?} is below no export; there are {there}"));
         };
@@ -142,10 +156,14 @@ impl Names {
     }
 }
 
-/// The export that `place` is in, and the way there from its root.
-fn above<'a>(exports: &'a [ExportName], place: &str) -> Option<(&'a ExportName, String)> {
+/// The export that `place` is in by what it is called, and the way there from its root.
+fn above<'a>(
+    exports: &'a [ExportName],
+    place: &str,
+    called: fn(&ExportName) -> &str,
+) -> Option<(&'a ExportName, String)> {
     let below = |export: &'a ExportName| {
-        let rest = place.strip_prefix(export.place.trim_end_matches('/'))?;
+        let rest = place.strip_prefix(called(export).trim_end_matches('/'))?;
         let path = || rest.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         (rest.is_empty() || rest.starts_with('/')).then(|| (export, path()))
     };
@@ -240,6 +258,23 @@ mod tests {
         ] {
             let message = names.find(name).unwrap_err();
             assert!(message.contains(words), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn files_are_of_the_export_that_holds_them() {
+        let names = names();
+        for (file, export, path) in [
+            ("/data", "export:/data", ""),
+            ("/data/a//b", "export:/data", "a/b"),
+            ("/srv/data/a", "export:/data", "a"),
+            ("/other place/", "export:/other place", ""),
+        ] {
+            let (id, found) = names.export_of(file).unwrap();
+            assert_eq!((Ok(Limited::Export(id)), &found[..]), (names.find(export), path), "{file}");
+        }
+        for file in ["/", "/database", "data/a", ""] {
+            assert!(names.export_of(file).unwrap_err().contains("there are /data"), "{file}");
         }
     }
 

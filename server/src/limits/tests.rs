@@ -4,8 +4,9 @@ use std::sync::mpsc::channel;
 
 use nfs_ops::ExportId;
 use nfs_ops::limits::Rule;
-use qos::limits::Tier;
+use qos::limits::{Tier, Usage};
 
+use super::watched::Route;
 use super::*;
 use crate::config::ExportPlan;
 use crate::testing::Scratch;
@@ -223,16 +224,81 @@ fn what_a_rule_reserves_is_promised_for_good() {
 fn a_path_leads_from_the_client_to_the_server() {
     let mut kept = Kept::new();
     kept.set("client:192.0.2.7", json!({ "weight": 3 }), None).unwrap();
-    let path = |user, export| -> Vec<String> {
-        let told = kept.keeper.explain("::ffff:192.0.2.7", user, export).unwrap();
-        let names = told["path"].as_array().unwrap().iter();
-        names.map(|limit| limit["entity"].as_str().unwrap().to_owned()).collect()
+    let route = |client: Option<&str>, user, export: Option<&str>| {
+        let asked =
+            Asked { client: client.map(Into::into), user, export: export.map(Into::into), file: None };
+        kept.keeper.route(&asked)
     };
-    assert_eq!(path(None, None), ["client:192.0.2.7", "server"]);
-    assert_eq!(path(Some(1), Some("/data")), ["client:192.0.2.7", "group:batch", "export:/data", "server"]);
-    assert_eq!(path(Some(2), Some("/srv")), ["client:192.0.2.7", "export:/data", "server"]);
-    assert_eq!(kept.keeper.explain("filer", None, None).unwrap_err().cause, Cause::Wrong);
-    assert_eq!(kept.keeper.explain("192.0.2.7", None, Some("/")).unwrap_err().cause, Cause::Unknown);
+    let names = |route: &Route, waiting: &[u64]| -> (Vec<String>, Value) {
+        let spans = vec![Span::default(); route.watched.len()];
+        let told = kept.keeper.show_route(route, &spans, 7, waiting);
+        let names = told["path"].as_array().unwrap().iter();
+        (names.map(|limit| limit["entity"].as_str().unwrap().to_owned()).collect(), told["binds"].clone())
+    };
+    let mapped = Some("::ffff:192.0.2.7");
+    for (client, user, export, path) in [
+        (mapped, None, None, &["client:192.0.2.7", "server"][..]),
+        (mapped, Some(1), Some("/data"), &["client:192.0.2.7", "group:batch", "export:/data", "server"]),
+        (mapped, Some(2), Some("/srv"), &["client:192.0.2.7", "export:/data", "server"]),
+        (None, None, Some("/srv"), &["export:/data", "server"]),
+    ] {
+        let route = route(client, user, export).unwrap();
+        assert_eq!(
+            names(&route, &vec![0; route.watched.len()]),
+            (path.iter().map(|name| (*name).to_owned()).collect(), Value::Null)
+        );
+    }
+    // The client, who alone has a limit, and the group, to which some of its requests may belong.
+    let of_client = route(mapped, None, None).unwrap();
+    assert_eq!(of_client.leaves, [Limited::client("192.0.2.7".parse().unwrap()).unwrap().entity()]);
+    let (path, binds) = names(&of_client, &[2, 5]);
+    assert_eq!(
+        (path, binds),
+        (["client:192.0.2.7", "group:batch", "server"].map(str::to_owned).to_vec(), json!("group:batch"))
+    );
+    for (client, export, cause) in [
+        (Some("filer"), None, Cause::Wrong),
+        (Some("192.0.2.7"), Some("/"), Cause::Unknown),
+        (None, None, Cause::Wrong),
+    ] {
+        assert_eq!(route(client, None, export).unwrap_err().cause, cause);
+    }
+}
+
+#[test]
+fn who_uses_most_of_a_limit_is_told_first() {
+    let mut kept = Kept::new();
+    kept.set("client:192.0.2.1", json!({ "bytes_per_second": 1000 }), None).unwrap();
+    kept.set("client:192.0.2.2", json!({ "bytes_per_second": 100 }), None).unwrap();
+    kept.set("client:192.0.2.3", json!({ "weight": 5 }), None).unwrap();
+    let watched = kept.keeper.watched(None).unwrap();
+    // In the order of the keys: the clients, and the group.
+    let spans = [500, 60, 7000, 8000].map(|read_bytes| Span {
+        after: Usage { read_bytes, ..Usage::default() },
+        time: Duration::from_secs(1),
+        ..Span::default()
+    });
+    let told = kept.keeper.show_usage(&watched, &spans, 3);
+    let names: Vec<_> = told["usage"].as_array().unwrap().iter().map(|one| &one["entity"]).collect();
+    assert_eq!(names, ["client:192.0.2.2", "client:192.0.2.1", "group:batch"]);
+    assert_eq!((&told["counted"], &told["usage"][0]["usage"]["used"]), (&json!(4), &json!(0.6)));
+    let refused = kept.keeper.watched(Some("client:192.0.2.9")).unwrap_err();
+    assert!(
+        refused.cause == Cause::Unknown && refused.reason.contains("only what is limited"),
+        "{refused:?}"
+    );
+    assert_eq!(kept.keeper.watched(Some("client:192.0.2.2")).unwrap(), watched[1..2]);
+}
+
+#[test]
+fn the_oldest_limits_have_metrics() {
+    let mut kept = Kept::new();
+    for name in ["client:192.0.2.2", "client:192.0.2.1", "export:/data", "server"] {
+        kept.set(name, json!({ "weight": 5 }), None).unwrap();
+    }
+    let (count, first) = kept.keeper.first(4);
+    let names: Vec<&str> = first.iter().map(|(name, _)| &name[..]).collect();
+    assert_eq!((count, names), (5, vec!["server", "export:/data", "group:batch", "client:192.0.2.2"]));
 }
 
 #[test]
@@ -305,9 +371,17 @@ fn a_directory_is_a_file_set_where_it_is_one() {
     assert!(nested.reason.contains("do not nest, and fileset:/data/a"), "{}", nested.reason);
     assert_eq!(nested.in_force.unwrap()["bytes_per_second"], json!(1000));
 
-    let explained = kept.keeper.explain("192.0.2.7", None, Some("/data/a/b/c")).unwrap();
-    let levels: Vec<_> = explained["path"].as_array().unwrap().iter().map(|one| &one["entity"]).collect();
-    assert_eq!(levels, ["client:192.0.2.7", "fileset:/data/a", "export:/data", "server"]);
+    let (client, place) = (Some("192.0.2.7".to_owned()), Some("/data/a/b/c".to_owned()));
+    for asked in [
+        Asked { client: client.clone(), export: place.clone(), ..Asked::default() },
+        Asked { client, file: place, ..Asked::default() },
+    ] {
+        let route = kept.keeper.route(&asked).unwrap();
+        let (spans, waiting) = (vec![Span::default(); route.watched.len()], vec![0; route.watched.len()]);
+        let explained = kept.keeper.show_route(&route, &spans, 0, &waiting);
+        let levels: Vec<_> = explained["path"].as_array().unwrap().iter().map(|one| &one["entity"]).collect();
+        assert_eq!(levels, ["client:192.0.2.7", "fileset:/data/a", "export:/data", "server"]);
+    }
 
     std::fs::remove_dir_all(folder.join("a")).unwrap();
     let copy = kept.scratch.path().join("copy.redb");

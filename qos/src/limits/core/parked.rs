@@ -25,7 +25,8 @@ impl Core {
         });
         let timer = self.wheel.create(Due::Hold(slot));
         self.wheel.set(timer, hold_until_ns);
-        let waiter = Waiter { path: *path, cost, paid: 0, arrival, place, rank: None, timer };
+        let since_ns = now_ns;
+        let waiter = Waiter { path: *path, cost, paid: 0, arrival, place, since_ns, rank: None, timer };
         self.waiters[slot as usize] = Some(waiter);
         self.count_backlog(path, true, now_ns);
         self.queue_up(slot, place, now_ns);
@@ -45,8 +46,9 @@ impl Core {
         local.share.get_or_insert_with(|| Box::new(Share::new(bucket.slice_ns())));
         let rank = local.queue.get_or_insert_default().push(entry);
         let is_stale = is_first && !local.start_waiting(bucket, number);
+        local.counted.waits += 1;
         let waiter = self.waiter(slot);
-        (waiter.place, waiter.rank) = (place, Some(rank));
+        (waiter.place, waiter.since_ns, waiter.rank) = (place, now_ns, Some(rank));
         if is_first {
             self.crowded.insert((letter_of(place), place));
         }
@@ -86,13 +88,13 @@ impl Core {
             match self.weigh(&waiter.path, waiter.cost, waiter.paid, Some(place), now_ns) {
                 Verdict::Pay => {
                     self.pay(&waiter.path, waiter.cost, waiter.paid, now_ns);
-                    self.part(place).0.queue.as_mut().expect("it was first in it").serve(rank);
+                    self.leave(slot, now_ns).serve(rank);
                     let turn = self.forget(slot, now_ns);
                     woken.push(Woken { turn, charged: Some(Charged(self.limits.change())) });
                 }
                 Verdict::Wait { place: other, .. } if other != place => {
                     self.hold(slot, place, now_ns);
-                    self.part(place).0.queue.as_mut().expect("it was first in it").serve(rank);
+                    self.leave(slot, now_ns).serve(rank);
                     self.queue_up(slot, other, now_ns);
                 }
                 Verdict::Wait { .. } => {
@@ -103,6 +105,14 @@ impl Core {
             }
         }
         self.empty(place, now_ns);
+    }
+
+    /// The queue that a parked request is about to leave, where its time of waiting ends.
+    pub(super) fn leave(&mut self, slot: u32, now_ns: u64) -> &mut Queue {
+        let Waiter { place, since_ns, .. } = *self.waiter(slot);
+        let local = self.locals[place as usize].as_mut().expect("a request is parked there");
+        local.counted.waited_ns += now_ns.saturating_sub(since_ns);
+        local.queue.as_mut().expect("who is parked stands in a queue")
     }
 
     /// Pays at `place` for a request that goes on to wait elsewhere, unless another one has. One such request is sure
@@ -153,8 +163,7 @@ impl Core {
         self.take_back(slot, now_ns);
         let Waiter { place, rank, .. } = *self.waiter(slot);
         let rank = rank.expect("who is parked has a rank");
-        let queue = self.part(place).0.queue.as_mut();
-        queue.expect("who is parked stands in a queue").withdraw(rank);
+        self.leave(slot, now_ns).withdraw(rank);
         if let Some((_, first)) = self.first_of(place) {
             let cost = self.waiter(first).cost;
             let (local, bucket) = self.part(place);

@@ -116,7 +116,7 @@ impl Core {
             }
             match self.overdraw(&waiter.path, waiter.cost, waiter.paid, now_ns) {
                 Ok(()) => {
-                    self.part(place).0.queue.as_mut().expect("it was first in it").withdraw(rank);
+                    self.leave(slot, now_ns).withdraw(rank);
                     let turn = self.forget(slot, now_ns);
                     woken.push(Woken { turn, charged: Some(Charged(self.limits.change())) });
                     if !self.is_crowded(place) {

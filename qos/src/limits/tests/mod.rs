@@ -7,5 +7,6 @@ mod model;
 mod pace;
 mod parking;
 mod tree;
+mod usage;
 mod wheel;
 mod world;

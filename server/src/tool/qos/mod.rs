@@ -3,10 +3,12 @@
 mod ask;
 mod rate;
 mod show;
+mod usage;
 
-use std::net::IpAddr;
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -18,6 +20,10 @@ use crate::fatal::Fatal;
 
 /// The socket of a server that is not told otherwise.
 const SOCKET: &str = "/var/lib/penstock/admin.sock";
+
+/// For how long it can be looked at a time.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
+const INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 const ENTITIES: &str = "\
 What can have a limit:
@@ -45,7 +51,12 @@ Examples:
       penstock qos set export:/data --bytes 2GB/s --if-generation 7
   What is in force, and for whom:
       penstock qos list
-      penstock qos explain 192.0.2.7 --export /data
+  Why a client is as slow as it is, and why a file is:
+      penstock qos explain 192.0.2.7
+      penstock qos explain /data/results/one.h5
+  Rates against limits as they change, of one and of those that use most:
+      penstock qos watch client:192.0.2.7
+      penstock qos top
   No limit at all:
       penstock qos rm client:192.0.2.7";
 
@@ -70,9 +81,30 @@ enum QosCommand {
     /// Take a limit away.
     #[command(after_help = ENTITIES)]
     Rm(RemoveArguments),
-    /// Show all limits that concern the requests of a client.
+    /// Show all limits that concern the requests of a client or for a file, and which of them they wait for now.
+    #[command(after_help = READING)]
     Explain(ExplainArguments),
+    /// Show rates against limits of one, again and again.
+    #[command(after_help = format!("{READING}\n\n{REPEATING}\n\n{ENTITIES}"))]
+    Watch(WatchArguments),
+    /// Show rates against limits of those that use most of theirs, again and again.
+    #[command(after_help = format!("{READING}\n\n{REPEATING}"))]
+    Top(TopArguments),
 }
+
+const READING: &str = "\
+What the columns say:
+  BYTES, OPS ..   what is used each second, and of which limit
+  USED            the part of the limit that is used, of the rate that binds first
+  PARKED          requests that wait now because nothing is left of this limit
+  WAIT            how long those who had to wait for it did so, in the mean; the time in which they are served is no part of it
+  REFUSED         requests that were told to come again, for their turn would have come after more than 20 seconds
+
+Only what has a limit is counted, and the server as soon as something below it has one.";
+
+const REPEATING: &str = "\
+On a terminal what is shown is drawn anew; elsewhere each interval adds its lines, and with --json one line of JSON. It ends
+after --count intervals, else with Ctrl-C.";
 
 /// Where the server is, and how to say what it answers.
 #[derive(Args, Debug)]
@@ -157,16 +189,55 @@ struct RemoveArguments {
 
 #[derive(Args, Debug)]
 struct ExplainArguments {
-    /// The client's address.
-    client: IpAddr,
+    /// Whose requests: the address of a client, or the path of a file, in the name space or on the server.
+    #[arg(value_name = "ADDRESS|PATH")]
+    subject: String,
+    /// Where the subject is a file: only requests from this address.
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<String>,
     /// The number of the user who asks, for rules that look at it.
     #[arg(long, value_name = "UID")]
     user: Option<u32>,
-    /// The export that is asked, by its place in the name space or its directory.
+    /// Where the subject is a client: only requests to this export, by its place in the name space or its directory.
     #[arg(long, value_name = "PLACE")]
     export: Option<String>,
+    /// For how long it is looked: 10ms to 10s.
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = interval)]
+    interval: u64,
     #[command(flatten)]
     server: Server,
+}
+
+#[derive(Args, Debug)]
+struct WatchArguments {
+    /// Who: server, export:PLACE, client:ADDRESS, group:NAME.
+    entity: String,
+    #[command(flatten)]
+    again: Again,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args, Debug)]
+struct TopArguments {
+    /// How many are shown, 1 to 1000.
+    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rows: u16,
+    #[command(flatten)]
+    again: Again,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// How often it is looked.
+#[derive(Args, Clone, Copy, Debug)]
+struct Again {
+    /// The time over which rates are measured, and after which there are new ones: 10ms to 10s.
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    interval: u64,
+    /// End after so many intervals.
+    #[arg(short = 'n', long, value_name = "N")]
+    count: Option<u64>,
 }
 
 /// A number, or `none`.
@@ -202,6 +273,16 @@ fn seconds(text: &str) -> Result<u64, String> {
     }
 }
 
+/// In milliseconds, as the server takes it.
+fn interval(text: &str) -> Result<u64, String> {
+    let Time(time) = text.parse()?;
+    if (INTERVAL_MIN..=INTERVAL_MAX).contains(&time) {
+        Ok(time.as_millis() as u64)
+    } else {
+        Err("give 10ms to 10s".to_owned())
+    }
+}
+
 fn count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "write a whole number".to_owned())
 }
@@ -229,17 +310,63 @@ pub fn run(arguments: QosArguments) -> bool {
             let outcome = ask(&arguments.server.socket, "GET", &path_of(&arguments), None);
             (arguments.server, outcome)
         }
+        QosCommand::Watch(WatchArguments { entity, again, server }) => {
+            return look(&server, again, &format!("&entity={}", encoded(&entity)), false);
+        }
+        QosCommand::Top(TopArguments { rows, again, server }) => {
+            return look(&server, again, &format!("&top={rows}"), true);
+        }
     };
     match outcome {
         Ok(answer) => {
             tell(&answer, server.json);
             answer.is_good
         }
-        Err(error) => {
-            eprintln!("penstock: {error}");
-            false
-        }
+        Err(error) => complain(&error),
     }
+}
+
+fn complain(error: &Fatal) -> bool {
+    eprintln!("penstock: {error}");
+    false
+}
+
+/// Shows usage again and again. Heads come with every table, or once.
+fn look(server: &Server, again: Again, query: &str, is_table: bool) -> bool {
+    let target = format!("/v1/usage?interval_ms={}{query}", again.interval);
+    let is_drawn = !server.json && stdout().is_terminal();
+    let mut rounds = 0;
+    while again.count.is_none_or(|count| rounds < count) {
+        let answer = match ask(&server.socket, "GET", &target, None) {
+            Ok(answer) if answer.is_good => answer,
+            Ok(answer) => {
+                tell(&answer, server.json);
+                return false;
+            }
+            Err(error) => return complain(&error),
+        };
+        let usage = answer.body["usage"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut lines = usage::table(usage);
+        if server.json {
+            lines = vec![answer.body.to_string()];
+        } else if is_drawn {
+            let more = answer.body["counted"].as_u64().unwrap_or(0).saturating_sub(usage.len() as u64);
+            lines.extend((more > 0 && is_table).then(|| format!("and {more} more")));
+        } else if is_table {
+            lines.extend((rounds + 1 < again.count.unwrap_or(u64::MAX)).then(String::new));
+        } else if rounds > 0 {
+            lines.remove(0);
+        }
+        print(&if is_drawn { drawn(&lines) } else { lines.join("\n") + "\n" });
+        rounds += 1;
+    }
+    true
+}
+
+/// The lines from the top of the terminal on, in place of what was there (ECMA-48: CUP, EL, ED).
+fn drawn(lines: &[String]) -> String {
+    let lines: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
+    format!("\x1b[H{lines}\x1b[J")
 }
 
 fn set(arguments: &SetArguments) -> Result<Answer, Fatal> {
@@ -285,10 +412,12 @@ fn limit_of(entity: &str, if_generation: Option<u64>) -> String {
 }
 
 fn path_of(arguments: &ExplainArguments) -> String {
-    let user = arguments.user.map_or_else(String::new, |user| format!("&user={user}"));
-    let export = arguments.export.as_ref();
-    let export = export.map_or_else(String::new, |export| format!("&export={}", encoded(export)));
-    format!("/v1/path?client={}{user}{export}", encoded(&arguments.client.to_string()))
+    let ExplainArguments { subject, client, user, export, interval, .. } = arguments;
+    let subject = (if subject.starts_with('/') { "file" } else { "client" }, Some(subject.clone()));
+    let user = ("user", user.map(|user| user.to_string()));
+    let said = [subject, ("client", client.clone()), user, ("export", export.clone())];
+    let said = said.into_iter().filter_map(|(name, value)| Some(format!("&{name}={}", encoded(&value?))));
+    format!("/v1/path?interval_ms={interval}{}", said.collect::<String>())
 }
 
 /// Shows an answer: what is asked for on standard output, what is wrong on the other.
@@ -303,7 +432,13 @@ fn tell(Answer { is_good, body }: &Answer, json: bool) {
             eprintln!("  in force for {entity}: {}", show::brief(in_force));
         }
     } else if !json {
-        let many = ["limits", "path"].into_iter().find_map(|field| body[field].as_array());
-        print(&many.map_or_else(|| show::one(body), |many| show::table(many)));
+        print(&match (body["limits"].as_array(), body["path"].as_array()) {
+            (Some(limits), _) => show::table(limits),
+            (None, Some(path)) => {
+                let used = usage::table(path).join("\n");
+                format!("{}\n{used}\n\n{}\n", show::table(path), usage::verdict(body))
+            }
+            (None, None) => show::one(body),
+        });
     }
 }

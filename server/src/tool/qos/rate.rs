@@ -42,6 +42,34 @@ pub fn operations_text(operations: u64) -> String {
     decimal.map_or_else(|| operations.to_string(), |(text, unit)| format!("{text}{unit}"))
 }
 
+/// Bytes each second in three digits.
+pub fn about_bytes(bytes: u64) -> String {
+    let (number, unit) = three_digits(bytes);
+    format!("{number} {unit}B/s")
+}
+
+/// Operations each second in three digits.
+pub fn about_operations(operations: u64) -> String {
+    let (number, unit) = three_digits(operations);
+    format!("{number}{unit}")
+}
+
+/// A number below a thousand, and the unit that it is in.
+fn three_digits(value: u64) -> (String, &'static str) {
+    // What would be rounded to a thousand is one of the next unit.
+    let fits = |(_, of): &&(&str, u64)| value as f64 >= *of as f64 * 0.9995;
+    let Some((unit, of)) = DECIMAL.iter().find(fits) else { return (value.to_string(), "") };
+    let number = value as f64 / *of as f64;
+    let places = if number >= 99.95 {
+        0
+    } else if number >= 9.995 {
+        1
+    } else {
+        2
+    };
+    (format!("{number:.places$}"), unit)
+}
+
 /// The number, and the unit without `/s`.
 fn split(text: &str) -> (&str, &str) {
     let digits = text.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
@@ -104,6 +132,25 @@ mod tests {
         for text in ["5kB", "k", "5Ki", "1.0001k", ""] {
             assert!(operations(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_that_are_measured_have_three_digits() {
+        for (rate, text) in [
+            (0, "0 B/s"),
+            (999, "999 B/s"),
+            (1000, "1.00 kB/s"),
+            (9_994, "9.99 kB/s"),
+            (9_996, "10.0 kB/s"),
+            (99_960, "100 kB/s"),
+            (999_499, "999 kB/s"),
+            (999_500, "1.00 MB/s"),
+            (1_234_567_890, "1.23 GB/s"),
+            (5_000_000_000_000_000, "5000 TB/s"),
+        ] {
+            assert_eq!(about_bytes(rate), text);
+        }
+        assert_eq!([about_operations(151), about_operations(12_345)], ["151", "12.3k"]);
     }
 
     #[test]
