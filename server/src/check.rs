@@ -28,6 +28,8 @@ struct ServerReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<SocketAddr>,
     admin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_tcp: Option<SocketAddr>,
     memory_bytes_max: u64,
 }
 
@@ -109,6 +111,9 @@ fn print(arguments: &CheckArguments, settings: &Settings) {
         println!("metrics: http://{address}/metrics");
     }
     println!("administration: {}", settings.server.admin_socket().display());
+    if let Some(tcp) = &settings.server.admin_tcp {
+        println!("administration: https://{}", tcp.address);
+    }
     let memory = memory(settings);
     println!("memory: {memory}");
     if let Some(excess) = memory.excess() {
@@ -123,7 +128,9 @@ fn memory(settings: &Settings) -> Memory {
 fn server_report(settings: &Settings) -> ServerReport {
     let ServerSettings { port, nfs3_port, mount_port, metrics, .. } = settings.server;
     let admin = settings.server.admin_socket().display().to_string();
-    ServerReport { port, nfs3_port, mount_port, metrics, admin, memory_bytes_max: memory(settings).total() }
+    let admin_tcp = settings.server.admin_tcp.as_ref().map(|tcp| tcp.address);
+    let memory_bytes_max = memory(settings).total();
+    ServerReport { port, nfs3_port, mount_port, metrics, admin, admin_tcp, memory_bytes_max }
 }
 
 fn export_report(export: &ExportPlan) -> ExportReport {

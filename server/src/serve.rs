@@ -90,7 +90,7 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     }
 
     let listeners = listen(&settings.server)?;
-    let control = Listeners::open(settings.server.admin_socket(), settings.server.metrics)?;
+    let control = Listeners::open(&settings.server)?;
     let addresses = listeners.iter().map(|listener| listener.address().ip());
     let registration = Registration::new(&settings.server, addresses);
     let hosts = Hosts::resolve(&settings.exports, &Hosts::default());

@@ -40,6 +40,15 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 # The socket for `penstock qos`. Default: admin.sock in state_directory.
 #admin = "/run/penstock.sock"
 
+# Administration over TCP too, within TLS and for those who have the token. The whole section is an example.
+#[server.admin_tcp]
+#address = "192.0.2.1:9470"
+# The certificate, with those that signed it behind it, and its key, in PEM.
+#certificate = "/etc/penstock/admin.crt"
+#key = "/etc/penstock/admin.key"
+# One line of 32 letters and digits or more, which only some may read.
+#token_file = "/etc/penstock/admin.token"
+
 [log]
 # error, warn, info, debug, trace, or a filter such as "info,nfs_ops=debug".
 #level = "info"

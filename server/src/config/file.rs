@@ -43,6 +43,17 @@ pub struct ServerSection {
     pub annotations: Option<bool>,
     pub metrics: Option<Spanned<String>>,
     pub admin: Option<Spanned<PathBuf>>,
+    pub admin_tcp: Option<AdminTcpSection>,
+}
+
+/// `[server.admin_tcp]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminTcpSection {
+    pub address: Spanned<String>,
+    pub certificate: Spanned<PathBuf>,
+    pub key: Spanned<PathBuf>,
+    pub token_file: Spanned<PathBuf>,
 }
 
 /// `[log]`.

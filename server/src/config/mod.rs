@@ -24,7 +24,7 @@ pub use export::{ExportPlan, directory_problem};
 pub use limits::LIMIT_ROWS;
 pub use limits::Limits;
 pub use qos::{QosSettings, RATES, WEIGHTS};
-pub use server::{LOG_LEVEL_REMEDY, LogSettings, NFS_PORT, SHARDS_MAX, ServerSettings, log_filter};
+pub use server::{AdminTcp, LOG_LEVEL_REMEDY, LogSettings, NFS_PORT, SHARDS_MAX, ServerSettings, log_filter};
 pub use tracing::{Destination, Endpoint, TracingSettings};
 
 use crate::cli::ServeArguments;

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter as Level;
 
 use super::diagnostic::Source;
-use super::file::{LogSection, ServerSection};
+use super::file::{AdminTcpSection, LogSection, ServerSection};
 use crate::cli::{LogFormat, Rpcbind};
 
 /// The port of NFS (RFC 8881 §2.9.3).
@@ -77,6 +77,21 @@ pub struct ServerSettings {
     pub metrics: Option<SocketAddr>,
     /// The socket for administration; `None` is one in the state directory.
     pub admin: Option<PathBuf>,
+    /// Administration over TCP; `None`: not at all.
+    pub admin_tcp: Option<AdminTcp>,
+}
+
+/// `[server.admin_tcp]`: where the server is administered over TCP, what that is encrypted with, and who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminTcp {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The certificate, and those that lead to one which clients know, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+    /// The token that clients must send.
+    pub token_file: PathBuf,
 }
 
 impl Default for ServerSettings {
@@ -98,6 +113,7 @@ impl Default for ServerSettings {
             annotations: true,
             metrics: None,
             admin: None,
+            admin_tcp: None,
         }
     }
 }
@@ -236,8 +252,11 @@ pub fn resolve(section: &ServerSection, source: &mut Source<'_>) -> ServerSettin
         ),
         domain: section.domain.as_ref().map(|domain| self::domain(domain, source)),
         annotations: section.annotations.unwrap_or(true),
-        metrics: section.metrics.as_ref().and_then(|written| metrics(written, source)),
+        metrics: section.metrics.as_ref().and_then(|written| {
+            address("metrics", written, "127.0.0.1:9469", "leave it out for no metrics", source)
+        }),
         admin: section.admin.as_ref().map(|written| absolute("admin", written, source)),
+        admin_tcp: section.admin_tcp.as_ref().and_then(|section| admin_tcp(section, source)),
     }
 }
 
@@ -278,13 +297,28 @@ pub(super) fn absolute(name: &str, written: &Spanned<PathBuf>, source: &mut Sour
     written.get_ref().clone()
 }
 
-fn metrics(written: &Spanned<String>, source: &mut Source<'_>) -> Option<SocketAddr> {
+fn admin_tcp(section: &AdminTcpSection, source: &mut Source<'_>) -> Option<AdminTcp> {
+    let AdminTcpSection { address: written, certificate, key, token_file } = section;
+    let address =
+        address("address", written, "192.0.2.1:9470", "leave [server.admin_tcp] out for none", source);
+    let mut file = |name, written| absolute(name, written, source);
+    let (certificate, key) = (file("certificate", certificate), file("key", key));
+    Some(AdminTcp { address: address?, certificate, key, token_file: file("token_file", token_file) })
+}
+
+fn address(
+    name: &str,
+    written: &Spanned<String>,
+    example: &str,
+    otherwise: &str,
+    source: &mut Source<'_>,
+) -> Option<SocketAddr> {
     let address = written.get_ref().parse();
     if address.is_err() {
         source.wrong(
             written.span(),
-            format!("`metrics` is {:?}, which is no address with a port", written.get_ref()),
-            "write it as \"127.0.0.1:9469\" or \"[::1]:9469\", or leave it out for no metrics",
+            format!("`{name}` is {:?}, which is no address with a port", written.get_ref()),
+            format!("write it as {example:?}, of IPv6 with the address in [], or {otherwise}"),
         );
     }
     address.ok()

@@ -106,6 +106,11 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[tracing]\notlp_file = \"traces\"\n", "2:13", "not absolute");
     refused("[tracing]\nqueue_spans = 1\n", "2:15", "`queue_spans` is 1");
     refused("[server]\nadmin = \"here\"\n", "2:9", "`admin` is here, which is not absolute");
+    let tcp = |lines: &str| format!("[server.admin_tcp]\naddress = \"[::1]:9470\"\n{lines}");
+    refused(&tcp(""), "1:1", "missing field `certificate`");
+    let files = "certificate = \"/c\"\nkey = \"k\"\ntoken_file = \"/t\"\n";
+    refused(&tcp(files), "4:7", "`key` is k, which is not absolute");
+    refused(&tcp(&files.replace("\"k\"", "\"/k\"")).replace(":9470", ""), "2:11", "no address with a port");
     let both = "[tracing]\notlp_file = \"/t\"\notlp_endpoint = \"http://a:1/\"\n";
     refused(both, "2:13", "`otlp_endpoint` is given too");
     refused("", "1:1", "no [[export]]");
@@ -244,6 +249,11 @@ fn the_example_says_the_defaults() {
     assert_eq!(settings.server.mount_port.take(), Some(20048));
     assert_eq!(settings.server.metrics.take(), "127.0.0.1:9469".parse().ok());
     assert_eq!(settings.server.admin.take().as_deref(), Some(Path::new("/run/penstock.sock")));
+    let tcp = settings.server.admin_tcp.take().unwrap();
+    assert_eq!(
+        (tcp.address.port(), tcp.token_file.as_path()),
+        (9470, Path::new("/etc/penstock/admin.token"))
+    );
     assert_eq!(settings.server, ServerSettings::default());
     assert_eq!(settings.log, LogSettings::default());
     assert_eq!(settings.limits, Limits::default());

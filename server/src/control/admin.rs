@@ -165,6 +165,12 @@ impl Admin {
     }
 }
 
+/// For who has not said the token, or a wrong one.
+pub fn without_token() -> Answer {
+    let reason = "whoever asks over TCP has to send the token: Authorization: Bearer TOKEN";
+    http::asking_for_token(*error(StatusCode::UNAUTHORIZED, reason, None))
+}
+
 /// What is asked for, and of whom.
 fn route<'a>(method: &Method, path: &'a str) -> Result<(Operation, &'a str), Box<Answer>> {
     let rest = |template: &str| match template.split_once('{') {

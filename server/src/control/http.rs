@@ -1,6 +1,7 @@
 //! HTTP/1.1 for few who ask seldom: one request for each connection, which has its time, and a bound on connections.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io::Result;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -28,10 +29,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An answer, all of it.
 pub type Answer = Response<Full<Bytes>>;
 
-/// Gives everybody who connects an answer. `connection_max` is from accepting a connection to the last byte: then, or when
-/// who asked has gone, `answer` ends where it waits.
-pub async fn serve<S, A>(accept: impl AsyncFn() -> Result<S>, connection_max: Duration, answer: A)
+/// Gives everybody who connects an answer. What is accepted becomes a connection in its own time. `connection_max` is from
+/// accepting to the last byte: then, or when who asked has gone, `answer` ends where it waits.
+pub async fn serve<F, S, A>(accept: impl AsyncFn() -> Result<F>, connection_max: Duration, answer: A)
 where
+    F: Future<Output = Result<S>> + 'static,
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     A: AsyncFn(Request<Incoming>) -> Answer + 'static,
 {
@@ -40,11 +42,11 @@ where
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes it");
         match accept().await {
-            Ok(stream) => {
+            Ok(begun) => {
                 let answer = Rc::clone(&answer);
                 tokio::task::spawn_local(async move {
                     // Who has not taken the answer by then is not waited for.
-                    let _ = tokio::time::timeout(connection_max, converse(stream, answer)).await;
+                    let _ = tokio::time::timeout(connection_max, converse(begun, answer)).await;
                     drop(place);
                 });
             }
@@ -56,11 +58,18 @@ where
     }
 }
 
-async fn converse<S, A>(stream: S, answer: Rc<A>)
+async fn converse<S, A>(begun: impl Future<Output = Result<S>>, answer: Rc<A>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     A: AsyncFn(Request<Incoming>) -> Answer + 'static,
 {
+    let stream = match begun.await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!("a connection to the control plane does not begin: {error}");
+            return;
+        }
+    };
     let service = service_fn(|request| {
         let answer = Rc::clone(&answer);
         async move { Ok::<_, Infallible>((*answer)(request).await) }
@@ -77,6 +86,12 @@ pub fn answer(status: StatusCode, content_type: &'static str, body: impl Into<By
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+/// The answer says that a token is asked for (RFC 6750 §3).
+pub fn asking_for_token(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     answer
 }
 

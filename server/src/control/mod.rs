@@ -6,9 +6,12 @@ mod admin;
 mod ask;
 mod http;
 mod metrics;
+mod tls;
 mod usage;
 
 use std::fs::Permissions;
+use std::future::ready;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -19,18 +22,24 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::Remote;
+use hyper::Request;
+use hyper::body::Incoming;
 use nfs_ops::Shared;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::LocalSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use vfs_local::File;
 
+use crate::config::ServerSettings;
 use crate::fatal::Fatal;
 use crate::limits::Keeper;
 use admin::Admin;
 use metrics::Gatherer;
+use tls::{Secured, Token};
 use usage::Meter;
 
 /// How long one who asks for the metrics may take.
@@ -39,23 +48,29 @@ const METRICS_MAX: Duration = Duration::from_secs(5);
 /// How long one who asks for administration may take: a change is on a disk before it is answered.
 const ADMIN_MAX: Duration = Duration::from_secs(60);
 
+/// How long one who asks over TCP may take until both have agreed on keys.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
 /// Where the control plane is asked.
 pub struct Listeners {
     admin: UnixListener,
     path: PathBuf,
     metrics: Option<TcpListener>,
+    secured: Option<Secured>,
 }
 
 impl Listeners {
-    /// The socket for administration at `path`, for this user alone, and that for `metrics`. Before there are threads: how
-    /// files are made is the same for all.
+    /// The socket for administration, for this user alone, that for the metrics, and what is administered over TCP. Before
+    /// there are threads: how files are made is the same for all.
     ///
     /// # Errors
     /// When one of them cannot be had.
-    pub fn open(path: PathBuf, metrics: Option<SocketAddr>) -> Result<Self, Fatal> {
+    pub fn open(settings: &ServerSettings) -> Result<Self, Fatal> {
+        let secured = settings.admin_tcp.as_ref().map(Secured::open).transpose()?;
+        let path = settings.admin_socket();
         let admin = bind(&path).map_err(|error| no_socket(&path, &error))?;
-        let metrics = metrics.map(listen).transpose()?;
-        Ok(Self { admin, path, metrics })
+        let metrics = settings.metrics.map(|address| listen(address, "metrics")).transpose()?;
+        Ok(Self { admin, path, metrics, secured })
     }
 }
 
@@ -76,10 +91,10 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 
 fn no_socket(path: &Path, error: &std::io::Error) -> Fatal {
     let remedy = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
+        ErrorKind::AddrInUse => {
             "another server listens there, or it is something else than a socket: choose another path with `admin` in [server]"
         }
-        std::io::ErrorKind::InvalidInput => {
+        ErrorKind::InvalidInput => {
             "a socket's path has at most 107 bytes: choose a shorter one with `admin` in [server]"
         }
         _ => "make its directory, or choose another path with `admin` in [server]",
@@ -87,23 +102,23 @@ fn no_socket(path: &Path, error: &std::io::Error) -> Fatal {
     Fatal::new(format!("no socket for administration at {}: {error}", path.display()), remedy)
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Fatal> {
+fn listen(address: SocketAddr, name: &str) -> Result<TcpListener, Fatal> {
     TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|error| no_listener(address, &error))
+        .map_err(|error| no_listener(address, name, &error))
 }
 
-fn no_listener(address: SocketAddr, error: &std::io::Error) -> Fatal {
+fn no_listener(address: SocketAddr, name: &str, error: &std::io::Error) -> Fatal {
     let remedy = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "another program has it; stop that, or choose another port with `metrics` in [server]"
+        ErrorKind::AddrInUse => {
+            format!("another program has it; stop that, or choose another port with `{name}` in [server]")
         }
-        std::io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: correct `metrics` in [server]"
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address: correct `{name}` in [server]")
         }
-        _ => "choose another address with `metrics` in [server], or leave it out",
+        _ => format!("choose another address with `{name}` in [server], or leave it out"),
     };
-    Fatal::new(format!("cannot listen on {address} (`metrics`): {error}"), remedy)
+    Fatal::new(format!("cannot listen on {address} (`{name}`): {error}"), remedy)
 }
 
 /// The thread of the control plane. Dropping it ends it, and takes the socket for administration away.
@@ -128,21 +143,23 @@ impl ControlPlane {
             Fatal::new(format!("no thread for the control plane: {error}"), "raise the limit on tasks")
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let Listeners { admin, path, metrics } = listeners;
-        let (admin, metrics) = {
-            let _inside = runtime.enter();
-            let metrics = metrics.map(tokio::net::TcpListener::from_std).transpose().map_err(failed)?;
-            (tokio::net::UnixListener::from_std(admin).map_err(failed)?, metrics)
-        };
+        let path = listeners.path.clone();
         tracing::info!("administered at {}", path.display());
-        if let Some(listener) = &metrics {
+        if let Some(secured) = &listeners.secured {
+            tracing::info!("administered at https://{}", secured.listener.local_addr().map_err(failed)?);
+        }
+        if let Some(listener) = &listeners.metrics {
             tracing::info!("metrics at http://{}/metrics", listener.local_addr().map_err(failed)?);
         }
+        let listeners = {
+            let _inside = runtime.enter();
+            Listening::new(listeners).map_err(failed)?
+        };
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let keeper = Rc::new(Mutex::new(keeper));
             let gatherer = Gatherer::new(remote.clone(), shared, Rc::clone(&keeper));
-            run(&runtime, admin, metrics, Admin::new(keeper, Meter::new(&remote)), gatherer, stopped);
+            run(&runtime, listeners, Admin::new(keeper, Meter::new(&remote)), gatherer, stopped);
         };
         let thread = std::thread::Builder::new().name("control".into()).spawn(serve).map_err(failed)?;
         Ok(Self { stop: Some(stop), thread: Some(thread), path })
@@ -162,27 +179,75 @@ impl Drop for ControlPlane {
     }
 }
 
+/// The listeners within the runtime.
+struct Listening {
+    admin: tokio::net::UnixListener,
+    metrics: Option<tokio::net::TcpListener>,
+    secured: Option<(tokio::net::TcpListener, TlsAcceptor, Token)>,
+}
+
+impl Listening {
+    fn new(listeners: Listeners) -> std::io::Result<Self> {
+        let tcp = tokio::net::TcpListener::from_std;
+        let secured = listeners.secured.map(|Secured { listener, acceptor, token }| {
+            Ok::<_, std::io::Error>((tcp(listener)?, acceptor, token))
+        });
+        Ok(Self {
+            admin: tokio::net::UnixListener::from_std(listeners.admin)?,
+            metrics: listeners.metrics.map(tcp).transpose()?,
+            secured: secured.transpose()?,
+        })
+    }
+}
+
 /// Answers until `stopped` says so.
 fn run(
     runtime: &Runtime,
-    admin: tokio::net::UnixListener,
-    metrics: Option<tokio::net::TcpListener>,
+    listeners: Listening,
     administration: Admin,
     gatherer: Gatherer,
     stopped: oneshot::Receiver<()>,
 ) {
+    let Listening { admin, metrics, secured } = listeners;
     LocalSet::new().block_on(runtime, async {
         tokio::task::spawn_local(administration.clone().expire());
+        if let Some((listener, acceptor, token)) = secured {
+            tokio::task::spawn_local(serve_secured(listener, acceptor, token, administration.clone()));
+        }
         tokio::task::spawn_local(async move {
-            let accept = async || admin.accept().await.map(|(stream, _)| stream);
+            let accept = async || admin.accept().await.map(|(stream, _)| ready(Ok(stream)));
             http::serve(accept, ADMIN_MAX, async move |request| administration.answer(request).await).await;
         });
         if let Some(listener) = metrics {
             tokio::task::spawn_local(async move {
-                let accept = async || listener.accept().await.map(|(stream, _)| stream);
+                let accept = async || listener.accept().await.map(|(stream, _)| ready(Ok(stream)));
                 http::serve(accept, METRICS_MAX, async move |request| gatherer.answer(request).await).await;
             });
         }
         let _ = stopped.await;
     });
+}
+
+/// Administration over TCP, for those who have the token.
+async fn serve_secured(
+    listener: tokio::net::TcpListener,
+    acceptor: TlsAcceptor,
+    token: Token,
+    administration: Admin,
+) {
+    let accept = async || {
+        let (stream, _) = listener.accept().await?;
+        let begun = timeout(HANDSHAKE_MAX, acceptor.accept(stream));
+        Ok::<_, std::io::Error>(
+            async move { begun.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) },
+        )
+    };
+    let answer = async move |request: Request<Incoming>| {
+        if token.is_in(request.headers()) {
+            administration.answer(request).await
+        } else {
+            admin::without_token()
+        }
+    };
+    http::serve(accept, ADMIN_MAX, answer).await;
 }

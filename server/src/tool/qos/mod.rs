@@ -1,12 +1,12 @@
 //! `penstock qos`: limits of a running server.
 
 mod ask;
+mod place;
 mod rate;
 mod show;
 mod usage;
 
 use std::io::{IsTerminal, stdout};
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,12 +14,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use self::ask::{Answer, ask, encoded};
+use self::place::Server;
 use super::print;
 use super::unit::Time;
 use crate::fatal::Fatal;
-
-/// The socket of a server that is not told otherwise.
-const SOCKET: &str = "/var/lib/penstock/admin.sock";
 
 /// For how long it can be looked at a time.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
@@ -29,6 +27,7 @@ const ENTITIES: &str = "\
 What can have a limit:
   server                  all requests
   export:/data            what goes to an export, by its place in the name space or by its directory
+  fileset:/data/scratch   what lies below a directory of an export
   client:192.0.2.7        what comes from an address
   group:batch             what a [[qos.rule]] of the configuration puts together
 
@@ -58,7 +57,9 @@ Examples:
       penstock qos watch client:192.0.2.7
       penstock qos top
   No limit at all:
-      penstock qos rm client:192.0.2.7";
+      penstock qos rm client:192.0.2.7
+  Of a server elsewhere:
+      penstock qos list --server https://filer:9470 --token-file ~/filer.token --ca ~/filer.crt";
 
 /// Arguments of `penstock qos`.
 #[derive(Args, Debug)]
@@ -105,17 +106,6 @@ Only what has a limit is counted, and the server as soon as something below it h
 const REPEATING: &str = "\
 On a terminal what is shown is drawn anew; elsewhere each interval adds its lines, and with --json one line of JSON. It ends
 after --count intervals, else with Ctrl-C.";
-
-/// Where the server is, and how to say what it answers.
-#[derive(Args, Debug)]
-struct Server {
-    /// The socket of the server, `admin` in its configuration.
-    #[arg(long, value_name = "PATH", default_value = SOCKET)]
-    socket: PathBuf,
-    /// Say it in JSON, as the server does.
-    #[arg(long)]
-    json: bool,
-}
 
 #[derive(Args, Debug)]
 struct SetArguments {
@@ -210,7 +200,7 @@ struct ExplainArguments {
 
 #[derive(Args, Debug)]
 struct WatchArguments {
-    /// Who: server, export:PLACE, client:ADDRESS, group:NAME.
+    /// Who: server, export:PLACE, fileset:PLACE, client:ADDRESS, group:NAME.
     entity: String,
     #[command(flatten)]
     again: Again,
@@ -295,19 +285,19 @@ pub fn run(arguments: QosArguments) -> bool {
             (arguments.server, outcome)
         }
         QosCommand::Get(GetArguments { entity, server }) => {
-            let outcome = ask(&server.socket, "GET", &limit_of(&entity, None), None);
+            let outcome = ask(&server, "GET", &limit_of(&entity, None), None);
             (server, outcome)
         }
         QosCommand::List(ListArguments { server }) => {
-            let outcome = ask(&server.socket, "GET", "/v1/limits", None);
+            let outcome = ask(&server, "GET", "/v1/limits", None);
             (server, outcome)
         }
         QosCommand::Rm(RemoveArguments { entity, if_generation, server }) => {
-            let outcome = ask(&server.socket, "DELETE", &limit_of(&entity, if_generation), None);
+            let outcome = ask(&server, "DELETE", &limit_of(&entity, if_generation), None);
             (server, outcome)
         }
         QosCommand::Explain(arguments) => {
-            let outcome = ask(&arguments.server.socket, "GET", &path_of(&arguments), None);
+            let outcome = ask(&arguments.server, "GET", &path_of(&arguments), None);
             (arguments.server, outcome)
         }
         QosCommand::Watch(WatchArguments { entity, again, server }) => {
@@ -337,7 +327,7 @@ fn look(server: &Server, again: Again, query: &str, is_table: bool) -> bool {
     let is_drawn = !server.json && stdout().is_terminal();
     let mut rounds = 0;
     while again.count.is_none_or(|count| rounds < count) {
-        let answer = match ask(&server.socket, "GET", &target, None) {
+        let answer = match ask(server, "GET", &target, None) {
             Ok(answer) if answer.is_good => answer,
             Ok(answer) => {
                 tell(&answer, server.json);
@@ -378,7 +368,7 @@ fn set(arguments: &SetArguments) -> Result<Answer, Fatal> {
         ));
     }
     let target = limit_of(&arguments.entity, arguments.if_generation);
-    ask(&arguments.server.socket, "PATCH", &target, Some(&change.into()))
+    ask(&arguments.server, "PATCH", &target, Some(&change.into()))
 }
 
 /// The fields that are to change.
