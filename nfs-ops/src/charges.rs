@@ -29,9 +29,6 @@ const KNOWN_SETS_MAX: usize = 16_384;
 /// core that is too busy to be rung up must not be deaf for longer.
 const LOOK_NS: u64 = 5_000_000;
 
-/// Whoever waits for so little time goes on with what is done next, or with others, in nanoseconds: a timer costs more.
-const SLEEP_NS_MIN: u64 = 30_000;
-
 /// Whom a request is charged to: what its path is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Payer {
@@ -130,12 +127,10 @@ impl Charges {
         }
     }
 
-    /// The same, if they want it sooner than it would be done, or now: what is done next lets others go on that a timer would let
-    /// wait.
-    pub fn rouse_if_sooner(&self, admission: &Admission) {
+    /// The same, if they want it sooner than it would be done.
+    fn rouse_if_sooner(&self, admission: &Admission) {
         let quiet_until_ns = self.quiet_until_ns.get().unwrap_or(u64::MAX);
-        if admission.is_due() || admission.next_deadline_ns().is_some_and(|next_ns| next_ns < quiet_until_ns)
-        {
+        if admission.next_deadline_ns().is_some_and(|next_ns| next_ns < quiet_until_ns) {
             self.rouse();
         }
     }
@@ -190,7 +185,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             match self.charges.look(&self.admission, now_ns) {
                 None => self.charges.roused().await,
                 Some(next_ns) => {
-                    let sleep = self.env.sleep(next_ns.saturating_sub(now_ns).max(SLEEP_NS_MIN));
+                    let sleep = self.env.sleep(next_ns.saturating_sub(now_ns));
                     either(sleep, self.charges.roused()).await;
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use qos::Kind;
+use qos::{Kind, Pass};
 use rpc::{Bulks, Call};
 use tracing::Instrument;
 use vfs::Vfs;
@@ -13,7 +13,6 @@ use wire::nfs4::{
 use wire::rpc::Items;
 use wire::xdr::{self, Decoder, Encoder};
 
-use crate::admitted::Admitted;
 use crate::annotation;
 use crate::env::{Backchannel, Env};
 use crate::export::Protocol;
@@ -290,7 +289,7 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
     ///
     /// # Errors
     /// As [`Request::admit`].
-    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Admitted<V, E>, Status> {
+    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         self.request.admit(self.node(), kind, bytes).await
     }
 

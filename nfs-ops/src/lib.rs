@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-mod admitted;
 mod annotation;
 mod attributes;
 mod callback;

@@ -152,7 +152,7 @@ pub struct Limiting {
 impl Default for Limiting {
     fn default() -> Self {
         Self {
-            table: Limits::paced(),
+            table: Limits::new(),
             rules: Vec::new(),
             file_sets: FileSets::default(),
             io_unit_bytes: IO_UNIT_BYTES_DEFAULT,

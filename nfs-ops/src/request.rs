@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use qos::limits::{Begun, Charged, Cost, Path};
+use qos::limits::{Charged, Cost, Path};
 use qos::{Admit, Kind, Pass};
 use rpc::{Bulks, Call, Payload, Peer, Reading, ReadingHold};
 use smallvec::SmallVec;
@@ -12,7 +12,6 @@ use state::Session;
 use vfs::Vfs;
 use wire::nfs4::Status;
 
-use crate::admitted::Admitted;
 use crate::annotation::ClaimedAreas;
 use crate::charges::Payer;
 use crate::env::{Backchannel, Env, LoggedAdmission};
@@ -128,16 +127,11 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already, or this one would wait too long.
-    pub async fn admit(
-        &self,
-        place: Option<&Place<V>>,
-        kind: Kind,
-        bytes: u64,
-    ) -> Result<Admitted<V, E>, Status> {
+    pub async fn admit(&self, place: Option<&Place<V>>, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         let payer = place.and_then(|place| self.payer(place));
         match payer {
             Some(payer) => self.admit_charged(payer, place, kind, bytes).await,
-            None => self.enter(place, kind, None).await,
+            None => self.enter(place, kind).await,
         }
     }
 
@@ -147,24 +141,20 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         place: Option<&Place<V>>,
         kind: Kind,
         bytes: u64,
-    ) -> Result<Admitted<V, E>, Status> {
+    ) -> Result<Pass, Status> {
         let server = &self.server;
         self.has_waited.set(true);
         let request = self.admission_request(place, kind, bytes);
         let now_ns = server.env.now_ns();
-        let begin = |path: &mut Path| {
-            let admitted = server.admission.admit(path, request, now_ns);
-            (admitted, path.begin(server.admission.cost(request), now_ns))
-        };
-        let (admitted, begun) = server.charges.settle(payer, &server.admission, begin);
-        let pass = self.wait(admitted, bytes).await?;
+        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
+        let pass = self.wait(server.charges.settle(payer, &server.admission, begin), bytes).await?;
         if server.env.logs_admissions() {
             let (cost, parked) = (server.admission.cost(request), server.admission.parked_count());
             server.charges.settle(payer, &server.admission, |path| {
                 server.env.log_admission(LoggedAdmission { charged_to: path.leaves(), cost, parked });
             });
         }
-        Ok(Admitted::new(server, pass, begun))
+        Ok(pass)
     }
 
     /// Charges an operation that only looks. It waits for its turn if the limits want it to, if it is the first of its call,
@@ -177,7 +167,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         &self,
         place: Option<&Place<V>>,
         may_wait: impl FnOnce() -> bool,
-    ) -> Result<Option<Admitted<V, E>>, Status> {
+    ) -> Result<Option<Pass>, Status> {
         let Some(payer) = place.and_then(|place| self.payer(place)) else { return Ok(None) };
         if !self.has_waited.get() && may_wait() {
             return self.admit_charged(payer, place, Kind::Look, 0).await.map(Some);
@@ -202,23 +192,17 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         server.charges.settle(payer, &server.admission, owe);
     }
 
-    /// The same for what was charged already, and may have [left](Admitted::leave), or is to be charged nothing.
+    /// The same for what was charged already, or is to be charged nothing.
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already.
-    pub async fn enter(
-        &self,
-        place: Option<&Place<V>>,
-        kind: Kind,
-        begun: Option<Begun>,
-    ) -> Result<Admitted<V, E>, Status> {
+    pub async fn enter(&self, place: Option<&Place<V>>, kind: Kind) -> Result<Pass, Status> {
         let now_ns = self.server.env.now_ns();
         if let Some(pass) = self.server.admission.pass_now(now_ns) {
-            return Ok(Admitted::new(&self.server, pass, begun));
+            return Ok(pass);
         }
         let request = self.admission_request(place, kind, 0);
-        let pass = self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns), 0).await?;
-        Ok(Admitted::new(&self.server, pass, begun))
+        self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns), 0).await
     }
 
     /// Waits until it is admitted, with this payload.
@@ -321,18 +305,14 @@ impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
     ///
     /// # Errors
     /// As [`Request::admit`].
-    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Admitted<V, E>, Status> {
+    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         let (server, request) = (&self.server, qos::Request { kind, bytes, ..self.request });
         let now_ns = server.env.now_ns();
-        let begin = |path: &mut Path| {
-            let admitted = server.admission.admit(path, request, now_ns);
-            (admitted, path.begin(server.admission.cost(request), now_ns))
-        };
-        let (admitted, begun) = match self.payer {
+        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
+        let admitted = match self.payer {
             Some(payer) => server.charges.settle(payer, &server.admission, begin),
             None => begin(&mut Path::none()),
         };
-        let pass = admitted.await.map_err(|qos::Busy| Status::Delay)?;
-        Ok(Admitted::new(server, pass, begun))
+        admitted.await.map_err(|qos::Busy| Status::Delay)
     }
 }

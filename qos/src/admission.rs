@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::held::Held;
-use crate::limits::{self, Begun, Charged, Cost, Decision, Entity, Path, Seat, Turn, Usage, Woken};
+use crate::limits::{self, Charged, Cost, Decision, Entity, Path, Seat, Turn, Usage, Woken};
 use crate::queue::{Queue, Ticket};
 use crate::{Enter, Gate, Parked, Pass, Request};
 
@@ -116,17 +116,6 @@ impl Admission {
     /// When [`Admission::advance`] is to be called; `None` while nobody waits for tokens.
     pub fn next_deadline_ns(&self) -> Option<u64> {
         self.0.limits.borrow().next_deadline_ns()
-    }
-
-    /// Whether somebody's turn had come at the time of the last call.
-    pub fn is_due(&self) -> bool {
-        self.next_deadline_ns().is_some_and(|next_ns| next_ns <= self.0.now_ns.get())
-    }
-
-    /// Tells that what has begun is done.
-    pub fn done(&self, begun: Begun, now_ns: u64) {
-        self.0.now_ns.set(now_ns);
-        self.0.limits.borrow_mut().done(begun, now_ns);
     }
 
     /// Gives back `unused` of what was charged at `charged` to `path`.

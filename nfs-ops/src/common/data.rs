@@ -1,7 +1,7 @@
 //! READ, WRITE and COMMIT.
 
 use buf::Chain;
-use qos::Kind;
+use qos::{Kind, Pass};
 use rpc::{Bulk, Transport};
 use vfs::{CROSSOVER_BYTES, ReadDone, Stability, Vfs, Written};
 use wire::nfs4::{StableHow, Status, Verifier};
@@ -9,7 +9,6 @@ use wire::xdr::Payload;
 
 use super::names::changeable;
 use super::open_file::{OpenFile, require_regular};
-use crate::admitted::Admitted;
 use crate::copies;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
@@ -58,7 +57,7 @@ async fn read_admitted<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     place: &Place<V>,
     range: &Range,
-    pass: Admitted<V, E>,
+    pass: Pass,
     open: impl AsyncFn() -> Result<OpenFile<V::File>, Failure>,
 ) -> Result<(ReadDone, Option<Bulk>), Failure> {
     let pipe = if may_be_piped(request, range) { request.server.env.pipe() } else { None };
@@ -69,9 +68,9 @@ async fn read_admitted<V: Vfs, E: Env + Backchannel>(
         }
     }
     // Memory is waited for outside the gate, and not before the limits allow the READ: what is parked holds none.
-    let begun = pass.leave();
+    drop(pass);
     let buffer = request.server.env.payload(range.bytes, range.offset).await;
-    let _pass = request.enter(Some(place), Kind::Read, begun).await?;
+    let _pass = request.enter(Some(place), Kind::Read).await?;
     let opened = open().await?;
     let (mut buffer, done) = place.storage().read(opened.file(), range.offset, buffer).await;
     let done = done?;

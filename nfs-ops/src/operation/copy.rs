@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use qos::Kind;
+use qos::{Kind, Pass};
 use state::{Client, Standing};
 use vfs::{Identity, Stability, Vfs};
 use wire::nfs4::{
@@ -13,7 +13,6 @@ use wire::nfs4::{
 use wire::xdr::Encoder;
 
 use super::open_file::{self, Want};
-use crate::admitted::Admitted;
 use crate::callback;
 use crate::common::data::stable_how;
 use crate::common::names::changeable;
@@ -155,10 +154,10 @@ fn step_bytes(is_charged: bool) -> u64 {
 
 /// Copies step by step, each when `admit` lets it, while it `may_go_on` with what is copied, and tells how far each step
 /// `advanced`; answers how many bytes, and how durable all are.
-async fn copy_all<V: Vfs, E: Env + Backchannel>(
+async fn copy_all<V: Vfs>(
     job: &Job<V>,
     step_bytes: u64,
-    admit: impl AsyncFn(u64) -> Result<Admitted<V, E>, Status>,
+    admit: impl AsyncFn(u64) -> Result<Pass, Status>,
     may_go_on: impl Fn(u64) -> bool,
     advanced: impl Fn(u64),
 ) -> Result<(u64, Stability), (Failure, u64)> {

@@ -1,6 +1,6 @@
 //! From an NFSv3 file handle to the object, and to the attributes that go with every answer.
 
-use qos::Kind;
+use qos::{Kind, Pass};
 use vfs::{Attributes, DirectoryChange, FileKind, Time, Vfs};
 use wire::nfs3::{
     self, DirOpArgs, FileAttributes, FileHandle, FileType, NfsTime, PostOpAttributes, Specdata,
@@ -9,7 +9,6 @@ use wire::nfs3::{
 use wire::nfs4::Status;
 
 use super::status;
-use crate::admitted::Admitted;
 use crate::env::{Backchannel, Env};
 use crate::failure::Failure;
 use crate::handle::HandleContent;
@@ -46,7 +45,7 @@ pub fn check_name(named: &DirOpArgs<'_>) -> Result<(), Status> {
 pub async fn directory_to_change<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     named: &DirOpArgs<'_>,
-) -> Result<(Place<V>, Admitted<V, E>), Failure> {
+) -> Result<(Place<V>, Pass), Failure> {
     check_name(named)?;
     place_to_change(request, &named.directory).await
 }
@@ -58,7 +57,7 @@ pub async fn directory_to_change<V: Vfs, E: Env + Backchannel>(
 pub async fn place_to_change<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     handle: &FileHandle,
-) -> Result<(Place<V>, Admitted<V, E>), Failure> {
+) -> Result<(Place<V>, Pass), Failure> {
     let place = place(request, handle).await?;
     let pass = request.admit(Some(&place), Kind::Change, 0).await?;
     Ok((place, pass))
@@ -71,7 +70,7 @@ pub async fn place_to_change<V: Vfs, E: Env + Backchannel>(
 pub async fn place_to_look<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     handle: &FileHandle,
-) -> Result<(Place<V>, Option<Admitted<V, E>>), Failure> {
+) -> Result<(Place<V>, Option<Pass>), Failure> {
     let place = place(request, handle).await?;
     let pass = request.look(Some(&place), || true).await?;
     Ok((place, pass))

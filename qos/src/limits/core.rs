@@ -165,7 +165,7 @@ impl Core {
             }
             Verdict::Wait { place, ready_ns } => {
                 let hold_until_ns = since_ns.saturating_add(HOLD_NS_MAX);
-                let until_ns = ready_ns.saturating_add(self.queued_ns(place, cost));
+                let until_ns = ready_ns.saturating_add(self.queued_ns(place, cost, now_ns));
                 if until_ns > hold_until_ns {
                     self.part(place).0.counted.refused += 1;
                     return Decision::Refuse;

@@ -224,7 +224,9 @@ impl Core {
     }
 
     /// How long those who are parked at `place` take before `cost` has its turn.
-    pub(super) fn queued_ns(&mut self, place: u32, cost: Cost) -> u64 {
+    pub(super) fn queued_ns(&mut self, place: u32, cost: Cost, now_ns: u64) -> u64 {
+        // As of a moment ago this core may have had far less to do beside the others.
+        self.divide_anew(place, now_ns);
         let (local, bucket) = self.part(place);
         let queue: Option<&Queue> = local.queue.as_deref();
         queue.map_or(0, |queue| local.duration_ns(bucket, queue.sum(cost)))

@@ -7,13 +7,19 @@ use crate::limits::path::Path;
 use crate::limits::table::CORES_MAX;
 
 impl Core {
-    /// Takes over what this core's part of an entity is, by those who wait for it here and elsewhere.
+    /// Takes over what this core's part of an entity is, by those who wait for it here and elsewhere, from time to time.
     pub(super) fn divide(&mut self, place: u32, now_ns: u64) {
-        let Some(Some(local)) = self.locals.get(place as usize) else { return };
-        let (Some(share), Some(queue)) = (&local.share, &local.queue) else { return };
-        if !share.is_stale(now_ns) {
-            return;
+        let local = self.locals.get(place as usize).and_then(Option::as_ref);
+        let share = local.and_then(|local| local.share.as_ref());
+        if share.is_some_and(|share| share.is_stale(now_ns)) {
+            self.divide_anew(place, now_ns);
         }
+    }
+
+    /// The same at once.
+    pub(super) fn divide_anew(&mut self, place: u32, now_ns: u64) {
+        let Some(Some(local)) = self.locals.get(place as usize) else { return };
+        let Some(queue) = local.queue.as_ref().filter(|queue| !queue.is_empty()) else { return };
         let mut weights = [if local.is_scarce { 0 } else { queue.work() }, 0];
         for (flow, weight, tier) in queue.flows().filter(|_| local.is_scarce) {
             weights[usize::from(tier == Tier::Background)] += self.weight_here(flow, weight);

@@ -167,6 +167,23 @@ fn two_exhausted_entities_do_not_send_a_request_to_and_fro_for_ever() {
 }
 
 #[test]
+fn a_core_on_which_more_comes_to_wait_does_not_take_its_share_for_what_it_was() {
+    let limits = Limits::new();
+    limits.set(CLIENT, None, bytes_per_second(100 * MIB), 0).unwrap();
+    let (mut one, mut other) = (Core::new(&limits, 0), Core::new(&limits, 1));
+    let (mut path, mut same) = (Path::new(&[CLIENT]), Path::new(&[CLIENT]));
+    ran(one.offer(&mut path, read_of(MIB), MS, MS));
+    (0..8).for_each(|_| {
+        waits(one.offer(&mut path, read_of(MIB), MS, MS));
+    });
+    waits(other.offer(&mut same, read_of(4096), MS, MS));
+    for _ in 0..8 {
+        let (_, until_ns) = waits(other.offer(&mut same, read_of(MIB), MS, MS));
+        assert!(until_ns < 300 * MS, "{until_ns}");
+    }
+}
+
+#[test]
 fn tokens_that_nobody_spends_go_back_after_a_slice() {
     let limits = Limits::new();
     limits.set(CLIENT, None, bytes_per_second(1000 * MIB), 0).unwrap();
