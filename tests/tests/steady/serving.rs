@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,27 +15,46 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use buf::{Chain, PAGE_BYTES, PipePool, Piped};
 use bytes::{Bytes, BytesMut};
 use engine::{Engine, EngineConfig, Shard};
-use nfs_ops::limits::Limiting;
+use nfs_ops::limits::{Limited, Limiting};
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
     Network, NfsService, Offloads, Protocols, Rights, Server, Settings, Shared, Squash,
 };
+use qos::limits::{Limit, Rates};
 use rpc::ConnectionId;
 use state::{Config, MemoryStore, State};
 use transport_tcp::{BULK_MAX, Endpoint, Intake, Limits, Listener};
-use vfs_local::{File, Local, LocalStorage, Options};
+use vfs_local::{File, Io, Local, LocalStorage, Options};
 
 use crate::counting;
 
 const SHARDS: usize = 2;
 
-/// How the payload of READs leaves.
-#[derive(Clone, Copy, Debug)]
-pub enum Leaving {
-    /// As it does by default on this machine: in pipes, what is long enough.
+const EXPORT: ExportId = ExportId(1);
+
+/// Far more than this machine moves in a second, of operations and of bytes.
+const HARDLY_A_LIMIT: NonZeroU64 = NonZeroU64::new(1 << 40).unwrap();
+
+/// How the server is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As it is by default on this machine: payload of READs that is long enough leaves in pipes.
     Usual,
-    /// From memory, without the kernel's copy as far as the server can tell: a local route makes one all the same.
+    /// READs from memory, without the kernel's copy as far as the server can tell: a local route makes one all the same.
     SparingCopy,
+    /// Past the page cache.
+    Direct,
+    /// With limits in force for the server, the export and the client, which nobody comes near.
+    Limited,
+}
+
+/// What the server has done until its end.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Sends that asked the kernel not to copy.
+    pub spared: AtomicU64,
+    /// READs answered with pages in a pipe.
+    pub piped: AtomicU64,
 }
 
 /// The world around the operations on one shard.
@@ -111,16 +131,16 @@ pub struct Serving {
     pub address: SocketAddr,
     shared: Arc<Shared<File>>,
     storage: Arc<LocalStorage>,
-    spared: Arc<AtomicU64>,
+    done: Arc<Done>,
 }
 
 /// What every shard begins with.
 struct Plan {
     shared: Arc<Shared<File>>,
     storage: Arc<LocalStorage>,
-    leaving: Leaving,
-    /// Where it says at its end how many sends asked the kernel not to copy.
-    spared: Arc<AtomicU64>,
+    way: Way,
+    /// Where it says at its end what it has done.
+    done: Arc<Done>,
     intake: Intake,
     listener: Mutex<Option<Listener>>,
     origin: Instant,
@@ -131,8 +151,9 @@ impl Serving {
     ///
     /// # Panics
     /// When it cannot.
-    pub fn start(directory: &Path, leaving: Leaving) -> Self {
-        let options = Options { shards: SHARDS, ..Options::new(directory, 1) };
+    pub fn start(directory: &Path, way: Way) -> Self {
+        let io = if way == Way::Direct { Io::Direct } else { Io::Auto };
+        let options = Options { shards: SHARDS, io, ..Options::new(directory, 1) };
         let storage = LocalStorage::open(options).expect("a directory that can be exported");
         println!("{}", storage.summary());
         let state = State::new(Config::new(1, [1, 2]), Arc::new(MemoryStore::new()), 1).expect("no records");
@@ -154,21 +175,24 @@ impl Serving {
             rights: Rights::default(),
             limiting: Limiting::default(),
         });
+        if way == Way::Limited {
+            set_limits(&shared.limiting);
+        }
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = listener.address();
-        let spared = Arc::default();
+        let done = Arc::default();
         let plan = Arc::new(Plan {
             shared: Arc::clone(&shared),
             storage: Arc::clone(&storage),
-            leaving,
-            spared: Arc::clone(&spared),
+            way,
+            done: Arc::clone(&done),
             intake: Intake::new(SHARDS),
             listener: Mutex::new(Some(listener)),
             origin: Instant::now(),
         });
         let config = EngineConfig { shards: Some(SHARDS), ..EngineConfig::default() };
         let engine = Engine::start(config, move |shard| serve(shard, Arc::clone(&plan))).expect("an engine");
-        Self { engine, address, shared, storage, spared }
+        Self { engine, address, shared, storage, done }
     }
 
     /// Times a lock that cores share was taken, since the start.
@@ -176,24 +200,24 @@ impl Serving {
         self.shared.state.locks_taken() + self.storage.locks_taken()
     }
 
-    /// Ends the server; answers how many of its sends asked the kernel not to copy.
+    /// Ends the server; answers what it has done.
     ///
     /// # Panics
     /// When a shard has failed.
-    pub fn stop(self) -> u64 {
+    pub fn stop(self) -> Arc<Done> {
         self.shared.state.close();
         self.engine.shut_down(Duration::from_secs(5));
         self.engine.join().expect("the shards end well");
-        self.spared.load(Ordering::Relaxed)
+        self.done
     }
 }
 
 /// The life of one shard.
 async fn serve(shard: Shard, plan: Arc<Plan>) {
     counting::count_this_thread();
-    let (pipes, limits) = match plan.leaving {
-        Leaving::Usual => (Some(PipePool::new()), Limits::default()),
-        Leaving::SparingCopy => {
+    let (pipes, limits) = match plan.way {
+        Way::Usual | Way::Direct | Way::Limited => (Some(PipePool::new()), Limits::default()),
+        Way::SparingCopy => {
             let (zero_copy_on_local_routes, zero_copy_tries) = (true, u64::MAX);
             (None, Limits { zero_copy_on_local_routes, zero_copy_tries, ..Limits::default() })
         }
@@ -213,15 +237,29 @@ async fn serve(shard: Shard, plan: Arc<Plan>) {
     shard.spawn_detached(Rc::clone(&server).maintain(false));
     shard.spawn_detached(Rc::clone(&server).serve_parked());
     let (intake, serving) = (plan.intake.clone(), endpoint.clone());
-    shard.spawn_detached(async move { intake.serve(serving, Rc::new(NfsService(server))).await });
+    let service = Rc::new(NfsService(Rc::clone(&server)));
+    shard.spawn_detached(async move { intake.serve(serving, service).await });
     shard.shutting_down().await;
     endpoint.drain(Duration::from_secs(1)).await;
-    plan.spared.fetch_add(endpoint.stats().snapshot().sends_sparing_copy, Ordering::Relaxed);
+    plan.done.spared.fetch_add(endpoint.stats().snapshot().sends_sparing_copy, Ordering::Relaxed);
+    let piped = server.exports().iter().map(|export| export.storage.read_stats().piped).sum();
+    plan.done.piped.fetch_add(piped, Ordering::Relaxed);
+}
+
+/// Limits whoever can be limited here.
+fn set_limits(limiting: &Limiting) {
+    let rates = Rates { together: Some(HARDLY_A_LIMIT), ..Rates::default() };
+    let limit = Limit { operations: rates, bytes: rates, ..Limit::default() };
+    let client = Limited::client(Ipv4Addr::LOCALHOST.into()).expect("connections come from there");
+    for limited in [Limited::Server, Limited::Export(EXPORT), client] {
+        let parent = limited.parent().map(Limited::entity);
+        limiting.table.set(limited.entity(), parent, limit, 1).expect("room for three");
+    }
 }
 
 fn everybody() -> ExportSettings {
     ExportSettings {
-        id: ExportId(1),
+        id: EXPORT,
         pseudo_path: Vec::new(),
         clients: Network::EVERYBODY.to_vec(),
         read_only_clients: Vec::new(),
