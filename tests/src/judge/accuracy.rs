@@ -148,7 +148,7 @@ impl Row {
     /// What is farther from the limit than it may be, where it can be judged.
     pub fn misses(&self) -> Vec<String> {
         let mut misses = self.breaches();
-        if self.verdict.excess > self.verdict.bound.asked {
+        if self.is_above() {
             misses.push(format!("{} above the limit, {:?}", self.verdict.excess, self.verdict.bound));
         }
         let mean = self.verdict.mean_error;
@@ -166,6 +166,11 @@ impl Row {
             }
         }
         misses
+    }
+
+    /// Whether more went on in any time than the limit and what is asked of it besides, whatever the machine did.
+    fn is_above(&self) -> bool {
+        self.verdict.excess > self.verdict.bound.asked
     }
 
     /// How far the rate may be off in so many seconds: a part of it, or an operation on each core if that is more.
@@ -203,7 +208,7 @@ impl Row {
         let met = match (self.misses().is_empty(), verdict.is_judged()) {
             (true, true) => "yes",
             (false, true) => "NO",
-            (_, false) if !self.breaches().is_empty() => "NO",
+            (_, false) if self.is_above() || !self.breaches().is_empty() => "NO",
             (_, false) => "not judged",
         };
         let part = |part: f64| format!("{:.0} %", part * 100.0);

@@ -162,12 +162,12 @@ impl Isolation {
 
     /// Its cells.
     pub fn cells(&self) -> Vec<String> {
-        let times = self.p99_us.iter().map(|(alone, beside)| format!("{alone:.0}, {beside:.0} us"));
+        let (alone, beside) = self.p99_us.last().copied().unwrap_or_default();
         vec![
             format!("{} {} KiB", self.neighbours, self.neighbour_bytes >> 10),
             format!("{:.3}", self.retained),
             format!("{:.2}", self.p99_ratio),
-            times.last().unwrap_or_default(),
+            format!("{alone:.0}, {beside:.0} us"),
             format!("{:.0} %", self.neighbours_part * 100.0),
             if self.is_met() { "yes" } else { "NO" }.to_owned(),
         ]
