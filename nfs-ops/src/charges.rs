@@ -43,6 +43,8 @@ pub struct Payer {
 #[derive(Debug, Default)]
 struct KnownSets {
     version: u64,
+    /// Exports in which there are sets.
+    exports: Vec<ExportId>,
     sets: HashMap<(ExportId, NodeHandle), Option<FileSet>>,
 }
 
@@ -92,17 +94,22 @@ impl Charges {
             return None;
         }
         let mut known = self.known.borrow_mut();
-        if known.version != version || known.sets.len() >= KNOWN_SETS_MAX {
-            known.sets.clear();
-            known.version = version;
+        if known.version != version {
+            *known = KnownSets { version, exports: sets.exports(), sets: HashMap::default() };
         }
         let (export, storage) = (place.export.settings.id, place.storage());
+        if !known.exports.contains(&export) {
+            return None;
+        }
         let key = (export, storage.handle(&place.node));
         if let Some(set) = known.sets.get(&key) {
             return *set;
         }
         // What cannot be told now is asked for again.
         let set = sets.find(export, &storage.path(&place.node)?);
+        if known.sets.len() >= KNOWN_SETS_MAX {
+            known.sets.clear();
+        }
         known.sets.insert(key, set);
         set
     }

@@ -51,6 +51,12 @@ impl FileSets {
         self.0.version.load(Ordering::Acquire)
     }
 
+    /// The exports that have sets.
+    pub fn exports(&self) -> Vec<ExportId> {
+        let sets = self.0.sets.read().unwrap_or_else(PoisonError::into_inner);
+        sets.iter().filter(|(_, of_export)| !of_export.is_empty()).map(|(export, _)| *export).collect()
+    }
+
     /// Adds the directory at `path`. Sets do not nest.
     ///
     /// # Errors

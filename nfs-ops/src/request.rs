@@ -255,10 +255,10 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
 
     /// Gives back what a READ of `asked` bytes was charged too much, when it was admitted with `charged`: only `done` were there.
     pub fn refund_read(&self, place: &Place<V>, asked: u64, done: u64, charged: Option<Charged>) {
-        let Some((payer, charged)) = self.payer(place).zip(charged) else { return };
         if done >= asked {
             return;
         }
+        let Some((payer, charged)) = self.payer(place).zip(charged) else { return };
         let server = &self.server;
         let cost = |bytes| server.admission.cost(self.admission_request(Some(place), Kind::Read, bytes));
         let unused = cost(asked).less(cost(done));

@@ -470,6 +470,26 @@ fn a_read_is_charged_what_was_there() {
 }
 
 #[test]
+fn read_plus_is_charged_what_was_there() {
+    let mut settings = export_settings(1, EXPORT);
+    settings.read_plus = true;
+    let world = World::with(vec![settings]);
+    world.executor().spawn(world.server().serve_parked());
+    let client = world.client("one");
+    let file = client.make_file("a", b"four");
+    set(&world, near(), bytes_per_second(MIB));
+    let begun_ns = world.now_ns();
+    for _ in 0..2 {
+        client.run(&[putfh(file), read_plus(Stateid::ANONYMOUS, 0, u32::MAX)]).ok();
+    }
+    let waited_ms = (world.now_ns() - begun_ns) / 1_000_000;
+    assert!(
+        waited_ms <= 1000,
+        "{waited_ms} ms for what the largest reply could hold, and not for all that was asked for"
+    );
+}
+
+#[test]
 fn large_requests_count_as_several() {
     let world = world();
     let client = world.client("one");

@@ -53,7 +53,8 @@ pub async fn rename<V: Vfs>(
 
 /// What was moved may be in another file set now.
 fn note_move<V: Vfs>(sets: &FileSets, from: (&Place<V>, &[u8]), to: (&Place<V>, &[u8])) {
-    if sets.version() == 0 {
+    let export = from.0.export.settings.id;
+    if sets.version() == 0 || !sets.exports().contains(&export) {
         return;
     }
     let path = |(directory, name): (&Place<V>, &[u8])| {
@@ -61,7 +62,7 @@ fn note_move<V: Vfs>(sets: &FileSets, from: (&Place<V>, &[u8]), to: (&Place<V>, 
         Some(if above.is_empty() { name.to_vec() } else { [&above, name].join(&b'/') })
     };
     match (path(from), path(to)) {
-        (Some(old), Some(new)) => sets.moved(from.0.export.settings.id, &old, &new),
+        (Some(old), Some(new)) => sets.moved(export, &old, &new),
         _ => sets.note_change(),
     }
 }

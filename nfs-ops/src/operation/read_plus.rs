@@ -37,21 +37,39 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     if !place.export.settings.read_plus {
         return Err(Status::Notsupp.into());
     }
+    // Holes cost nothing, data no more than there is room for.
+    let most = compound.request.server.shared.settings.payload_bytes_max as usize;
+    let asked = (arguments.count as usize).min(most).min(reply.room()) as u64;
+    let pass = compound.admit(Kind::Read, asked).await?;
+    let outcome = put_range(compound, arguments, reply).await;
+    let data = *outcome.as_ref().unwrap_or(&0);
+    let place = compound.place(Status::Isdir)?;
+    compound.request.refund_read(place, asked, data, pass.charged());
+    outcome.map(drop)
+}
+
+/// Writes what the range consists of, as far as there is room; answers how many bytes of it are data.
+async fn put_range<V: Vfs, E: Env + Backchannel>(
+    compound: &mut Compound<V, E>,
+    arguments: ReadPlusArgs,
+    reply: &mut Encoder,
+) -> Result<u64, Failure> {
+    let place = compound.place(Status::Isdir)?;
     let storage = place.storage().clone();
-    let _pass = compound.admit(Kind::Read, arguments.count.into()).await?;
     let size_bytes = storage.attributes(&place.node).await?.size_bytes;
     let opened = open_file::of_stateid(compound, arguments.stateid, Want::Read).await?;
     let end = arguments.offset.saturating_add(arguments.count.into()).min(size_bytes);
     let eof_at = reply.position();
     reply.put_bool(false)?;
     reply.put_u32(0)?;
-    let mut offset = arguments.offset;
-    let mut segments = 0;
+    let (mut offset, mut segments, mut data) = (arguments.offset, 0, 0);
     while offset < end && segments < SEGMENTS_MAX && reply.room() > SEGMENT_FRAME_BYTES {
         let segment = next_segment(&storage, &opened, offset, end).await?;
+        let is_data = segment.content == DataContent::Data;
         let told = put_segment(compound, &storage, &opened, segment, reply).await?;
         segments += 1;
         offset += told;
+        data += if is_data { told } else { 0 };
         // No room for data, or the file was cut short meanwhile.
         if told == 0 {
             break;
@@ -59,7 +77,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     }
     reply.patch_u32(eof_at, (offset >= size_bytes).into());
     reply.patch_u32(eof_at + UNIT, segments);
-    Ok(())
+    Ok(data)
 }
 
 async fn next_segment<V: Vfs>(

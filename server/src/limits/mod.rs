@@ -153,7 +153,7 @@ impl Keeper {
     ) -> Result<Value, Refused> {
         let limited = self.find(name)?;
         self.check_generation(limited, if_generation)?;
-        let files = self.names.files(name);
+        let files = self.names.files(name).filter(|files| limited == Limited::Files(files.set));
         self.check_nesting(files.as_ref())?;
         let before = self.kept.get(&limited.entity());
         if before.is_none() && self.kept.len() >= LIMITS_MAX {
@@ -161,7 +161,11 @@ impl Keeper {
             return Err(self.refuse(Cause::Unable, reason, limited));
         }
         let new = Kept {
-            name: files.map_or_else(|| self.name_of(limited), |files| files.name),
+            name: files
+                .as_ref()
+                .and_then(|files| self.names.show_files(files))
+                .unwrap_or_else(|| self.name_of(limited)),
+            path: files.map(|files| files.path).or_else(|| before.and_then(|kept| kept.path.clone())),
             generation: self.generation + 1,
             expires_unix_ms: before.and_then(|kept| kept.expires_unix_ms),
             limit: before.map_or_else(Limit::default, |kept| kept.limit),
@@ -255,10 +259,14 @@ impl Keeper {
             sets.remove(set);
             return;
         }
-        let name = self.name_of(Limited::Files(set));
-        match self.names.files(&name) {
-            Some(files) if files.set == set && sets.add(set, files.path.as_bytes()).is_ok() => {}
-            _ => tracing::warn!(entity = name, "no export has this file set any more: its limit is nobody's"),
+        let path = self.kept.get(&Limited::Files(set).entity()).and_then(|kept| kept.path.as_deref());
+        if let Err(other) = sets.add(set, path.unwrap_or_default().as_bytes()) {
+            let other = self.name_of(Limited::Files(FileSet::at(set.export, &other)));
+            tracing::warn!(
+                entity = self.name_of(Limited::Files(set)),
+                other,
+                "file sets nest: the inner is not in force"
+            );
         }
     }
 
@@ -365,8 +373,13 @@ impl Keeper {
 
     /// What it is called, or was.
     fn name_of(&self, limited: Limited) -> String {
-        let before = || self.kept.get(&limited.entity()).map(|kept| kept.name.clone());
-        self.names.show(limited).or_else(before).unwrap_or_default()
+        let kept = self.kept.get(&limited.entity());
+        let files = || match (limited, kept?.path.clone()) {
+            (Limited::Files(set), Some(path)) => self.names.show_files(&Files { set, path }),
+            _ => None,
+        };
+        let before = || kept.map(|kept| kept.name.clone());
+        self.names.show(limited).or_else(files).or_else(before).unwrap_or_default()
     }
 
     /// Refuses a file set in another one, or around it.

@@ -1,6 +1,7 @@
 //! What operators call those that can be limited.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,15 +21,13 @@ pub struct Names {
     groups: Vec<String>,
 }
 
-/// A file set with what it is called.
+/// A file set, and where it is.
 #[derive(Debug)]
 pub struct Files {
     /// Itself.
     pub set: FileSet,
     /// Its directory, from the root of its export.
     pub path: String,
-    /// `fileset:` and the place of its directory.
-    pub name: String,
 }
 
 #[derive(Debug)]
@@ -90,7 +89,7 @@ impl Names {
         })
     }
 
-    /// What it is called; `None` for an export or a group that is not there, and for file sets, which have no names here.
+    /// What it is called; `None` for an export or a group that is not there, and for file sets, see [`Names::show_files`].
     pub fn show(&self, limited: Limited) -> Option<String> {
         match limited {
             Limited::Server => Some("server".to_owned()),
@@ -122,22 +121,32 @@ impl Names {
         let place = name.strip_prefix("fileset:")?;
         let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
         let (export, path) = above(&exports, place, |export| &export.place)?;
-        let name = format!("fileset:{}/{path}", export.place.trim_end_matches('/'));
-        Some(Files { set: FileSet::at(export.id, path.as_bytes()), name, path })
+        Some(Files { set: FileSet::at(export.id, path.as_bytes()), path })
+    }
+
+    /// What a file set is called; `None` if its export is not there.
+    pub fn show_files(&self, files: &Files) -> Option<String> {
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let export = exports.iter().find(|export| export.id == files.set.export)?;
+        Some(format!("fileset:{}/{}", export.place.trim_end_matches('/'), files.path))
     }
 
     fn file_set(&self, place: &str) -> Result<Limited, String> {
-        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((export, path)) = above(&exports, place, |export| &export.place) else {
-            let there = list(exports.iter().map(|export| &export.place));
-            return Err(format!("{place:?} is below no export; there are {there}"));
+        // The disk is not looked at while others wait for the names.
+        let (id, root, path) = {
+            let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some((export, path)) = above(&exports, place, |export| &export.place) else {
+                let there = list(exports.iter().map(|export| &export.place));
+                return Err(format!("{place:?} is below no export; there are {there}"));
+            };
+            (export.id, export.path.clone(), path)
         };
         if path.is_empty() {
             return Err(format!("{place:?} is a whole export: write export:{place}"));
         }
-        check_directory(Path::new(&export.path), &path)
+        check_directory(Path::new(&root), &path)
             .map_err(|reason| format!("{place:?} is no directory that can have a limit: {reason}"))?;
-        Ok(Limited::Files(FileSet::at(export.id, path.as_bytes())))
+        Ok(Limited::Files(FileSet::at(id, path.as_bytes())))
     }
 
     fn group(&self, name: &str) -> Result<Limited, String> {
@@ -178,6 +187,14 @@ fn check_directory(root: &Path, path: &str) -> Result<(), String> {
     let root = root.canonicalize().map_err(|error| error.to_string())?;
     if !real.is_dir() {
         return Err("it is a file".to_owned());
+    }
+    let device =
+        |path: &Path| path.metadata().map(|metadata| metadata.dev()).map_err(|error| error.to_string());
+    if device(&real)? != device(&root)? {
+        return Err(
+            "it is on a file system that is mounted in its export: export that, and limit the export"
+                .to_owned(),
+        );
     }
     match real.strip_prefix(&root) {
         Ok(below) if below.as_os_str() == path => Ok(()),

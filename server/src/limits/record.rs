@@ -14,6 +14,8 @@ const VERSION: u32 = 1;
 pub struct Kept {
     /// What whose limit it is was called.
     pub name: String,
+    /// Of a file set: its directory, from the root of its export.
+    pub path: Option<String>,
     /// Of the change that made it so.
     pub generation: u64,
     /// When it goes by itself, in milliseconds since 1970.
@@ -27,6 +29,8 @@ pub struct Kept {
 struct Record {
     version: u32,
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
     generation: u64,
     expires_unix_ms: Option<u64>,
     limit: Map<String, Value>,
@@ -43,6 +47,7 @@ impl Kept {
         let record = Record {
             version: VERSION,
             name: self.name.clone(),
+            path: self.path.clone(),
             generation: self.generation,
             expires_unix_ms: self.expires_unix_ms,
             limit: fields::show(&self.limit),
@@ -64,8 +69,8 @@ impl Kept {
         for (field, value) in &record.limit {
             fields::change(&mut limit, field, value).map_err(wrong)?;
         }
-        let Record { name, generation, expires_unix_ms, .. } = record;
-        Ok(Self { name, generation, expires_unix_ms, limit })
+        let Record { name, path, generation, expires_unix_ms, .. } = record;
+        Ok(Self { name, path, generation, expires_unix_ms, limit })
     }
 }
 
@@ -79,16 +84,21 @@ mod tests {
     fn records_are_read_as_written() {
         let mut limit = Limit { burst_ns: 5_000_000, ..Limit::default() };
         limit.bytes.write = NonZeroU64::new(7);
-        for expires_unix_ms in [None, Some(1)] {
-            let kept = Kept { name: "server".into(), generation: 3, expires_unix_ms, limit };
+        for (path, expires_unix_ms) in [(None, None), (Some("a/b".into()), Some(1))] {
+            let kept = Kept { name: "server".into(), path, generation: 3, expires_unix_ms, limit };
             assert_eq!(Kept::decode(Entity(1), &kept.encode()), Ok(kept));
         }
     }
 
     #[test]
     fn what_another_release_wrote_is_refused() {
-        let kept =
-            Kept { name: "server".into(), generation: 3, expires_unix_ms: None, limit: Limit::default() };
+        let kept = Kept {
+            name: "server".into(),
+            path: None,
+            generation: 3,
+            expires_unix_ms: None,
+            limit: Limit::default(),
+        };
         let text = String::from_utf8(kept.encode()).unwrap();
         for (one, other) in
             [("\"version\":1", "\"version\":2"), ("\"limit\":{", "\"limit\":{\"more\":1,"), ("{", "")]
