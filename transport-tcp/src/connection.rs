@@ -55,6 +55,8 @@ pub struct Connection {
     /// Bytes received.
     pub(crate) received: Cell<u64>,
     pub(crate) backlog: RefCell<Backlog>,
+    /// For how long it was not read by our choice until it was read the last time.
+    pub(crate) unread_time: Cell<Duration>,
     /// Since when it is not read by our choice.
     pub(crate) unread_since: Cell<Option<Instant>>,
     pub(crate) unread_told: Cell<bool>,
@@ -112,6 +114,7 @@ impl Connection {
             standing: Cell::new(standing),
             received: Cell::default(),
             backlog: RefCell::default(),
+            unread_time: Cell::default(),
             unread_since: Cell::default(),
             unread_told: Cell::default(),
             tell_unread: Box::new(move |is_unread| told.unread(peer.connection, is_unread)),
@@ -316,11 +319,8 @@ async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
     let fault = loop {
         if connection.reading.is_held() {
             stream.pause().await;
-            let _unread = connection.leave_unread();
-            connection
-                .room
-                .until(|| connection.phase.get() != Phase::Open || !connection.reading.is_held())
-                .await;
+            let may_go_on = || connection.phase.get() != Phase::Open || !connection.reading.is_held();
+            connection.unread(connection.room.until(may_go_on)).await;
         }
         let received = match stream.next_message().await {
             Ok(received) => received,
@@ -330,8 +330,7 @@ async fn receive_all<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
             Some((_, CALL)) => {
                 if !connection.has_room_for_a_call() {
                     stream.pause().await;
-                    let _unread = connection.leave_unread();
-                    connection.room_for_a_call().await;
+                    connection.unread(connection.room_for_a_call()).await;
                 }
                 let unread = connection.unread_for(stream.record_at);
                 start_call(&connection, &service, received, unread);

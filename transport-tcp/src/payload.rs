@@ -201,22 +201,21 @@ impl Stream {
         let length = place.cut.length;
         self.pause().await;
         self.connection.receiving.done();
-        {
-            let _unread = self.connection.leave_unread();
-            self.connection.room_for_payload(length).await?;
-        }
+        self.connection.unread(self.connection.room_for_payload(length)).await?;
         if !self.arrives(place) {
             self.arrival(false).await?;
         }
         let connection = Rc::clone(&self.connection);
         connection.receiving.done();
-        let _unread = connection.leave_unread();
         let shared = &connection.shared;
         let (bytes, standing) = (length + PAGE_BYTES, connection.standing.get());
-        // In this order: who waits for others of its address holds nothing that anybody else wants.
-        let of_address = connection.address_share.take(bytes, standing).await;
-        let of_all = shared.payload_share.take(bytes, standing).await;
-        let data = shared.take_chain(length, place.offset_modulo_page).await?;
+        let memory = async {
+            // In this order: who waits for others of its address holds nothing that anybody else wants.
+            let of_address = connection.address_share.take(bytes, standing).await;
+            let of_all = shared.payload_share.take(bytes, standing).await;
+            Ok::<_, Fault>((shared.take_chain(length, place.offset_modulo_page).await?, of_address, of_all))
+        };
+        let (data, of_address, of_all) = connection.unread(memory).await?;
         if connection.phase.get() == Phase::Open {
             Ok((data, [of_address, of_all].into()))
         } else {

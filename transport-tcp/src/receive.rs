@@ -89,8 +89,7 @@ impl Stream {
         let connection = &self.connection;
         add(&connection.shared.stats.collected, 1);
         connection.receiving.done();
-        let _unread = connection.leave_unread();
-        connection.shared.collect_share.take(bytes, connection.standing.get()).await
+        connection.unread(connection.shared.collect_share.take(bytes, connection.standing.get())).await
     }
 
     /// Appends exactly `count` bytes of the record to `message`; only when the common buffers are left.

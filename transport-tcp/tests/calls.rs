@@ -97,6 +97,19 @@ fn calls_say_how_long_they_lay_unread() {
 }
 
 #[test]
+fn what_is_sent_slowly_does_not_lie_unread() {
+    let server = Server::start(Limits::default(), REGION_BYTES);
+    let mut peer = server.peer();
+    let call = record(&message(1, UNREAD, &pattern(100_000)));
+    let (begin, rest) = call.split_at(50_000);
+    peer.send(begin);
+    server.wait_until("it is being collected", |stats| stats.collected == 1);
+    std::thread::sleep(Duration::from_millis(300));
+    peer.send(rest);
+    assert_eq!(word(&peer.receive(), 8), 0, "it was read all the time");
+}
+
+#[test]
 fn a_call_goes_back_over_the_same_connection() {
     let server = Server::start(Limits::default(), REGION_BYTES);
     let mut peer = server.peer();
