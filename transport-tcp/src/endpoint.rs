@@ -235,12 +235,17 @@ impl Shared {
         self.pool.take(length, modulo)
     }
 
-    /// How many wait for memory that others hold, those who want to read files included.
+    /// How many wait for memory that anybody may hold, those who want to read files included.
     pub(crate) fn waiting_for_memory(&self) -> usize {
+        self.payload_share.waiting() + self.collect_share.waiting() + self.pool.waiting()
+    }
+
+    /// How many wait for memory that others of their address hold.
+    pub(crate) fn waiting_by_address(&self) -> HashMap<IpAddr, usize> {
         let shares = self.address_shares.borrow();
-        let of_addresses = shares.values().filter_map(Weak::upgrade).map(|share| share.waiting());
-        let of_all = self.payload_share.waiting() + self.collect_share.waiting() + self.pool.waiting();
-        of_all + of_addresses.sum::<usize>()
+        let waiting =
+            shares.iter().filter_map(|(address, share)| Some((*address, share.upgrade()?.waiting())));
+        waiting.filter(|(_, waiting)| *waiting > 0).collect()
     }
 
     /// Warns of a peer's misbehaviour, but not so often that the log becomes a weapon.

@@ -34,8 +34,7 @@ fn look(shared: &Shared, now: Instant) {
     let connections = shared.connections();
     connections.iter().for_each(|connection| connection.look_after_unread(now));
     close_stalled(shared, &connections, now);
-    let waiting = shared.waiting_for_memory();
-    evict(shared, &connections, waiting, now);
+    evict(shared, &connections, now);
 }
 
 /// Closes connections whose peer has made no progress for the time that is always allowed.
@@ -52,18 +51,22 @@ fn close_stalled(shared: &Shared, connections: &[Rc<Connection>], now: Instant) 
 }
 
 /// Closes, while others wait for memory, as many of those that hold some without making progress: longest
-/// without progress first.
-fn evict(shared: &Shared, connections: &[Rc<Connection>], waiting: usize, now: Instant) {
-    if waiting == 0 {
+/// without progress first. Who waits for what others of its address hold has none but those closed.
+fn evict(shared: &Shared, connections: &[Rc<Connection>], now: Instant) {
+    let (mut of_all, mut of_addresses) = (shared.waiting_for_memory(), shared.waiting_by_address());
+    if of_all == 0 && of_addresses.is_empty() {
         return;
     }
     let over = |progress: &Progress, limit| {
         let stalled = progress.stalled_for(now);
         (progress.holds_memory() && stalled >= limit).then_some(stalled)
     };
-    let receive_limit = |connection: &Connection| match connection.standing.get() {
-        Standing::Newcomer if waiting >= CROWD => CROWD_PRESSURE,
-        _ => RECEIVE_PRESSURE,
+    let receive_limit = |connection: &Connection| {
+        let of_address = of_addresses.get(&connection.address().ip());
+        match connection.standing.get() {
+            Standing::Newcomer if of_all + of_address.unwrap_or(&0) >= CROWD => CROWD_PRESSURE,
+            _ => RECEIVE_PRESSURE,
+        }
     };
     let mut stalled: Vec<_> = connections
         .iter()
@@ -74,7 +77,13 @@ fn evict(shared: &Shared, connections: &[Rc<Connection>], waiting: usize, now: I
         })
         .collect();
     stalled.sort_by_key(|(stalled, _)| std::cmp::Reverse(*stalled));
-    for (stalled, connection) in stalled.into_iter().take(waiting) {
+    for (stalled, connection) in stalled {
+        let of_address = of_addresses.get_mut(&connection.address().ip()).filter(|waiting| **waiting > 0);
+        let waiting = of_address.unwrap_or(&mut of_all);
+        if *waiting == 0 {
+            continue;
+        }
+        *waiting -= 1;
         tracing::debug!(peer = %connection.address(), "evicted: no progress for {} ms", stalled.as_millis());
         add(&shared.stats.evicted, 1);
         connection.close();

@@ -195,8 +195,16 @@ fn what_is_held_up_of_one_address_leaves_memory_to_others() {
         check_write(&mut other, 0, &data, usize::MAX);
     }
     assert_eq!(server.stats().calls, 4 + 3, "no more of the one address");
+    // Nor does it cost another its connection, which they would get nothing of.
+    let slow = write_record(1, 0, &data);
+    let mut other = server.peer_from(Ipv4Addr::new(127, 0, 0, 2));
+    other.send(&slow[..500_000]);
+    std::thread::sleep(Duration::from_millis(1500));
+    other.send(&slow[500_000..]);
+    assert_eq!(word(&other.receive(), 0), 1);
+    assert_eq!((server.stats().calls, server.stats().evicted), (4 + 4, 0));
     server.release();
-    server.wait_until("the others are begun", |stats| stats.calls >= 8 + 3);
+    server.wait_until("the others are begun", |stats| stats.calls >= 8 + 4);
     server.release();
     for peer in &mut held {
         assert_eq!(word(&peer.receive(), 0), HELD | 1);
