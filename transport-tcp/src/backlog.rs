@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Connection;
+use crate::{Connection, timeout::within};
 
 /// Unread time between two notes. A byte is taken to have come at most twice as much earlier than it did.
 const NOTE_SPACING: Duration = Duration::from_millis(250);
@@ -90,6 +90,23 @@ impl Connection {
             polled
         })
         .await
+    }
+
+    /// As [`within`]; time in which it is not read by our choice does not count.
+    pub(crate) async fn within_read_time<F: Future>(&self, time: Duration, future: F) -> Option<F::Output> {
+        let (shard, mut future, mut left) = (&self.shared.shard, pin!(future), time);
+        let mut seen = self.unread_time_by(shard.now());
+        loop {
+            if let Some(output) = within(shard, left, future.as_mut()).await {
+                return Some(output);
+            }
+            let unread = self.unread_time_by(shard.now());
+            left = unread.saturating_sub(seen);
+            if left.is_zero() {
+                return None;
+            }
+            seen = unread;
+        }
     }
 
     fn leave_unread(self: &Rc<Self>) -> Unread {

@@ -25,7 +25,6 @@ use crate::{
     signal::Signal,
     socket::Socket,
     stats::add,
-    timeout::within,
     zero_copy::ZeroCopy,
 };
 
@@ -197,7 +196,7 @@ impl Connection {
         let answer = answer.ok_or(CallError::Lost)?;
         message.head[..4].copy_from_slice(&answer.xid.to_be_bytes());
         self.post(message);
-        match within(&self.shared.shard, timeout, answer).await {
+        match self.within_read_time(timeout, answer).await {
             Some(Some(reply)) => Ok(reply),
             Some(None) => Err(CallError::Lost),
             None => Err(CallError::TimedOut),

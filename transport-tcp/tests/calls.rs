@@ -97,6 +97,22 @@ fn calls_say_how_long_they_lay_unread() {
 }
 
 #[test]
+fn who_is_not_read_is_not_late_with_its_reply() {
+    let server = Server::start(Limits::default(), REGION_BYTES);
+    let mut peer = server.peer();
+    peer.send(&record(&message(1, CALL_BACK, b"soon")));
+    let call = peer.receive();
+    peer.send(&record(&message(2, ALONE, b"")));
+    server.wait_until("nothing more is read", |stats| stats.calls == 2);
+    peer.send(&record(&reply(word(&call, 0), b"I am")));
+    server.wait_until_unread(&[true]);
+    server.release();
+    let mut replies = [peer.receive(), peer.receive()];
+    replies.sort();
+    assert_eq!(replies[0], reply(1, b"I am"));
+}
+
+#[test]
 fn what_is_sent_slowly_does_not_lie_unread() {
     let server = Server::start(Limits::default(), REGION_BYTES);
     let mut peer = server.peer();

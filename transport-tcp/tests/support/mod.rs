@@ -142,7 +142,8 @@ impl Service for EchoService {
             UNREAD => ((call.unread_ns / 1_000_000) as u32).to_be_bytes().to_vec(),
             CALL_BACK => {
                 let message = Message::new(BytesMut::from(&message(0, 77, b"who is there")[..]));
-                let reply = self.endpoint.call_back(call.peer.connection, message, PATIENCE).await;
+                let timeout = if call.head[24..] == *b"soon" { PATIENCE / 50 } else { PATIENCE };
+                let reply = self.endpoint.call_back(call.peer.connection, message, timeout).await;
                 reply.expect("the caller answers").head[8..].to_vec()
             }
             PROGRAM if word(&call.head, 0) & REASSEMBLE != 0 => return Outcome::Reply(reassemble(&call)),
