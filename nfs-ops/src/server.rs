@@ -83,7 +83,7 @@ pub struct Server<V: Vfs, E> {
     pub(crate) anonymous_files: AnonymousFiles<V::Kept>,
     exports: RefCell<Rc<ExportTable<V>>>,
     /// Sessions by the connections of this core that carry them, so that their requests need no table that cores share.
-    sessions: RefCell<HashMap<(ConnectionId, SessionId), Arc<Session>>>,
+    sessions: RefCell<HashMap<ConnectionId, HashMap<SessionId, Arc<Session>>>>,
     /// What keeps the leases up of those whose connections are not read.
     unread: RefCell<HashMap<ConnectionId, Vec<LeaseHold>>>,
 }
@@ -127,20 +127,22 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     /// `NFS4ERR_BADSESSION`; `NFS4ERR_DELAY` when too many connections carry it.
     pub fn session(&self, id: &SessionId, connection: ConnectionId) -> Result<Arc<Session>, Status> {
         let mut sessions = self.sessions.borrow_mut();
-        if let Some(session) = sessions.get(&(connection, *id)).filter(|session| session.is_alive()) {
+        let carried = sessions.entry(connection).or_default();
+        if let Some(session) = carried.get(id).filter(|session| session.is_alive()) {
             return Ok(session.clone());
         }
         let session = self.shared.state.session(id)?;
         // A client that makes and destroys sessions does not fill the table.
-        sessions.retain(|_, session| session.is_alive());
+        carried.retain(|_, session| session.is_alive());
         self.shared.state.connection_seen(&session, state::ConnectionId(connection.to_u64()))?;
-        sessions.insert((connection, *id), session.clone());
+        carried.insert(*id, session.clone());
         Ok(session)
     }
 
     /// Drops the sessions that have ended elsewhere, and with them the part of the reply cache that they hold.
     pub fn prune_sessions(&self) {
-        self.sessions.borrow_mut().retain(|_, session| session.is_alive());
+        let mut sessions = self.sessions.borrow_mut();
+        sessions.values_mut().for_each(|carried| carried.retain(|_, session| session.is_alive()));
     }
 
     /// Drops the grants that have ended, and with them the open files they hold, and closes files that were open long enough.
@@ -158,8 +160,8 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
     pub fn unread(&self, connection: ConnectionId, is_unread: bool) {
         if is_unread {
             let sessions = self.sessions.borrow();
-            let carried = sessions.iter().filter(|((carrier, _), _)| *carrier == connection);
-            let holds = carried.map(|(_, session)| session.client().hold_lease()).collect();
+            let carried = sessions.get(&connection).into_iter().flat_map(HashMap::values);
+            let holds = carried.map(|session| session.client().hold_lease()).collect();
             self.unread.borrow_mut().insert(connection, holds);
         } else {
             let holds = self.unread.borrow_mut().remove(&connection).unwrap_or_default();
@@ -169,7 +171,7 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
 
     /// The connection is gone.
     pub fn disconnected(&self, connection: ConnectionId) {
-        self.sessions.borrow_mut().retain(|(carrier, _), _| *carrier != connection);
+        self.sessions.borrow_mut().remove(&connection);
         self.shared.state.connection_lost(state::ConnectionId(connection.to_u64()));
     }
 }
