@@ -1,6 +1,7 @@
 //! What a request of any protocol has and may do: the protocols' skins stand on this and on [`crate::common`].
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -274,7 +275,8 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     /// Who is charged for what goes on with `place` once the call is answered.
     pub fn account(&self, place: &Place<V>) -> Account<V, E> {
         let request = qos::Request { held_ns: 0, ..self.admission_request(Some(place), Kind::Write, 0) };
-        Account { server: self.server.clone(), payer: self.payer(place), request }
+        let (address, user) = (self.peer.address.ip(), self.caller.uid());
+        Account { server: self.server.clone(), address, user, place: place.clone(), request }
     }
 
     /// Whom requests for what is at `place` are charged to, if anybody is.
@@ -291,14 +293,21 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
 /// Who is charged for what goes on after its call was answered. Nobody waits for it, so that no lease is held up.
 pub struct Account<V: Vfs, E> {
     server: Rc<Server<V, E>>,
-    payer: Option<Payer>,
+    address: IpAddr,
+    user: Option<u32>,
+    place: Place<V>,
     request: qos::Request,
 }
 
 impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
-    /// Whether anybody is charged.
+    /// Whether anybody is charged now.
     pub fn is_charged(&self) -> bool {
-        self.payer.is_some()
+        self.payer().is_some()
+    }
+
+    /// Who is charged: limits may be set while the work goes on.
+    fn payer(&self) -> Option<Payer> {
+        self.server.charges.payer(self.address, self.user, &self.place)
     }
 
     /// Waits for admission, as [`Request::admit`].
@@ -309,7 +318,7 @@ impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
         let (server, request) = (&self.server, qos::Request { kind, bytes, ..self.request });
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        let admitted = match self.payer {
+        let admitted = match self.payer() {
             Some(payer) => server.charges.settle(payer, &server.admission, begin),
             None => begin(&mut Path::none()),
         };

@@ -252,6 +252,24 @@ fn a_copy_that_goes_on_keeps_to_the_limit() {
 }
 
 #[test]
+fn a_copy_that_goes_on_keeps_to_a_limit_that_is_set_meanwhile() {
+    let world = world();
+    let client = world.client("one");
+    let all = long_copy(&client, 80 * MIB, false);
+    let gate = world.server().admission.gate().clone();
+    let epoch = gate.close(world.now_ns(), u64::MAX).unwrap();
+    let copied: CopyResult = client.run(&all).ok().body(Operation::Copy);
+    let stateid = copied.response.callback_id.expect("it goes on");
+    set(&world, near(), bytes_per_second(MIB));
+    gate.open(epoch, world.now_ns()).unwrap();
+    world.advance_seconds(20);
+    let status: OffloadStatusResult =
+        client.run(&[op(OffloadStatusArgs { stateid })]).ok().body(Operation::OffloadStatus);
+    assert!((19..=22).contains(&(status.count / MIB)), "{} bytes in 20 seconds", status.count);
+    client.run(&[op(OffloadCancelArgs { stateid })]).ok();
+}
+
+#[test]
 fn what_has_no_payload_does_not_wait_for_bytes() {
     let world = world();
     let client = world.client("one");

@@ -85,7 +85,7 @@ pub async fn copy<V: Vfs, E: Env + Backchannel>(
     let target = compound.place(Status::WrongType)?;
     let admit = async |bytes| request.admit(Some(target), Kind::Write, bytes).await;
     let may_go_on = |copied| copied == 0 || request.held_ns.get() < HELD_NS_MAX;
-    let step_bytes = step_bytes(request.is_charged(target));
+    let step_bytes = || step_bytes(request.is_charged(target));
     let copied = copy_all(&job, step_bytes, admit, may_go_on, |_| ()).await;
     let (copied, stability) = copied.map_err(|(failure, _)| failure)?;
     reply.put(&result(None, copied, stability, verifier))?;
@@ -156,14 +156,14 @@ fn step_bytes(is_charged: bool) -> u64 {
 /// `advanced`; answers how many bytes, and how durable all are.
 async fn copy_all<V: Vfs>(
     job: &Job<V>,
-    step_bytes: u64,
+    step_bytes: impl Fn() -> u64,
     admit: impl AsyncFn(u64) -> Result<Pass, Status>,
     may_go_on: impl Fn(u64) -> bool,
     advanced: impl Fn(u64),
 ) -> Result<(u64, Stability), (Failure, u64)> {
     let (mut copied, mut stability) = (0, Stability::File);
     while copied < job.bytes && may_go_on(copied) {
-        let step = (job.bytes - copied).min(step_bytes);
+        let step = (job.bytes - copied).min(step_bytes());
         let _pass = match admit(step).await {
             Ok(pass) => pass,
             Err(_) if copied > 0 => break,
@@ -205,7 +205,7 @@ async fn go_on<V: Vfs, E: Env + Backchannel>(
             admitted => break admitted,
         }
     };
-    let step_bytes = step_bytes(account.is_charged());
+    let step_bytes = || step_bytes(account.is_charged());
     let outcome = copy_all(&job, step_bytes, admit, &may_go_on, |bytes| offload.advance(bytes)).await;
     let (status, info) = match outcome {
         Ok((copied, stability)) => {
@@ -218,7 +218,7 @@ async fn go_on<V: Vfs, E: Env + Backchannel>(
     };
     let handle = job.handle;
     // Telling may take long, and the files are not in others' way for it.
-    drop(job);
+    drop((job, account));
     server.shared.offloads.finish(&offload, status);
     if !offload.is_cancelled() {
         callback::offload(&server, offload.client, handle, offload.stateid, info).await;
