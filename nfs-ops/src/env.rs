@@ -50,11 +50,11 @@ pub trait Env: Clone + 'static {
         false
     }
 
-    /// Logs a request that goes on, so that limits can be judged from outside.
+    /// Logs what goes on and is charged, so that limits can be judged from outside.
     fn log_admission(&self, _admitted: LoggedAdmission<'_>) {}
 }
 
-/// A request that was charged and goes on.
+/// What was charged and goes on, or took place already.
 #[derive(Clone, Copy, Debug)]
 pub struct LoggedAdmission<'a> {
     /// What it is charged to, the most particular first.

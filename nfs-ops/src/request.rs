@@ -149,12 +149,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
         let pass = self.wait(server.charges.settle(payer, &server.admission, begin), bytes).await?;
-        if server.env.logs_admissions() {
-            let (cost, parked) = (server.admission.cost(request), server.admission.parked_count());
-            server.charges.settle(payer, &server.admission, |path| {
-                server.env.log_admission(LoggedAdmission { charged_to: path.leaves(), cost, parked });
-            });
-        }
+        server.log_charge(payer, server.admission.cost(request));
         Ok(pass)
     }
 
@@ -191,6 +186,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let cost = Cost::looks(operations);
         let owe = |path: &mut Path| server.admission.owe(path, cost, server.env.now_ns());
         server.charges.settle(payer, &server.admission, owe);
+        server.log_charge(payer, cost);
     }
 
     /// The same for what was charged already, or is to be charged nothing.
@@ -290,6 +286,18 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
     }
 }
 
+impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
+    /// Logs, if that is wanted, what goes on and what it was charged.
+    fn log_charge(&self, payer: Payer, cost: Cost) {
+        if self.env.logs_admissions() {
+            let parked = self.admission.parked_count();
+            self.charges.settle(payer, &self.admission, |path| {
+                self.env.log_admission(LoggedAdmission { charged_to: path.leaves(), cost, parked });
+            });
+        }
+    }
+}
+
 /// Who is charged for what goes on after its call was answered. Nobody waits for it, so that no lease is held up.
 pub struct Account<V: Vfs, E> {
     server: Rc<Server<V, E>>,
@@ -318,10 +326,15 @@ impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
         let (server, request) = (&self.server, qos::Request { kind, bytes, ..self.request });
         let now_ns = server.env.now_ns();
         let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        let admitted = match self.payer() {
+        let payer = self.payer();
+        let admitted = match payer {
             Some(payer) => server.charges.settle(payer, &server.admission, begin),
             None => begin(&mut Path::none()),
         };
-        admitted.await.map_err(|qos::Busy| Status::Delay)
+        let pass = admitted.await.map_err(|qos::Busy| Status::Delay)?;
+        if let Some(payer) = payer {
+            server.log_charge(payer, server.admission.cost(request));
+        }
+        Ok(pass)
     }
 }

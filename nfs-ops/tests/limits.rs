@@ -252,6 +252,25 @@ fn a_copy_that_goes_on_keeps_to_the_limit() {
 }
 
 #[test]
+fn all_that_is_charged_is_logged() {
+    let world = world();
+    let client = world.client("one");
+    let all = long_copy(&client, 80 * MIB, false);
+    let logged = |operations: &[Op]| {
+        world.env().take_logged();
+        client.run(operations).ok();
+        world.advance_seconds(1);
+        let costs = world.env().take_logged();
+        costs.iter().fold((0, 0), |(bytes, count), cost| (bytes + cost.bytes, count + cost.operations))
+    };
+    let looks = [all[0].clone(), access(1), getattr(&[attribute::SIZE]), getattr(&[attribute::SIZE])];
+    assert_eq!(logged(&looks), (0, 0), "nobody is charged");
+    set(&world, near(), operations_per_second(1 << 20));
+    assert_eq!(logged(&looks), (0, 3), "two of them when they had taken place");
+    assert_eq!(logged(&all).0, 80 * MIB, "after its reply too");
+}
+
+#[test]
 fn a_copy_that_goes_on_keeps_to_a_limit_that_is_set_meanwhile() {
     let world = world();
     let client = world.client("one");

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use buf::{Chain, PAGE_BYTES, PipePool, Piped, Pool};
 use bytes::{Bytes, BytesMut};
-use nfs_ops::{Backchannel, BackchannelError, Env};
+use nfs_ops::{Backchannel, BackchannelError, Env, LoggedAdmission};
+use qos::limits::Cost;
 use rpc::ConnectionId;
 use wire::nfs4::{
     CallbackArguments, CallbackOperation, CallbackSequenceArgs, CallbackSequenceResult, ResultHead, Status,
@@ -67,6 +68,7 @@ struct Inner {
     manners: RefCell<BTreeMap<ConnectionId, Manner>>,
     callbacks: RefCell<Vec<Callback>>,
     transactions: Cell<u32>,
+    logged: RefCell<Vec<Cost>>,
 }
 
 impl TestEnv {
@@ -79,6 +81,7 @@ impl TestEnv {
             manners: RefCell::default(),
             callbacks: RefCell::default(),
             transactions: Cell::new(0),
+            logged: RefCell::default(),
         }))
     }
 
@@ -90,6 +93,11 @@ impl TestEnv {
     /// The callbacks since the last time, in the order in which they came.
     pub fn take_callbacks(&self) -> Vec<Callback> {
         std::mem::take(&mut self.0.callbacks.borrow_mut())
+    }
+
+    /// What was charged since the last time.
+    pub fn take_logged(&self) -> Vec<Cost> {
+        std::mem::take(&mut self.0.logged.borrow_mut())
     }
 
     pub fn pool(&self) -> &Pool {
@@ -146,6 +154,14 @@ fn reply(xid: u32, sequence: &CallbackSequenceArgs, operation: u32, status: Stat
 }
 
 impl Env for TestEnv {
+    fn logs_admissions(&self) -> bool {
+        true
+    }
+
+    fn log_admission(&self, admitted: LoggedAdmission<'_>) {
+        self.0.logged.borrow_mut().push(admitted.cost);
+    }
+
     fn now_ns(&self) -> u64 {
         self.0.executor.now_ns()
     }
