@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 
+use wire::origin::origin;
+
 use crate::answer::{Awaited, Giver, answer};
 use crate::config::Limits;
 use crate::duplicate::{CallKey, DuplicateCounts};
-use crate::host::origin;
 use crate::stripes::{KeyedHash, KeyedMap, STRIPES};
 
 /// Retransmissions that wait for the reply of one call in progress. A client sends the next one when it has lost the

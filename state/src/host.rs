@@ -9,11 +9,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use wire::origin::origin;
+
 use crate::state::take_within;
 use crate::stripes::{KeyedHash, KeyedMap, lock};
-
-/// Bits of an IPv6 address that name a network: a host has all addresses of one (RFC 4291 §2.5.4).
-const NETWORK_BITS: u32 = 64;
 
 /// What the clients of one source address have together.
 #[derive(Debug, Default)]
@@ -50,14 +49,6 @@ impl Hosts {
         let host = Arc::<Host>::default();
         table.insert(origin, Arc::downgrade(&host));
         host
-    }
-}
-
-/// What all addresses of one host have in common.
-pub(crate) fn origin(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits() >> NETWORK_BITS << NETWORK_BITS,
     }
 }
 

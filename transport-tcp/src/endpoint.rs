@@ -12,6 +12,7 @@ use std::{
 use buf::{Chain, Pool, TakeError};
 use engine::Shard;
 use rpc::{ConnectionId, Service};
+use wire::origin::origin;
 
 use crate::{
     CallError, Connection, Limits, Message, Received, Stats,
@@ -47,8 +48,8 @@ pub(crate) struct Shared {
     pool: Pool,
     /// Payload memory that receiving may hold.
     pub(crate) payload_share: Rc<Share>,
-    /// What of it the connections from one address may hold, for those that have connections.
-    address_shares: RefCell<HashMap<IpAddr, Weak<Share>>>,
+    /// What of it the connections from one host may hold, for those that have connections.
+    address_shares: RefCell<HashMap<u128, Weak<Share>>>,
     address_share_bytes: usize,
     /// Payload memory that the kernel holds for what was sent without a copy.
     pub(crate) held_by_kernel: Rc<Cell<usize>>,
@@ -184,8 +185,9 @@ impl Shared {
         ConnectionId::new(self.shard.index(), self.serial.get())
     }
 
-    /// What of the payload memory the connections from this address may hold together.
+    /// What of the payload memory the connections from this address's host may hold together.
     pub(crate) fn address_share(&self, address: IpAddr) -> Rc<Share> {
+        let address = origin(address);
         let mut shares = self.address_shares.borrow_mut();
         if let Some(share) = shares.get(&address).and_then(Weak::upgrade) {
             return share;
@@ -240,8 +242,8 @@ impl Shared {
         self.payload_share.waiting() + self.collect_share.waiting() + self.pool.waiting()
     }
 
-    /// How many wait for memory that others of their address hold.
-    pub(crate) fn waiting_by_address(&self) -> HashMap<IpAddr, usize> {
+    /// How many wait for memory that others of their host hold.
+    pub(crate) fn waiting_by_address(&self) -> HashMap<u128, usize> {
         let shares = self.address_shares.borrow();
         let waiting =
             shares.iter().filter_map(|(address, share)| Some((*address, share.upgrade()?.waiting())));

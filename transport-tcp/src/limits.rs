@@ -73,7 +73,7 @@ pub const PROGRESS_MIN: usize = 16 * 1024;
 /// sends.
 pub const RECEIVE_SHARE_EIGHTHS: usize = 6;
 
-/// Share of the receive memory that the connections from one address may hold together, in eighths: what waits for the limits
+/// Share of the receive memory that the connections from one host may hold together, in eighths: what waits for the limits
 /// of one client leaves memory to the others.
 pub const ADDRESS_SHARE_EIGHTHS: usize = 3;
 

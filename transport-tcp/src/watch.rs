@@ -5,6 +5,8 @@ use std::{
     time::Instant,
 };
 
+use wire::origin::origin;
+
 use crate::{
     Connection,
     endpoint::Shared,
@@ -62,7 +64,7 @@ fn evict(shared: &Shared, connections: &[Rc<Connection>], now: Instant) {
         (progress.holds_memory() && stalled >= limit).then_some(stalled)
     };
     let receive_limit = |connection: &Connection| {
-        let of_address = of_addresses.get(&connection.address().ip());
+        let of_address = of_addresses.get(&origin(connection.address().ip()));
         match connection.standing.get() {
             Standing::Newcomer if of_all + of_address.unwrap_or(&0) >= CROWD => CROWD_PRESSURE,
             _ => RECEIVE_PRESSURE,
@@ -78,7 +80,8 @@ fn evict(shared: &Shared, connections: &[Rc<Connection>], now: Instant) {
         .collect();
     stalled.sort_by_key(|(stalled, _)| std::cmp::Reverse(*stalled));
     for (stalled, connection) in stalled {
-        let of_address = of_addresses.get_mut(&connection.address().ip()).filter(|waiting| **waiting > 0);
+        let of_address =
+            of_addresses.get_mut(&origin(connection.address().ip())).filter(|waiting| **waiting > 0);
         let waiting = of_address.unwrap_or(&mut of_all);
         if *waiting == 0 {
             continue;

@@ -10,6 +10,7 @@ mod listing;
 pub mod mount3;
 pub mod nfs3;
 pub mod nfs4;
+pub mod origin;
 pub mod record;
 pub mod rpc;
 pub mod rpcbind;
