@@ -325,8 +325,8 @@ impl Keeper {
         self.limiting.rules.iter().find(|rule| rule.group() == group)
     }
 
-    /// Whether all that would be reserved can be had when `limit` is that of `limited`. Without a limit on the server's
-    /// payload nobody knows how much that is, and all is taken.
+    /// Whether all that would be reserved can be had when `limit` is that of `limited`. A part of what the server's limit lets
+    /// through is reserved, so there must be one. (When it is taken away reservations stay, and wait for the next.)
     fn check_reserved(&self, limited: Limited, limit: &Limit) -> Result<(), String> {
         let is_of_server = limited == Limited::Server;
         if is_of_server && limit.reserved.is_some() {
@@ -334,7 +334,14 @@ impl Keeper {
         }
         let in_force = || self.limit_of(Limited::Server).and_then(|server| server.bytes.together);
         let rate = if is_of_server { limit.bytes.together } else { in_force() };
-        let Some(rate) = rate.filter(|_| is_of_server || limit.reserved.is_some()) else { return Ok(()) };
+        if !is_of_server && limit.reserved.is_none() {
+            return Ok(());
+        }
+        let Some(rate) = rate else {
+            let reason = "a part of the server's bytes per second is reserved, and it has no limit of them: set that first \
+                          (penstock qos set server --bytes RATE, a little below what it does)";
+            return if is_of_server { Ok(()) } else { Err(reason.to_owned()) };
+        };
         let own = self.reserved_by(limited, Some(limit));
         let kept = self.kept.iter().filter(|(entity, _)| **entity != limited.entity());
         let kept = kept.filter_map(|(entity, kept)| Some((Limited::of(*entity)?, Some(&kept.limit))));

@@ -169,6 +169,9 @@ fn no_more_is_reserved_than_there_is_to_have() {
     let mut kept = Kept::new();
     let reserve = |rate: u64| json!({ "reserve_bytes_per_second": rate });
     // While the server is not limited nobody knows how much there is.
+    let refused = kept.set("client:192.0.2.7", reserve(500), None).unwrap_err();
+    assert!(refused.reason.contains("set that first"), "{refused:?}");
+    kept.set("server", json!({ "bytes_per_second": 1000 }), None).unwrap();
     kept.set("client:192.0.2.7", reserve(500), None).unwrap();
     for (rate, is_taken) in [(555, false), (556, true)] {
         let outcome = kept.set("server", json!({ "bytes_per_second": rate }), None);
