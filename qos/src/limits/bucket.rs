@@ -114,14 +114,13 @@ impl<W: Word> Bucket<W> {
         None
     }
 
-    /// Charges `tokens` that were spent without having been taken: those who come next wait for it.
-    pub(super) fn owe(&self, meter: usize, tokens: u64, generation: u64, now_ns: u64) {
-        let mut length_ns = self.duration_ns(meter, tokens);
+    /// Charges `tokens` that were spent without having been taken: those who come next wait for it, but not for more than
+    /// `owed_ns_max` altogether. What is beyond that is forgiven.
+    pub(super) fn owe(&self, meter: usize, tokens: u64, owed_ns_max: u64, generation: u64, now_ns: u64) {
+        let owed_ns_max = if meter == WORK { owed_ns_max.min(WORK_OWED_NS_MAX) } else { owed_ns_max };
         let earliest_ns = self.saved_since_ns(meter, now_ns);
-        if meter == WORK {
-            let owed_ns = self.earliest_ns(WORK, now_ns).saturating_sub(now_ns);
-            length_ns = length_ns.min(WORK_OWED_NS_MAX.saturating_sub(owed_ns));
-        }
+        let owed_ns = self.earliest_ns(meter, now_ns).saturating_sub(now_ns);
+        let length_ns = self.duration_ns(meter, tokens).min(owed_ns_max.saturating_sub(owed_ns));
         self.advance(meter, |spent_until_ns| spent_until_ns.max(earliest_ns), length_ns);
         if self.generation() != Some(generation) {
             self.go_back(meter, length_ns);

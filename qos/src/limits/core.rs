@@ -19,6 +19,9 @@ use super::wheel::{Timer, Wheel};
 /// the server for dead.
 pub const HOLD_NS_MAX: u64 = 20_000_000_000;
 
+/// What is charged afterwards has others wait for so many nanoseconds at most.
+const OWED_NS_MAX: u64 = 1_000_000_000;
+
 /// What must come earlier by so much is taken again when others give tokens back: more than the clock's tick.
 const GAIN_NS: u64 = 100_000;
 
@@ -197,7 +200,8 @@ impl Core {
         }
     }
 
-    /// Charges what took place already: costs that are known afterwards only. Those who come next wait for it.
+    /// Charges what took place already: costs that are known afterwards only. Those who come next wait for it, for a second at
+    /// most: who never waits must not have others wait for ever.
     pub fn owe(&mut self, path: &mut Path, cost: Cost, now_ns: u64) {
         if path.structure != self.limits.structure() {
             self.limits.resolve(path);
@@ -206,7 +210,7 @@ impl Core {
         for place in path.places() {
             self.local(*place, change, now_ns);
             let (local, bucket) = self.part(*place);
-            local.owe(bucket, cost, now_ns);
+            local.owe(bucket, cost, OWED_NS_MAX, now_ns);
         }
         if path.is_paced {
             self.report.add_work(cost);

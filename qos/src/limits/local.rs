@@ -141,12 +141,12 @@ impl Local {
         self.used_ns = now_ns;
     }
 
-    /// Charges what took place without having been paid for.
-    pub(super) fn owe(&mut self, bucket: &Bucket<impl Word>, cost: Cost, now_ns: u64) {
+    /// Charges what took place without having been paid for, as [`Bucket::owe`] does.
+    pub(super) fn owe(&mut self, bucket: &Bucket<impl Word>, cost: Cost, owed_ns_max: u64, now_ns: u64) {
         for meter in self.meters(cost) {
             let paid = cost.tokens(meter).min(self.credit[meter]);
             self.credit[meter] -= paid;
-            bucket.owe(meter, cost.tokens(meter) - paid, self.generation, now_ns);
+            bucket.owe(meter, cost.tokens(meter) - paid, owed_ns_max, self.generation, now_ns);
         }
         self.counted.add(cost);
         self.used_ns = now_ns;

@@ -76,12 +76,12 @@ impl Core {
         for place in unpaid(path, paid) {
             let (local, bucket) = self.part(place);
             if local.is_scarce {
-                local.owe(bucket, cost, now_ns);
+                local.owe(bucket, cost, u64::MAX, now_ns);
             } else if self.take(place, cost, now_ns) <= now_ns {
                 self.part(place).0.spend(cost, now_ns);
             } else {
                 let (local, bucket) = self.part(place);
-                local.owe(bucket, cost, now_ns);
+                local.owe(bucket, cost, u64::MAX, now_ns);
             }
         }
         Ok(())

@@ -101,10 +101,13 @@ fn what_was_charged_before_a_change_does_not_come_back_after_it() {
 
 #[test]
 fn a_cost_known_afterwards_is_paid_by_those_who_come_next() {
-    let (mut core, mut path) = core_and_path();
-    core.owe(&mut path, read_of(3 * MIB), 0);
-    let (_, until_ns) = waits(core.offer(&mut path, read_of(MIB), 0, 0));
-    assert!(until_ns.abs_diff(3 * SECOND) <= 2 * MS, "{until_ns}");
+    for (owed_bytes, wait_ns) in [(MIB / 2, SECOND / 2), (MIB, SECOND), (100 * MIB, SECOND)] {
+        let (mut core, mut path) = core_and_path();
+        core.owe(&mut path, read_of(owed_bytes), 0);
+        core.owe(&mut path, read_of(owed_bytes / 1000), 0);
+        let (_, until_ns) = waits(core.offer(&mut path, read_of(MIB), 0, 0));
+        assert!(until_ns.abs_diff(wait_ns) <= 2 * MS, "{until_ns} ns for {owed_bytes} bytes");
+    }
 }
 
 #[test]
