@@ -71,7 +71,7 @@ impl Session {
         }
     }
 
-    /// Asks the client to make do with this many slots, or [`SLOTS_MIN`], until it is asked otherwise: more requests than a
+    /// Asks the client to make do with this many slots, or `SLOTS_MIN`, until it is asked otherwise: more requests than a
     /// second's worth would only wait here, and the last of them for too long. What it has it keeps, so that nothing is
     /// refused.
     pub fn throttle_slots(&self, slots: u64) {
