@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use engine::{IoOptions, Shard};
 use nfs_ops::LoggedAdmission;
 use qos::limits::Entity;
+use rustix::fs::OFlags;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::environment::nanoseconds_since;
@@ -74,8 +75,17 @@ impl AdmissionLog {
     /// When it cannot be written.
     pub fn open(directory: &Path, number: usize, origin: Instant) -> Result<Self, Fatal> {
         let path = directory.join(format!("core-{number}"));
-        let file = std::fs::create_dir_all(directory)
-            .and_then(|()| OpenOptions::new().create(true).write(true).truncate(true).mode(MODE).open(&path));
+        let file = std::fs::create_dir_all(directory).and_then(|()| {
+            // Root writes here: not where somebody's link leads.
+            let flags = OFlags::NOFOLLOW.bits() as i32;
+            OpenOptions::new()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .mode(MODE)
+                .custom_flags(flags)
+                .open(&path)
+        });
         let file = file.map_err(|error| {
             Fatal::new(
                 format!("{} cannot be written: {error}", path.display()),

@@ -13,7 +13,7 @@ metric::metrics! {
         pub reads: Counter,
         /// Operations that change something, as limits count them.
         pub writes: Counter,
-        /// Requests that had to wait because nothing was left here.
+        /// Requests that had to wait because nothing was left here, and wait no longer.
         pub waits: Counter,
         /// Nanoseconds that requests waited because nothing was left here, all of them together.
         pub waited_ns: Counter,

@@ -13,7 +13,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 
@@ -22,6 +22,9 @@ const CONNECTIONS_MAX: usize = 32;
 
 /// Bytes of a request's head, and of what hyper collects of the connection; the least that it takes.
 const HEAD_BYTES_MAX: usize = 8192;
+
+/// Time for a request's head: who says nothing holds a place no longer.
+const HEAD_MAX: Duration = Duration::from_secs(10);
 
 /// Pause after a connection could not be accepted, so that a lack of descriptors does not keep the thread busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -76,6 +79,7 @@ where
     });
     let mut connection = http1::Builder::new();
     connection.keep_alive(false).max_buf_size(HEAD_BYTES_MAX);
+    connection.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
     if let Err(error) = connection.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!("a connection to the control plane ended: {error}");
     }

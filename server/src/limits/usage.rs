@@ -30,7 +30,7 @@ impl Span {
         let waits = self.count(|usage| usage.waits);
         shown.insert("parked".to_owned(), self.after.parked.into());
         shown.insert("waits_per_second".to_owned(), (self.per_second(waits).round() as u64).into());
-        // Waits that go on are counted when they end: with few of them the mean is that of those which ended.
+        // A wait is counted, with its time, when it ends.
         let waited_ns = self.count(|usage| usage.waited_ns);
         let wait_microseconds = waited_ns.checked_div(waits).map(|mean_ns| mean_ns / 1000);
         shown.insert("wait_microseconds".to_owned(), wait_microseconds.into());

@@ -1,6 +1,7 @@
 //! Whom operators watch, and what they are told of them.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use nfs_ops::ExportId;
@@ -119,10 +120,10 @@ impl Keeper {
 
     /// The levels of a route, and every other one that requests wait at: what is in force and used, and how many wait.
     pub fn show_route(&self, route: &Route, spans: &[Span], all: u64, waiting: &[u64]) -> Value {
-        let looked = |limited: Limited| {
-            let at = route.watched.iter().position(|one| one.limited == limited)?;
-            Some((&spans[at], waiting[at]))
-        };
+        let found = route.watched.iter().zip(spans.iter().zip(waiting));
+        let found: BTreeMap<Limited, (&Span, u64)> =
+            found.map(|(one, (span, waiting))| (one.limited, (span, *waiting))).collect();
+        let looked = |limited: Limited| found.get(&limited).copied();
         let beside = route.watched.iter().map(|one| one.limited).filter(|limited| {
             !route.levels.contains(limited) && looked(*limited).is_some_and(|(_, waiting)| waiting > 0)
         });

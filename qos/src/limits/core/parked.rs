@@ -46,7 +46,6 @@ impl Core {
         local.share.get_or_insert_with(|| Box::new(Share::new(bucket.slice_ns())));
         let rank = local.queue.get_or_insert_default().push(entry);
         let is_stale = is_first && !local.start_waiting(bucket, number);
-        local.counted.waits += 1;
         let waiter = self.waiter(slot);
         (waiter.place, waiter.since_ns, waiter.rank) = (place, now_ns, Some(rank));
         if is_first {
@@ -111,6 +110,7 @@ impl Core {
     pub(super) fn leave(&mut self, slot: u32, now_ns: u64) -> &mut Queue {
         let Waiter { place, since_ns, .. } = *self.waiter(slot);
         let local = self.locals[place as usize].as_mut().expect("a request is parked there");
+        local.counted.waits += 1;
         local.counted.waited_ns += now_ns.saturating_sub(since_ns);
         local.queue.as_mut().expect("who is parked stands in a queue")
     }

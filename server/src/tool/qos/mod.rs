@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::ask::{Answer, ask, encoded};
 use self::place::Server;
+use super::display::printable;
 use super::print;
 use super::unit::Time;
 use crate::fatal::Fatal;
@@ -101,7 +102,7 @@ What the columns say:
   WAIT            how long those who had to wait for it did so, in the mean; the time in which they are served is no part of it
   REFUSED         requests that were told to come again, for their turn would have come after more than 20 seconds
 
-Only what has a limit is counted, and the server as soon as something below it has one.";
+Only what has a limit is counted, and the server as soon as an export or a file set has one.";
 
 const REPEATING: &str = "\
 On a terminal what is shown is drawn anew; elsewhere each interval adds its lines, and with --json one line of JSON. It ends
@@ -130,7 +131,7 @@ struct SetArguments {
     #[arg(long, value_name = "RATE", value_parser = setting(rate::operations))]
     write_ops: Option<Setting>,
     /// Payload that it gets of the limit of the server whatever others want: 100MB/s, none. All reservations together are at
-    /// most nine tenths of the --bytes of the server; while that has none, they are met as far as it gets them done.
+    /// most nine tenths of the --bytes of the server, which must have a limit of them.
     #[arg(long, value_name = "RATE", value_parser = setting(rate::bytes))]
     reserve: Option<Setting>,
     /// For how long what is not used is saved up: 1ms, 2s; none is 1ms.
@@ -416,9 +417,10 @@ fn tell(Answer { is_good, body }: &Answer, json: bool) {
         print(&format!("{body:#}\n"));
     }
     if !is_good {
-        eprintln!("penstock: {}", body["error"].as_str().unwrap_or("the server does not say why it refuses"));
+        let reason = body["error"].as_str().unwrap_or("the server does not say why it refuses");
+        eprintln!("penstock: {}", printable(reason.as_bytes()));
         if let Some(in_force) = body.get("in_force") {
-            let entity = in_force["entity"].as_str().unwrap_or_default();
+            let entity = printable(in_force["entity"].as_str().unwrap_or_default().as_bytes());
             eprintln!("  in force for {entity}: {}", show::brief(in_force));
         }
     } else if !json {
