@@ -74,8 +74,9 @@ pub const PROGRESS_MIN: usize = 16 * 1024;
 pub const RECEIVE_SHARE_EIGHTHS: usize = 6;
 
 /// Share of the receive memory that the connections from one host may hold together, in eighths: what waits for the limits
-/// of one client leaves memory to the others.
-pub const ADDRESS_SHARE_EIGHTHS: usize = 3;
+/// of one client leaves memory to the others. Less of it would let one frozen export of a host keep its work on others waiting, for
+/// what the kernel's workers hold there does not come back.
+pub const ADDRESS_SHARE_EIGHTHS: usize = 6;
 
 /// Payload bytes that a connection must have completed to be trusted with memory: as many as one more record may
 /// hold, so that holding memory up costs a crowd as much as it gets.

@@ -184,17 +184,17 @@ fn the_bound_of_a_connection_holds_it_up_alone() {
 fn what_is_held_up_of_one_address_leaves_memory_to_others() {
     let server = Server::start(Limits::default(), 16 << 20);
     let data = pattern(MIB);
-    let mut held: Vec<_> = (0..8).map(|_| server.peer()).collect();
+    let mut held: Vec<_> = (0..16).map(|_| server.peer()).collect();
     for peer in &mut held {
         peer.send(&write_record(HELD | 1, 0, &data[..500_000]));
     }
-    // As many as newcomers of one address may hold: half of three eighths of three quarters of it all.
-    server.wait_until("some are begun", |stats| stats.calls >= 4);
+    // As many as newcomers of one address may hold: half of three quarters of three quarters of it all.
+    server.wait_until("some are begun", |stats| stats.calls >= 9);
     let mut other = server.peer_from(Ipv4Addr::new(127, 0, 0, 2));
     for _ in 0..3 {
         check_write(&mut other, 0, &data, usize::MAX);
     }
-    assert_eq!(server.stats().calls, 4 + 3, "no more of the one address");
+    assert_eq!(server.stats().calls, 9 + 3, "no more of the one address");
     // Nor does it cost another its connection, which they would get nothing of.
     let slow = write_record(1, 0, &data);
     let mut other = server.peer_from(Ipv4Addr::new(127, 0, 0, 2));
@@ -202,9 +202,9 @@ fn what_is_held_up_of_one_address_leaves_memory_to_others() {
     std::thread::sleep(Duration::from_millis(1500));
     other.send(&slow[500_000..]);
     assert_eq!(word(&other.receive(), 0), 1);
-    assert_eq!((server.stats().calls, server.stats().evicted), (4 + 4, 0));
+    assert_eq!((server.stats().calls, server.stats().evicted), (9 + 4, 0));
     server.release();
-    server.wait_until("the others are begun", |stats| stats.calls >= 8 + 4);
+    server.wait_until("the others are begun", |stats| stats.calls >= 16 + 4);
     server.release();
     for peer in &mut held {
         assert_eq!(word(&peer.receive(), 0), HELD | 1);
