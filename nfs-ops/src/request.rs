@@ -146,9 +146,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         let server = &self.server;
         self.has_waited.set(true);
         let request = self.admission_request(place, kind, bytes);
-        let now_ns = server.env.now_ns();
-        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
-        let pass = self.wait(server.charges.settle(payer, &server.admission, begin), bytes).await?;
+        let pass = self.wait(server.admit(Some(payer), request), bytes).await?;
         server.log_charge(payer, server.admission.cost(request));
         Ok(pass)
     }
@@ -189,7 +187,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         server.log_charge(payer, cost);
     }
 
-    /// The same for what was charged already, or is to be charged nothing.
+    /// As [`Request::admit`], for what was charged already, or is to be charged nothing: waits for the gate alone.
     ///
     /// # Errors
     /// `NFS4ERR_DELAY` when too many requests wait already.
@@ -198,8 +196,7 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         if let Some(pass) = self.server.admission.pass_now(now_ns) {
             return Ok(pass);
         }
-        let request = self.admission_request(place, kind, 0);
-        self.wait(self.server.admission.admit(&mut Path::none(), request, now_ns), 0).await
+        self.wait(self.server.admit(None, self.admission_request(place, kind, 0)), 0).await
     }
 
     /// Waits until it is admitted, with this payload.
@@ -287,6 +284,16 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
 }
 
 impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
+    /// Begins to wait for admission, charged to `payer` if to anybody.
+    fn admit(&self, payer: Option<Payer>, request: qos::Request) -> Admit {
+        let now_ns = self.env.now_ns();
+        let begin = |path: &mut Path| self.admission.admit(path, request, now_ns);
+        match payer {
+            Some(payer) => self.charges.settle(payer, &self.admission, begin),
+            None => begin(&mut Path::none()),
+        }
+    }
+
     /// Logs, if that is wanted, what goes on and what it was charged.
     fn log_charge(&self, payer: Payer, cost: Cost) {
         if self.env.logs_admissions() {
@@ -324,14 +331,8 @@ impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
     /// As [`Request::admit`].
     pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
         let (server, request) = (&self.server, qos::Request { kind, bytes, ..self.request });
-        let now_ns = server.env.now_ns();
-        let begin = |path: &mut Path| server.admission.admit(path, request, now_ns);
         let payer = self.payer();
-        let admitted = match payer {
-            Some(payer) => server.charges.settle(payer, &server.admission, begin),
-            None => begin(&mut Path::none()),
-        };
-        let pass = admitted.await.map_err(|qos::Busy| Status::Delay)?;
+        let pass = server.admit(payer, request).await.map_err(|qos::Busy| Status::Delay)?;
         if let Some(payer) = payer {
             server.log_charge(payer, server.admission.cost(request));
         }

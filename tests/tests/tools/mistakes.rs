@@ -139,16 +139,21 @@ fn a_wrong_command_line_is_explained() {
     failing(&["bench", "nfs://127.0.0.1:9/", "-b", "1MiB", "--file-size", "4KiB"], "--file-size");
 }
 
-#[test]
-fn a_server_in_its_grace_period_is_waited_for() {
+/// A server that has a period of grace worth waiting for when it starts again.
+fn with_grace(name: &str, version: &'static str) -> Option<Served> {
     if !can_serve() {
-        return;
+        return None;
     }
-    let scratch = Scratch::new("tools-grace");
+    let scratch = Scratch::new(name);
     let data = scratch.directory("data");
     let mut plan = ServerPlan::exporting(&[&data]);
     plan.settings.push_str("grace_seconds = 15\n");
-    let mut served = Served { server: Server::start(scratch, plan), data, version: "4.2" };
+    Some(Served { server: Server::start(scratch, plan), data, version })
+}
+
+#[test]
+fn a_server_in_its_grace_period_is_waited_for() {
+    let Some(mut served) = with_grace("tools-grace", "4.2") else { return };
     // Somebody who holds a file, and will not come back.
     ask(served.server.address(), |asking| async move {
         let client = asking.client("holder").await;
@@ -165,14 +170,7 @@ fn a_server_in_its_grace_period_is_waited_for() {
 
 #[test]
 fn a_load_begins_after_the_grace_period() {
-    if !can_serve() {
-        return;
-    }
-    let scratch = Scratch::new("tools-grace-bench");
-    let data = scratch.directory("data");
-    let mut plan = ServerPlan::exporting(&[&data]);
-    plan.settings.push_str("grace_seconds = 15\n");
-    let mut served = Served { server: Server::start(scratch, plan), data, version: "3" };
+    let Some(mut served) = with_grace("tools-grace-bench", "3") else { return };
     let url = served.url("");
     let load = ["bench", &url, "-n", "100", "--file-size", "1MiB", "--keep", "--quiet", "--json"];
     good(&penstock(&load));
