@@ -7,8 +7,7 @@ use rpc::{Bulks, Call};
 use tracing::Instrument;
 use vfs::Vfs;
 use wire::nfs4::{
-    Arguments, Bitmap, CompoundArgs, CompoundResultFrame, OpenArgs, OpenClaim, Operation, ResultHead,
-    Stateid, Status,
+    Arguments, Bitmap, CompoundArgs, CompoundResultFrame, Operation, ResultHead, Stateid, Status,
 };
 use wire::rpc::Items;
 use wire::xdr::{self, Decoder, Encoder};
@@ -170,7 +169,6 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
             Some(Kind::Look) => {
                 self.request.look(self.node(), || self.has_nothing_urgent(row.operation, decoder)).await?
             }
-            Some(_) if row.operation == Operation::Open && is_reclaim(decoder) => None,
             Some(kind) => Some(self.admit(kind, 0).await?),
         };
         if row.effect == Effect::Changes {
@@ -316,10 +314,4 @@ impl<V: Vfs, E: Env + Backchannel> Compound<V, E> {
         }
         true
     }
-}
-
-/// Whether the OPEN whose arguments come next reclaims what its client had before a restart of the server.
-fn is_reclaim(decoder: &Decoder<'_>) -> bool {
-    let arguments = decoder.clone().get::<OpenArgs<'_>>();
-    arguments.is_ok_and(|arguments| matches!(arguments.claim, OpenClaim::Previous(_)))
 }

@@ -57,6 +57,12 @@ impl FileSets {
         sets.iter().filter(|(_, of_export)| !of_export.is_empty()).map(|(export, _)| *export).collect()
     }
 
+    /// Whether the export has sets. Looks no further where there never was one.
+    pub fn are_in(&self, export: ExportId) -> bool {
+        let sets = || self.0.sets.read().unwrap_or_else(PoisonError::into_inner);
+        self.version() > 0 && sets().get(&export).is_some_and(|of_export| !of_export.is_empty())
+    }
+
     /// Adds the directory at `path`. Sets do not nest.
     ///
     /// # Errors

@@ -260,11 +260,6 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
         server.charges.settle(payer, &server.admission, refund);
     }
 
-    /// Whether requests for what is at `place` are charged to anybody.
-    pub fn is_charged(&self, place: &Place<V>) -> bool {
-        self.payer(place).is_some()
-    }
-
     /// Who is charged for what goes on with `place` once the call is answered.
     pub fn account(&self, place: &Place<V>) -> Account<V, E> {
         let request = qos::Request { held_ns: 0, ..self.admission_request(Some(place), Kind::Write, 0) };
@@ -315,22 +310,17 @@ pub struct Account<V: Vfs, E> {
 }
 
 impl<V: Vfs, E: Env + Backchannel> Account<V, E> {
-    /// Whether anybody is charged now.
-    pub fn is_charged(&self) -> bool {
-        self.payer().is_some()
-    }
-
     /// Who is charged: limits may be set while the work goes on.
     fn payer(&self) -> Option<Payer> {
         self.server.charges.payer(self.address, self.user, &self.place)
     }
 
-    /// Waits for admission, as [`Request::admit`].
+    /// Waits for admission to write so much, as [`Request::admit`].
     ///
     /// # Errors
     /// As [`Request::admit`].
-    pub async fn admit(&self, kind: Kind, bytes: u64) -> Result<Pass, Status> {
-        let (server, request) = (&self.server, qos::Request { kind, bytes, ..self.request });
+    pub async fn admit(&self, bytes: u64) -> Result<Pass, Status> {
+        let (server, request) = (&self.server, qos::Request { bytes, ..self.request });
         let payer = self.payer();
         let pass = server.admit(payer, request).await.map_err(|qos::Busy| Status::Delay)?;
         if let Some(payer) = payer {

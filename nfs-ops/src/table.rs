@@ -50,8 +50,9 @@ pub struct Row {
     pub needs: Needs,
     /// What it does to the world.
     pub effect: Effect,
-    /// Whether it is admitted as a whole before it runs. READ, WRITE and COMMIT take their buffers first and are
-    /// admitted by themselves, COPY step by step; what [is never held](is_never_held) is not. Of what only looks a call waits for the first.
+    /// Whether it is admitted as a whole before it runs. READ, WRITE and COMMIT take their buffers first and are admitted by
+    /// themselves, so is OPEN where it reclaims nothing, and COPY step by step; what [is never held](is_never_held) is not. Of
+    /// what only looks a call waits for the first.
     pub admitted: Option<Kind>,
     /// The most bytes its result takes behind operation number and status.
     pub room_bytes: usize,
@@ -110,7 +111,7 @@ rows! {
     Lookup             1 InSession        Current Looks   0, Some(Kind::Look);
     Lookupp            1 InSession        Current Looks   0, Some(Kind::Look);
     Nverify            1 InSession        Current Looks   0, Some(Kind::Look);
-    Open               1 InSession        Current Changes OPENED, Some(Kind::Change);
+    Open               1 InSession        Current Changes OPENED, None;
     Openattr           1 InSession        Current Looks   0, None;
     OpenDowngrade      1 InSession        Current Changes STATEID, None;
     Putfh              1 InSession        Nothing Looks   0, None;

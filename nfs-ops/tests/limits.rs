@@ -516,7 +516,7 @@ fn read_plus_is_charged_what_was_there() {
     let file = client.make_file("a", b"four");
     set(&world, near(), bytes_per_second(MIB));
     let begun_ns = world.now_ns();
-    for _ in 0..2 {
+    for _ in 0..4 {
         client.run(&[putfh(file), read_plus(Stateid::ANONYMOUS, 0, u32::MAX)]).ok();
     }
     let waited_ms = (world.now_ns() - begun_ns) / 1_000_000;

@@ -47,6 +47,11 @@ impl LeaseHold {
     /// Lets the lease run again, from `now` on as if the client had just been heard of. Who is merely dropped leaves the
     /// lease to run from when the client was heard of last.
     pub fn end(self, now: u64, config: &Config) {
+        self.renew(now, config);
+    }
+
+    /// Has the lease run from `now` on when the hold ends, so that no sweep comes in between.
+    pub(crate) fn renew(&self, now: u64, config: &Config) {
         self.client.lease.renew(now, config.limits.renewal_interval_ns);
     }
 }

@@ -25,14 +25,13 @@ const OTHER_WORK_NS: u64 = 5_000_000_000;
 pub struct ParkedRequest {
     session: Arc<Session>,
     bytes: u64,
-    lease: Option<LeaseHold>,
+    lease: LeaseHold,
 }
 
 impl ParkedRequest {
     /// The request goes on at `now`, and its client's lease runs again from then on.
-    pub fn end(mut self, now: u64) {
-        let config = &self.session.shared.config;
-        self.lease.take().into_iter().for_each(|lease| lease.end(now, config));
+    pub fn end(self, now: u64) {
+        self.lease.renew(now, &self.session.shared.config);
     }
 }
 
@@ -48,7 +47,7 @@ impl Session {
     pub fn park(self: &Arc<Self>, bytes: u64) -> ParkedRequest {
         self.parked.fetch_add(1, Ordering::AcqRel);
         self.parked_bytes.fetch_add(bytes, Ordering::AcqRel);
-        ParkedRequest { session: Arc::clone(self), bytes, lease: Some(self.client().hold_lease()) }
+        ParkedRequest { session: Arc::clone(self), bytes, lease: self.client().hold_lease() }
     }
 
     /// Whether half of its slots have requests that are parked.

@@ -192,8 +192,10 @@ impl Shared {
         if let Some(share) = shares.get(&address).and_then(Weak::upgrade) {
             return share;
         }
-        // Those without a connection are as many as there were connections at one time.
-        shares.retain(|_, share| share.strong_count() > 0);
+        // Those without a connection go before there would be room for twice as many.
+        if shares.len() == shares.capacity() {
+            shares.retain(|_, share| share.strong_count() > 0);
+        }
         let share = share(self.address_share_bytes);
         shares.insert(address, Rc::downgrade(&share));
         share

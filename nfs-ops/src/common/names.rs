@@ -54,7 +54,7 @@ pub async fn rename<V: Vfs>(
 /// What was moved may be in another file set now.
 fn note_move<V: Vfs>(sets: &FileSets, from: (&Place<V>, &[u8]), to: (&Place<V>, &[u8])) {
     let export = from.0.export.settings.id;
-    if sets.version() == 0 || !sets.exports().contains(&export) {
+    if !sets.are_in(export) {
         return;
     }
     let path = |(directory, name): (&Place<V>, &[u8])| {

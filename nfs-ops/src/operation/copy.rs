@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use qos::limits::Limits;
 use qos::{Kind, Pass};
 use state::{Client, Standing};
 use vfs::{Identity, Stability, Vfs};
@@ -68,6 +69,7 @@ pub async fn copy<V: Vfs, E: Env + Backchannel>(
     let server = compound.request.server.clone();
     // As it is before the copy: what a sync that fails meanwhile loses must not pass for copied after it.
     let verifier = Verifier(job.storage.write_verifier());
+    let target = compound.place(Status::WrongType)?;
     // Whoever cannot be called would wait for the end for ever.
     let may_be_called = server.shared.state.callback_session(client.id()).is_some();
     if !arguments.synchronous && may_be_called && job.bytes > SYNCHRONOUS_BYTES_MAX {
@@ -76,17 +78,15 @@ pub async fn copy<V: Vfs, E: Env + Backchannel>(
         if let Some(offload) = server.shared.offloads.begin(client.id(), other) {
             let callback_id = Some(offload.stateid);
             reply.put(&result(callback_id, 0, Stability::Unstable, verifier))?;
-            let account = compound.request.account(compound.place(Status::WrongType)?);
+            let account = compound.request.account(target);
             server.env.spawn(go_on(server.clone(), job, account, client, offload));
             return Ok(());
         }
     }
     let request = &compound.request;
-    let target = compound.place(Status::WrongType)?;
     let admit = async |bytes| request.admit(Some(target), Kind::Write, bytes).await;
     let may_go_on = |copied| copied == 0 || request.held_ns.get() < HELD_NS_MAX;
-    let step_bytes = || step_bytes(request.is_charged(target));
-    let copied = copy_all(&job, step_bytes, admit, may_go_on, |_| ()).await;
+    let copied = copy_all(&job, &server.shared.limiting.table, admit, may_go_on, |_| ()).await;
     let (copied, stability) = copied.map_err(|(failure, _)| failure)?;
     reply.put(&result(None, copied, stability, verifier))?;
     Ok(())
@@ -148,22 +148,19 @@ async fn both_files<V: Vfs, E: Env + Backchannel>(
     Ok((source, target))
 }
 
-fn step_bytes(is_charged: bool) -> u64 {
-    if is_charged { LIMITED_STEP_BYTES } else { STEP_BYTES }
-}
-
-/// Copies step by step, each when `admit` lets it, while it `may_go_on` with what is copied, and tells how far each step
+/// Copies step by step, in small ones where there are `limits`, each when `admit` lets it, while it `may_go_on` with what is copied, and tells how far each step
 /// `advanced`; answers how many bytes, and how durable all are.
 async fn copy_all<V: Vfs>(
     job: &Job<V>,
-    step_bytes: impl Fn() -> u64,
+    limits: &Limits,
     admit: impl AsyncFn(u64) -> Result<Pass, Status>,
     may_go_on: impl Fn(u64) -> bool,
     advanced: impl Fn(u64),
 ) -> Result<(u64, Stability), (Failure, u64)> {
     let (mut copied, mut stability) = (0, Stability::File);
     while copied < job.bytes && may_go_on(copied) {
-        let step = (job.bytes - copied).min(step_bytes());
+        let most = if limits.has_been_set() { LIMITED_STEP_BYTES } else { STEP_BYTES };
+        let step = (job.bytes - copied).min(most);
         let _pass = match admit(step).await {
             Ok(pass) => pass,
             Err(_) if copied > 0 => break,
@@ -200,13 +197,14 @@ async fn go_on<V: Vfs, E: Env + Backchannel>(
     let verifier = Verifier(job.storage.write_verifier());
     let may_go_on = |_: u64| !offload.is_cancelled() && client.standing() == Standing::Live;
     let admit = async |bytes| loop {
-        match account.admit(Kind::Write, bytes).await {
+        match account.admit(bytes).await {
             Err(_) if may_go_on(0) => server.env.sleep(AGAIN_NS).await,
             admitted => break admitted,
         }
     };
-    let step_bytes = || step_bytes(account.is_charged());
-    let outcome = copy_all(&job, step_bytes, admit, &may_go_on, |bytes| offload.advance(bytes)).await;
+    let outcome =
+        copy_all(&job, &server.shared.limiting.table, admit, &may_go_on, |bytes| offload.advance(bytes))
+            .await;
     let (status, info) = match outcome {
         Ok((copied, stability)) => {
             (Status::Ok, OffloadInfo::Done(response(None, copied, stability, verifier)))

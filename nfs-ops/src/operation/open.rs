@@ -3,6 +3,7 @@
 //! Shares are reserved in state before storage is touched, so that nobody who is to be kept out gets in between, and
 //! nothing is truncated for an open that is then denied.
 
+use qos::Kind;
 use state::{Access, Deny, OpenClaim as StateClaim, OpenFiles, OpenRequest};
 use vfs::{Authority, CreateHow as VfsCreateHow, OpenAccess, Opened, SetAttributes, Vfs};
 use wire::nfs4::{
@@ -62,6 +63,11 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     arguments: OpenArgs<'_>,
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
+    // What its client had before a restart of the server is nothing new.
+    let _pass = match arguments.claim {
+        OpenClaim::Previous(_) => None,
+        _ => Some(compound.admit(Kind::Change, 0).await?),
+    };
     let shares = shares(&arguments)?;
     refuse_pseudo(compound, &arguments)?;
     let creation = creation(compound, &arguments).await?;
