@@ -29,6 +29,9 @@ const KNOWN_SETS_MAX: usize = 16_384;
 /// core that is too busy to be rung up must not be deaf for longer.
 const LOOK_NS: u64 = 5_000_000;
 
+/// Whoever waits for work for so little time goes on with what is done next, or with others, in nanoseconds: a timer costs more.
+const SLEEP_NS_MIN: u64 = 30_000;
+
 /// Whom a request is charged to: what its path is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Payer {
@@ -192,7 +195,8 @@ impl<V: Vfs, E: Env + Backchannel> Server<V, E> {
             match self.charges.look(&self.admission, now_ns) {
                 None => self.charges.roused().await,
                 Some(next_ns) => {
-                    let sleep = self.env.sleep(next_ns.saturating_sub(now_ns));
+                    let least_ns = if self.charges.limiting.table.is_paced() { SLEEP_NS_MIN } else { 0 };
+                    let sleep = self.env.sleep(next_ns.saturating_sub(now_ns).max(least_ns));
                     either(sleep, self.charges.roused()).await;
                 }
             }

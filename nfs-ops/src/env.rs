@@ -16,6 +16,11 @@ pub trait Env: Clone + 'static {
     /// A monotonic clock in nanoseconds.
     fn now_ns(&self) -> u64;
 
+    /// The same where that clock goes on only from time to time, read now.
+    fn now_precise_ns(&self) -> u64 {
+        self.now_ns()
+    }
+
     /// The wall clock: seconds since 1970 and nanoseconds.
     fn wall_clock(&self) -> vfs::Time;
 

@@ -80,12 +80,6 @@ impl FileSets {
         }
     }
 
-    /// The path of another set that a directory is in, or that is in it.
-    pub fn akin(&self, export: ExportId, path: &[u8]) -> Option<Vec<u8>> {
-        let sets = self.0.sets.read().unwrap_or_else(PoisonError::into_inner);
-        akin(sets.get(&export)?, path).cloned()
-    }
-
     /// Forgets a set.
     pub fn remove(&self, set: FileSet) {
         let mut sets = self.0.sets.write().unwrap_or_else(PoisonError::into_inner);
@@ -120,12 +114,13 @@ impl FileSets {
     }
 }
 
+/// The path of another set that a directory is in, or that is in it.
 fn akin<'a>(sets: &'a BTreeMap<Vec<u8>, FileSet>, path: &[u8]) -> Option<&'a Vec<u8>> {
     sets.keys().find(|other| *other != path && (is_within(path, other) || is_within(other, path)))
 }
 
 /// Whether `path` is `directory` or below it.
-fn is_within(path: &[u8], directory: &[u8]) -> bool {
+pub fn is_within(path: &[u8], directory: &[u8]) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use qos::limits::{Charged, Cost, Path};
-use qos::{Admit, Kind, Pass};
+use qos::{Admit, Kind, Pass, Work};
 use rpc::{Bulks, Call, Payload, Peer, Reading, ReadingHold};
 use smallvec::SmallVec;
 use state::Session;
@@ -26,6 +26,20 @@ use crate::server::Server;
 /// What waits for longer is better told to come again than in the way of other work, in nanoseconds: clients come again after
 /// a tenth of a second, and until then there is enough for others to wait for.
 const LONG_NS: u64 = 250_000_000;
+
+/// What is at work, and since when, where others are paced by how long it takes.
+pub struct Timed {
+    work: Work,
+    begun_ns: u64,
+}
+
+impl Timed {
+    /// The same begun at `begun_ns`: until then it waited for something.
+    #[must_use]
+    pub fn again(self, begun_ns: u64) -> Self {
+        Self { begun_ns, ..self }
+    }
+}
 
 /// One call, whatever its protocol.
 pub struct Request<V: Vfs, E> {
@@ -239,12 +253,27 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
             if let Some(per_second) = admitted.own_per_second() {
                 session.throttle_slots(per_second);
             } else if admitted.until_ns() > now_ns + LONG_NS && session.is_in_the_way_of_others(now_ns) {
+                admitted.count_refused();
                 return Err(qos::Busy);
             } else {
                 is_enough |= session.is_half_parked();
             }
         }
         Ok(is_enough.then(|| self.reading.hold()))
+    }
+
+    /// `work` begins now.
+    pub fn time(&self, work: Option<Work>) -> Option<Timed> {
+        work.map(|work| Timed { work, begun_ns: self.server.env.now_ns() })
+    }
+
+    /// So many bytes were read or written. None of them say nothing about how long it takes.
+    pub fn worked(&self, work: Option<Timed>, kind: Kind, bytes: usize) {
+        let Some(Timed { work, begun_ns }) = work.filter(|_| bytes > 0) else { return };
+        let server = &self.server;
+        let taken_ns = server.env.now_precise_ns().saturating_sub(begun_ns);
+        let cost = server.admission.cost(self.admission_request(None, kind, bytes as u64));
+        work.done(cost, taken_ns, server.env.now_ns());
     }
 
     /// Gives back what a READ of `asked` bytes was charged too much, when it was admitted with `charged`: only `done` were there.

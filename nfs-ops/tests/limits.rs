@@ -1,6 +1,6 @@
 //! Limits: requests wait for their turn and are answered without errors.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use nfs_ops::ExportId;
 use nfs_ops::file_sets::FileSet;
@@ -92,6 +92,26 @@ fn a_client_gets_what_its_limit_allows_and_others_get_all() {
     // The first goes on at once, and each waits until what went before it is paid.
     assert_about(milliseconds_of_writes(&world, &slow, file, 8), 7 * 1000 / 16);
     assert_eq!(milliseconds_of_writes(&world, &fast, other, 8), 0);
+}
+
+/// Where a weight is set and no limit, work is let go on at a rate that is found out by how fast it is done, which begins with 3400 of
+/// these WRITEs per second; but some are at work in any case. They take no time here.
+#[test]
+fn what_is_done_lets_others_go_on_whatever_the_pace() {
+    let world = looked_after(World::paced());
+    let client = world.client("near");
+    let file = client.make_file("a", b"");
+    set(&world, near(), Limit { weight: NonZeroU32::new(50), ..Limit::default() });
+    let unknown = Stateid { seqid: 1, other: [9; 12] };
+    for _ in 0..32 {
+        client.run(&[putfh(file), write(unknown, 0, StableHow::Unstable, b"x")]).fails(Status::BadStateid);
+    }
+    let begun_ns = world.now_ns();
+    (0..250).for_each(|_| {
+        milliseconds_of_writes(&world, &client, file, 8);
+    });
+    let milliseconds = (world.now_ns() - begun_ns) / 1_000_000;
+    assert!(milliseconds < 20, "2000 took {milliseconds} ms");
 }
 
 #[test]
@@ -465,6 +485,9 @@ fn who_waits_for_one_export_has_slots_for_the_other() {
         client.run(&piece(other, number)).ok();
     }
     assert_eq!(world.now_ns(), begun_ns);
+    let server = world.server();
+    let seat = server.shared.limiting.table.seat(Limited::Export(ExportId(1)).entity()).unwrap();
+    assert_eq!(server.admission.usage(seat).refused, 4);
     // What would not wait for long is in nobody's way.
     set(&world, Limited::Export(ExportId(1)), bytes_per_second(100 * PIECE));
     for slot in 0..3 {

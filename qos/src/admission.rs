@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::held::Held;
-use crate::limits::{self, Charged, Cost, Decision, Entity, Path, Seat, Turn, Usage, Woken};
+use crate::limits::{self, Charged, Cost, Decision, Entity, Path, Seat, Turn, Usage, Woken, Worked};
 use crate::queue::{Queue, Ticket};
-use crate::{Enter, Gate, Parked, Pass, Request};
+use crate::{Enter, Gate, Parked, Pass, Request, Work};
 
 /// How many requests may be parked on one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ impl Admission {
         let stage = match decision {
             Decision::Run(charged) => Stage::Arrived(charged),
             Decision::Wait { turn, .. } if self.is_full_for(request.client) => {
+                self.0.limits.borrow_mut().count_refused(turn);
                 self.0.limits.borrow_mut().cancel(turn, now_ns);
                 Stage::Refused
             }
@@ -122,6 +123,16 @@ impl Admission {
     pub fn refund(&self, path: &Path, unused: Cost, charged: Charged, now_ns: u64) {
         self.0.now_ns.set(now_ns);
         self.0.limits.borrow_mut().refund(path, unused, charged, now_ns);
+    }
+
+    /// What is at work is so no longer. Those go on whose turn is before a timer would let them.
+    pub(crate) fn done(&self, charged: Charged, worked: Option<Worked>, now_ns: Option<u64>) {
+        let now_ns = now_ns.unwrap_or(self.0.now_ns.get());
+        self.0.now_ns.set(now_ns);
+        self.0.limits.borrow_mut().done(charged, worked, now_ns);
+        if self.next_deadline_ns().is_some_and(|next_ns| next_ns <= now_ns) {
+            self.advance(now_ns);
+        }
     }
 
     /// Charges `cost` to `path` for what took place already. Those who come next wait for it.
@@ -256,6 +267,13 @@ impl Admit {
         self.admission.0.limits.borrow().own_per_second(turn)
     }
 
+    /// Counts it among those that are told to come again: its client is, and this is dropped.
+    pub fn count_refused(&self) {
+        if let Stage::Held(turn) = self.stage {
+            self.admission.0.limits.borrow_mut().count_refused(turn);
+        }
+    }
+
     fn arrive(&mut self, charged: Charged, context: &mut Context<'_>) -> Poll<Result<Pass, Busy>> {
         let is_alone = self.admission.0.queue.borrow().len() == 0;
         if is_alone && let Poll::Ready(pass) = Pin::new(&mut self.enter).poll(context) {
@@ -293,12 +311,14 @@ impl Admit {
     fn passed(&mut self, charged: Charged, mut pass: Pass) -> Poll<Result<Pass, Busy>> {
         self.stage = Stage::Gone;
         pass.charged = Some(charged);
+        pass.work = Work::of(&self.admission, charged);
         Poll::Ready(Ok(pass))
     }
 
     fn refund(&self, charged: Charged) {
         let now_ns = self.admission.0.now_ns.get();
         self.admission.refund(&self.path, self.admission.cost(self.parked.request), charged, now_ns);
+        self.admission.0.limits.borrow_mut().done(charged, None, now_ns);
     }
 }
 

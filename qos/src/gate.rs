@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::Work;
 use crate::limits::Charged;
 use crate::waiters::{Place, Waiters};
 
@@ -176,7 +177,7 @@ impl Gate {
             return None;
         }
         inner.status.in_flight += 1;
-        Some(Pass { gate: self.clone(), charged: None })
+        Some(Pass { gate: self.clone(), charged: None, work: None })
     }
 }
 
@@ -187,12 +188,19 @@ pub struct Pass {
     gate: Gate,
     /// When its limits were charged, if it has come by them.
     pub(crate) charged: Option<Charged>,
+    /// Where others are paced by how long it takes.
+    pub(crate) work: Option<Work>,
 }
 
 impl Pass {
     /// When the request was charged, for [`Admission::refund`](crate::Admission::refund).
     pub fn charged(&self) -> Option<Charged> {
         self.charged
+    }
+
+    /// What is at work by this pass, where others are paced by that: it may last longer, or be told when it is done.
+    pub fn take_work(&mut self) -> Option<Work> {
+        self.work.take()
     }
 }
 

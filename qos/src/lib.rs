@@ -18,6 +18,7 @@ pub mod limits;
 mod queue;
 mod request;
 mod waiters;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -26,3 +27,4 @@ pub use admission::{Admission, Admit, Bounds, Busy};
 pub use gate::{CLOSED_NS_MAX, ClosedAlready, Drained, Enter, Epoch, Gate, GateStatus, Lapsed, Pass};
 pub use queue::Parked;
 pub use request::{Kind, Request};
+pub use work::Work;

@@ -57,6 +57,10 @@ impl Env for Environment {
         nanoseconds_since(self.0.origin, self.0.shard.now())
     }
 
+    fn now_precise_ns(&self) -> u64 {
+        nanoseconds_since(self.0.origin, self.0.shard.now_precise())
+    }
+
     fn wall_clock(&self) -> vfs::Time {
         // A clock before 1970 is shown as 1970.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

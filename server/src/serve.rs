@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use engine::{Engine, EngineConfig, ShardFailed};
 use nfs_ops::limits::Limiting;
 use nfs_ops::{HandleKey, Mounts, Offloads, Rights, Shared};
+use qos::limits::Limits as Table;
 use sd_notify::NotifyState;
 use state::{State, Store};
 use transport_tcp::{BULK_MAX, Intake, Listener};
 use vfs_local::File;
 
 use crate::cli::ServeArguments;
-use crate::config::{self, Limits, SHARDS_MAX, ServerSettings, Settings};
+use crate::config::{self, Limits, Pace, SHARDS_MAX, ServerSettings, Settings};
 use crate::control::{ControlPlane, Listeners};
 use crate::environment::{fill, nanoseconds_since};
 use crate::exports::{self, OpenExport};
@@ -161,6 +162,10 @@ fn shared(
         mounts: Mounts::default(),
         rights: Rights::default(),
         limiting: Limiting {
+            table: match settings.qos.pace {
+                Pace::Off => Table::new(),
+                Pace::Latency => Table::paced(),
+            },
             rules: settings.qos.rules.clone(),
             io_unit_bytes: u64::from(settings.qos.io_unit_kib) << 10,
             ..Limiting::default()

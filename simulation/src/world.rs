@@ -27,6 +27,9 @@ pub struct Setup {
     pub tenants: Vec<Tenant>,
     /// What all use.
     pub device: Device,
+    /// How long a core is away at most where cores are late, in nanoseconds: at random, and so often that they are away half
+    /// of the time.
+    pub away_ns_max: Option<u64>,
     /// Limits that change.
     pub changes: Vec<Change>,
     /// How long it is.
@@ -63,8 +66,14 @@ enum Event {
     Reached(Operation),
     /// Something may be done in the pipe, if nothing was entered since.
     Pipe(u64),
+    /// The core of an operation hears that it is done.
+    Done(Operation),
+    /// A core goes away.
+    Away(usize),
     /// An operation of a tenant's open load comes.
     Arrival(usize),
+    /// It comes to its core, over a connection.
+    Asked(usize),
     /// A connection was told to come again.
     Again(usize),
     /// A connection begins or ends to ask.
@@ -91,6 +100,8 @@ struct World<'a> {
     connections: Vec<Connection>,
     /// When each core has its next turn; `u64::MAX` is never.
     turns_ns: Vec<u64>,
+    /// Until when each core is away.
+    back_ns: Vec<u64>,
     logs: Vec<Log>,
     /// What is decided at this moment.
     decided: Decided,
@@ -124,6 +135,7 @@ impl<'a> World<'a> {
             pipe_event: 0,
             connections: setup.tenants.iter().enumerate().flat_map(of_tenant).collect(),
             turns_ns: vec![u64::MAX; setup.cores],
+            back_ns: vec![0; setup.cores],
             logs: setup.tenants.iter().map(log).collect(),
             decided: Decided::default(),
         }
@@ -133,6 +145,7 @@ impl<'a> World<'a> {
         for change in &self.setup.changes {
             self.agenda.enter(change.at_ns, Event::Change(*change));
         }
+        (0..self.setup.cores).for_each(|core| self.expect_away(core));
         for connection in 0..self.connections.len() {
             match self.activity(connection) {
                 Activity::Always => self.switch(connection, true),
@@ -158,15 +171,31 @@ impl<'a> World<'a> {
     }
 
     fn happen(&mut self, event: Event) {
+        let core = match event {
+            Event::Done(operation) => Some(self.connections[operation.connection].core),
+            Event::Asked(connection) | Event::Again(connection) => Some(self.connections[connection].core),
+            _ => None,
+        };
+        if let Some(core) = core.filter(|core| self.back_ns[*core] > self.agenda.now_ns()) {
+            self.agenda.enter(self.back_ns[core], event);
+            return;
+        }
         match event {
             Event::Turn(core) => self.turn(core),
+            Event::Done(operation) => self.done(operation),
+            Event::Away(core) => {
+                let away_ns = self.random.below(self.setup.away_ns_max.unwrap_or(1));
+                self.back_ns[core] = self.agenda.now_ns() + away_ns;
+                self.expect_away(core);
+            }
+            Event::Asked(connection) => self.ask(connection),
             Event::Reached(operation) => self.reached(operation),
             Event::Pipe(number) if number == self.pipe_event => self.pipe_moved(),
             Event::Pipe(_) => {}
             Event::Arrival(tenant) => {
                 let connections = self.setup.tenants[tenant].connections.len();
                 let chosen = self.random.below(connections as u64) as usize;
-                self.ask(self.first_connection(tenant) + chosen);
+                self.happen(Event::Asked(self.first_connection(tenant) + chosen));
                 self.expect_arrival(tenant);
             }
             Event::Again(connection) => self.again(connection),
@@ -203,6 +232,10 @@ impl<'a> World<'a> {
             return;
         }
         self.turns_ns[core] = u64::MAX;
+        if self.back_ns[core] > now_ns {
+            self.turn_at(core, self.back_ns[core]);
+            return;
+        }
         self.scheme.advance(core, now_ns, &mut self.decided);
         self.decide();
         self.arm(core);
@@ -227,6 +260,10 @@ impl<'a> World<'a> {
             return;
         }
         let at_ns = due_ns + self.random.below(TURN_NS_MAX);
+        self.turn_at(core, at_ns);
+    }
+
+    fn turn_at(&mut self, core: usize, at_ns: u64) {
         if at_ns < self.turns_ns[core] {
             self.turns_ns[core] = at_ns;
             self.agenda.enter(at_ns, Event::Turn(core));
@@ -253,7 +290,7 @@ impl<'a> World<'a> {
     fn reached(&mut self, operation: Operation) {
         let now_ns = self.agenda.now_ns();
         match &mut self.pipe {
-            None => self.done(operation),
+            None => self.happen(Event::Done(operation)),
             Some(pipe) => {
                 pipe.enter(now_ns, operation);
                 self.pipe_moved();
@@ -264,7 +301,7 @@ impl<'a> World<'a> {
     fn pipe_moved(&mut self) {
         let now_ns = self.agenda.now_ns();
         while let Some(operation) = self.pipe.as_mut().and_then(|pipe| pipe.leave(now_ns)) {
-            self.done(operation);
+            self.happen(Event::Done(operation));
         }
         if let Some(next_ns) = self.pipe.as_ref().and_then(Pipe::next_ns) {
             self.pipe_event += 1;
@@ -292,6 +329,14 @@ impl<'a> World<'a> {
         match self.setup.tenants[tenant].load {
             Load::Closed { depth } if outstanding >= depth => {}
             Load::Closed { .. } | Load::Open { .. } => self.ask(connection),
+        }
+    }
+
+    /// A core goes away some time after it is back, if cores do.
+    fn expect_away(&mut self, core: usize) {
+        if let Some(away_ns_max) = self.setup.away_ns_max {
+            let after_ns = self.random.exponential_ns(away_ns_max as f64 / 2.0);
+            self.agenda.enter(self.back_ns[core] + after_ns, Event::Away(core));
         }
     }
 

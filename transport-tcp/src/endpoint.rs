@@ -224,6 +224,11 @@ impl Shared {
         self.connections.borrow().values().cloned().collect()
     }
 
+    /// The same into a list that is there.
+    pub(crate) fn collect_connections(&self, connections: &mut Vec<Rc<Connection>>) {
+        connections.extend(self.connections.borrow().values().cloned());
+    }
+
     /// Whether the transport has been drained.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished.get()

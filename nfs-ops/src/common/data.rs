@@ -57,13 +57,16 @@ async fn read_admitted<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     place: &Place<V>,
     range: &Range,
-    pass: Pass,
+    mut pass: Pass,
     open: impl AsyncFn() -> Result<OpenFile<V::File>, Failure>,
 ) -> Result<(ReadDone, Option<Bulk>), Failure> {
+    let work = request.time(pass.take_work());
     let pipe = if may_be_piped(request, range) { request.server.env.pipe() } else { None };
     if let Some(mut pipe) = pipe {
         let opened = open().await?;
-        if let Some(done) = place.storage().read_piped(opened.file(), range.offset, range.bytes, &mut pipe) {
+        let read = place.storage().read_piped(opened.file(), range.offset, range.bytes, &mut pipe);
+        if let Some(done) = read {
+            request.worked(work, Kind::Read, done.bytes);
             return Ok(tell(done, pipe));
         }
     }
@@ -71,9 +74,11 @@ async fn read_admitted<V: Vfs, E: Env + Backchannel>(
     drop(pass);
     let buffer = request.server.env.payload(range.bytes, range.offset).await;
     let _pass = request.enter(Some(place), Kind::Read).await?;
+    let work = work.map(|work| work.again(request.server.env.now_ns()));
     let opened = open().await?;
     let (mut buffer, done) = place.storage().read(opened.file(), range.offset, buffer).await;
     let done = done?;
+    request.worked(work, Kind::Read, done.bytes);
     buffer.truncate(done.bytes);
     Ok(tell(done, buffer))
 }
@@ -115,7 +120,8 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
 ) -> Result<(Written, Verifier), Failure> {
     let bytes = payload.as_ref().map_or(0, Chain::len);
     check_range(offset, bytes as u64)?;
-    let _pass = request.admit(Some(place), Kind::Write, bytes as u64).await?;
+    let mut pass = request.admit(Some(place), Kind::Write, bytes as u64).await?;
+    let work = request.time(pass.take_work());
     let opened = open().await?;
     let storage = changeable(place)?.storage();
     let verifier = Verifier(storage.write_verifier());
@@ -128,6 +134,7 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
             done?
         }
     };
+    request.worked(work, Kind::Write, bytes);
     Ok((written, verifier))
 }
 

@@ -72,6 +72,14 @@ impl World {
         Self::with_config(Config { limits, ..Config::new(1, [1, 2]) })
     }
 
+    /// One export, of a server that paces what goes on where shares are set.
+    pub fn paced() -> Self {
+        let world = Self::new();
+        let mut shared = shared(1, world.0.store.clone(), 0);
+        shared.limiting.table = qos::limits::Limits::paced();
+        world.serve(shared)
+    }
+
     /// One export, of a server with this configuration of state.
     pub fn with_config(config: Config) -> Self {
         let world = Self::new();

@@ -14,6 +14,9 @@ pub(super) const SLICE_NS: u64 = 1_000_000;
 /// The same of work: short, because what comes at once stands in each other's way.
 const WORK_SLICE_NS: u64 = SLICE_NS / 8;
 
+/// How much of the work that was left undone a core may take that comes round late, in nanoseconds of the rate.
+const WORK_SAVED_NS: u64 = 5 * SLICE_NS;
+
 /// Work that others are made to wait for by those who do not: what is reserved. Beyond that it is forgiven, so that reservations of
 /// more than there is leave something for all.
 const WORK_OWED_NS_MAX: u64 = 50_000_000;
@@ -101,11 +104,28 @@ impl<W: Word> Bucket<W> {
         spent_until_ns.max(self.saved_since_ns(meter, now_ns))
     }
 
-    /// Takes `tokens` of `meter`. `None`: the terms are no longer those of `generation`, and nothing
-    /// was taken.
-    pub(super) fn lease(&self, meter: usize, tokens: u64, generation: u64, now_ns: u64) -> Option<Lease> {
+    /// Takes `tokens` of `meter`, of which so many are spent `at_once`. `None`: the terms are no longer those of
+    /// `generation`, and nothing was taken.
+    ///
+    /// Tokens can be spent the moment they begin. So what is taken beyond what is spent at once is the last part of what was
+    /// saved up, and not on top of it.
+    pub(super) fn lease(
+        &self,
+        meter: usize,
+        tokens: u64,
+        at_once: u64,
+        generation: u64,
+        now_ns: u64,
+    ) -> Option<Lease> {
         let length_ns = self.duration_ns(meter, tokens).saturating_add(1);
-        let earliest_ns = self.saved_since_ns(meter, now_ns);
+        let saved_since_ns = self.saved_since_ns(meter, now_ns);
+        let earliest_ns = match meter {
+            RESERVED | WORK => saved_since_ns,
+            _ => {
+                let kept_ns = self.duration_ns(meter, tokens.saturating_sub(at_once));
+                saved_since_ns.saturating_add(kept_ns).min(now_ns)
+            }
+        };
         let start_ns = self.advance(meter, |spent_until_ns| spent_until_ns.max(earliest_ns), length_ns);
         if self.generation() == Some(generation) {
             return Some(Lease { tokens, start_ns });
@@ -246,6 +266,15 @@ impl<W: Word> Bucket<W> {
             });
         }
         is_much_more
+    }
+
+    /// Takes the work that was left undone since `since_ns` and would be lost. Answers how much it is.
+    pub(super) fn take_undone(&self, since_ns: u64, now_ns: u64) -> u64 {
+        let since_ns = since_ns.max(now_ns.saturating_sub(WORK_SAVED_NS));
+        let until_ns = now_ns.saturating_sub(WORK_SLICE_NS);
+        let undone_ns = |spent_until_ns: u64| until_ns.saturating_sub(spent_until_ns.max(since_ns));
+        let next = |spent_until_ns| if undone_ns(spent_until_ns) > 0 { until_ns } else { spent_until_ns };
+        self.tokens_in(WORK, undone_ns(self.update(WORK, next)))
     }
 
     /// Whether it has a rate of work.

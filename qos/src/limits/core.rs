@@ -7,12 +7,12 @@ mod told;
 use std::collections::BTreeSet;
 
 use super::bucket::{Bucket, SLICE_NS};
-use super::limit::Cost;
+use super::limit::{Cost, Tier, WRITE_COST_FIRST};
 use super::local::Local;
 use super::pace::Report;
-use super::path::{Begun, Path};
+use super::path::Path;
 use super::queue::Rank;
-use super::table::{CORES_MAX, Defect, Limits};
+use super::table::{CORES_MAX, Defect, Limits, WORKER};
 use super::wheel::{Timer, Wheel};
 
 /// The longest a request is held, from when its first byte was there, in nanoseconds: a client that waits longer takes
@@ -50,9 +50,41 @@ pub struct Woken {
     pub charged: Option<Charged>,
 }
 
-/// When a request was charged, in changes of the table: what is given back is worth nothing after a change.
+/// That a request was charged, and goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charged(u64);
+pub struct Charged {
+    /// When, in changes of the table: what is given back is worth nothing after a change.
+    change: u64,
+    pace: Option<Paced>,
+}
+
+/// What is to be known of a request that is at work and by which others are paced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Paced {
+    is_protected: bool,
+    /// What a write was charged beside a read.
+    write_cost: u16,
+}
+
+impl Charged {
+    /// Whether the core is to be told when it is [done](Core::done).
+    pub fn is_paced(self) -> bool {
+        self.pace.is_some()
+    }
+
+    fn write_cost(self) -> u16 {
+        self.pace.map_or(WRITE_COST_FIRST, |pace| pace.write_cost)
+    }
+}
+
+/// What a request did, and in which time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worked {
+    /// What it would have cost to ask for so much.
+    pub cost: Cost,
+    /// In nanoseconds, without what it waited for.
+    pub taken_ns: u64,
+}
 
 /// Names a parked request of one core, later ones higher. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +112,12 @@ pub struct Core {
     scarce: Vec<u32>,
     due: Vec<Due>,
     arrivals: u64,
+    /// How many requests are at work by which others are paced: protected ones, and others.
+    at_work: [u32; 2],
+    /// When this core came round last, where that matters.
+    turn_ns: u64,
+    /// When it came round before, if it should have earlier and has not made up for it.
+    late_since_ns: Option<u64>,
     /// What was done since this core last told the others.
     report: Box<Report>,
 }
@@ -95,6 +133,8 @@ enum Due {
 struct Waiter {
     path: Path,
     cost: Cost,
+    /// What a write is charged in it beside a read.
+    write_cost: u16,
     /// The levels of the path that are paid, a bit each.
     paid: u16,
     arrival: u64,
@@ -130,6 +170,9 @@ impl Core {
             scarce: Vec::new(),
             due: Vec::new(),
             arrivals: 0,
+            at_work: [0; 2],
+            turn_ns: 0,
+            late_since_ns: None,
             report: Box::default(),
         }
     }
@@ -142,58 +185,92 @@ impl Core {
     pub fn offer(&mut self, path: &mut Path, mut cost: Cost, since_ns: u64, now_ns: u64) -> Decision {
         let change = self.limits.change();
         if path.leaves().is_empty() {
-            return Decision::Run(Charged(change));
+            return Decision::Run(Charged { change, pace: None });
         }
         if path.structure != self.limits.structure() {
             self.limits.resolve(path);
         }
         if path.places().is_empty() {
-            return Decision::Run(Charged(change));
+            return Decision::Run(Charged { change, pace: None });
         }
+        let write_cost = if path.is_paced { self.limits.write_cost() } else { WRITE_COST_FIRST };
         if path.is_paced {
-            cost = cost.at(self.limits.write_cost());
+            self.come_round(now_ns);
+            cost = cost.at(write_cost);
         }
         if self.spend_in_hand(path, cost, change, now_ns) {
-            return Decision::Run(Charged(change));
+            return Decision::Run(self.go_on(path, cost, write_cost));
         }
         let backlog = path.tenant.and_then(|tenant| self.locals.get(tenant as usize)?.as_ref());
         let is_first = backlog.is_none_or(|local| local.backlog == 0);
         match self.weigh(path, cost, 0, None, now_ns) {
             Verdict::Wait { .. } if is_first && self.overdraw(path, cost, 0, now_ns).is_ok() => {
-                Decision::Run(Charged(change))
+                Decision::Run(self.go_on(path, cost, write_cost))
+            }
+            Verdict::Wait { place: WORKER, .. }
+                if !self.is_crowded(WORKER) && self.go_ahead(path, cost, 0, now_ns) =>
+            {
+                Decision::Run(self.go_on(path, cost, write_cost))
             }
             Verdict::Pay => {
                 self.pay(path, cost, 0, now_ns);
-                Decision::Run(Charged(change))
+                Decision::Run(self.go_on(path, cost, write_cost))
             }
             Verdict::Wait { place, ready_ns } => {
                 let hold_until_ns = since_ns.saturating_add(HOLD_NS_MAX);
-                let until_ns = ready_ns.saturating_add(self.queued_ns(place, cost, now_ns));
+                let until_ns = match place {
+                    // How fast work is done next nobody knows, and some goes on whatever has been found out.
+                    WORKER => now_ns,
+                    _ => ready_ns.saturating_add(self.queued_ns(place, cost, now_ns)),
+                };
                 if until_ns > hold_until_ns {
                     self.part(place).0.counted.refused += 1;
                     return Decision::Refuse;
                 }
-                Decision::Wait { turn: self.park(path, cost, place, hold_until_ns, now_ns), until_ns }
+                let turn = self.park(path, (cost, write_cost), place, hold_until_ns, now_ns);
+                Decision::Wait { turn, until_ns }
             }
         }
     }
 
-    /// Tells that what has begun is done: what does the work is paced by how long it takes.
-    pub fn done(&mut self, begun: Begun, now_ns: u64) {
-        let Begun { cost, is_protected, at_ns } = begun;
-        let cost = cost.at(self.limits.write_cost());
-        self.report.add(cost, is_protected, now_ns.saturating_sub(at_ns));
+    /// Tells that a request is at work no longer, which was charged and is [paced](Charged::is_paced): what does the work is paced
+    /// by how long it takes. What came to nothing has not `worked`, and says nothing about that.
+    pub fn done(&mut self, charged: Charged, worked: Option<Worked>, now_ns: u64) {
+        let Some(Paced { is_protected, .. }) = charged.pace else { return };
+        self.come_round(now_ns);
+        self.at_work[usize::from(!is_protected)] -= 1;
+        if let Some(Worked { cost, taken_ns }) = worked {
+            self.report.add(cost, is_protected, taken_ns);
+        }
         if self.report.is_due(now_ns) {
             self.limits.tell(&mut self.report, now_ns);
         }
+        if let Some((_, slot)) = self.first_of(WORKER) {
+            let is_protected = self.waiter(slot).path.tier == Tier::Protected;
+            if self.may_go_ahead(is_protected) {
+                self.kick(WORKER);
+            }
+        }
+    }
+
+    /// Counts a request that was charged among those at work.
+    fn go_on(&mut self, path: &Path, cost: Cost, write_cost: u16) -> Charged {
+        let is_protected = path.tier == Tier::Protected;
+        let pace = path.is_paced.then_some(Paced { is_protected, write_cost });
+        if path.is_paced {
+            self.at_work[usize::from(!is_protected)] += 1;
+            self.report.add_work(cost);
+        }
+        Charged { change: self.limits.change(), pace }
     }
 
     /// Gives back what was charged at `charged` and not used: what a READ asked for beyond the end of a file, or all of
     /// it where the request came to nothing.
     pub fn refund(&mut self, path: &Path, unused: Cost, charged: Charged, now_ns: u64) {
+        let unused = unused.part_at(charged.write_cost());
         for place in path.places() {
             let Some(Some(local)) = self.locals.get_mut(*place as usize) else { continue };
-            if local.since <= charged.0 {
+            if local.since <= charged.change {
                 local.refund(unused, now_ns);
                 self.look_after(*place, now_ns);
             }
@@ -225,6 +302,14 @@ impl Core {
         }
     }
 
+    /// Counts a parked request among those that are told to come again, which it is in spite of its turn.
+    pub fn count_refused(&mut self, turn: Turn) {
+        if let Some(waiter) = self.waiters[turn.slot as usize].filter(|waiter| waiter.arrival == turn.arrival)
+        {
+            self.part(waiter.place).0.counted.refused += 1;
+        }
+    }
+
     /// When [`Core::advance`] is to be called, in nanoseconds, and 0 for at once. `None`: not before the next request
     /// or a bell.
     pub fn next_deadline_ns(&self) -> Option<u64> {
@@ -234,6 +319,7 @@ impl Core {
 
     /// Adds to `woken` those whose turn has come by `now_ns`; they are charged.
     pub fn advance(&mut self, now_ns: u64, woken: &mut Vec<Woken>) {
+        self.come_round(now_ns);
         self.read_letters(now_ns);
         let mut due = std::mem::take(&mut self.due);
         self.wheel.turn(now_ns, &mut due);
@@ -316,10 +402,23 @@ impl Core {
         Verdict::Pay
     }
 
+    /// Notes when this core comes round: what it might have let go on meanwhile is not lost.
+    fn come_round(&mut self, now_ns: u64) {
+        if self.turn_ns < now_ns {
+            let is_wanted = self.at_work != [0; 2] || self.is_crowded(WORKER);
+            self.late_since_ns = is_wanted.then_some(self.turn_ns);
+            self.turn_ns = now_ns;
+        }
+    }
+
     /// Takes tokens for `cost` at `place`, and answers when they can be spent.
     fn take(&mut self, place: u32, cost: Cost, now_ns: u64) -> u64 {
         let number = self.number;
+        let late_since_ns = if place == WORKER { self.late_since_ns.take() } else { None };
         let (local, bucket) = self.part(place);
+        if let Some(since_ns) = late_since_ns {
+            local.take_undone(bucket, since_ns, now_ns);
+        }
         let ready_ns = local.take(bucket, number, cost, now_ns);
         local.settle(now_ns);
         self.watch_idle(place, now_ns);

@@ -133,10 +133,10 @@ pub struct Cost {
 }
 
 /// What a write costs that costs as much as a read of the same size.
-pub(super) const WRITE_COST_ONE: u64 = 16;
+pub(super) const WRITE_COST_ONE: u16 = 16;
 
 /// What a write costs as long as nothing is known: three reads.
-pub(super) const WRITE_COST_FIRST: u64 = 3 * WRITE_COST_ONE;
+pub(super) const WRITE_COST_FIRST: u16 = 3 * WRITE_COST_ONE;
 
 impl Cost {
     /// The cost of one operation with `bytes` of payload: one operation for every `io_unit_bytes` begun, one at least.
@@ -154,13 +154,22 @@ impl Cost {
     /// The same where a write costs `write_cost` beside a read that costs [`WRITE_COST_ONE`]. The fixed part of a read and what
     /// grows with the payload are those of published curves of flash arrays.
     #[must_use]
-    pub(super) fn at(self, write_cost: u64) -> Self {
+    pub(super) fn at(self, write_cost: u16) -> Self {
         let read = match self.kind {
             Kind::Read | Kind::Write => self.bytes.saturating_mul(584) / 4096 + 450,
             Kind::Look | Kind::Change => 1000,
         };
-        let write = || read.saturating_mul(write_cost) / WRITE_COST_ONE;
+        let write = || read.saturating_mul(write_cost.into()) / u64::from(WRITE_COST_ONE);
         Self { work: if self.kind.mutates() { write() } else { read }, ..self }
+    }
+
+    /// A part of a cost, where a write was charged `write_cost`.
+    #[must_use]
+    pub(super) fn part_at(self, write_cost: u16) -> Self {
+        if !self.kind.mutates() {
+            return self;
+        }
+        self.with_work(self.work.saturating_mul(write_cost.into()) / u64::from(WRITE_COST_FIRST))
     }
 
     /// What is left of it when only `done` took place, for a refund.

@@ -1,7 +1,7 @@
 //! What one core holds of one entity: tokens to spend, tokens that may be spent soon, and those who wait for them.
 
 use super::bucket::{Bucket, Lease, SLICE_NS};
-use super::limit::{Cost, METERS, RESERVED};
+use super::limit::{Cost, METERS, RESERVED, WORK};
 use super::queue::Queue;
 use super::share::Share;
 use super::usage::{Counted, Usage};
@@ -195,7 +195,7 @@ impl Local {
             if ticket.tokens == 0 {
                 bucket.join(core);
                 let tokens = lacking.max(self.slice(bucket, meter));
-                let Some(lease) = bucket.lease(meter, tokens, self.generation, now_ns) else {
+                let Some(lease) = bucket.lease(meter, tokens, lacking, self.generation, now_ns) else {
                     // The terms change at this moment: they are looked at again soon.
                     return now_ns + 1;
                 };
@@ -228,8 +228,8 @@ impl Local {
             }
             bucket.join(core);
             let slice = bucket.tokens_in(RESERVED, SLICE_NS / u64::from(bucket.sharers()));
-            let lease =
-                bucket.lease(RESERVED, lacking.max(slice), self.generation, now_ns).ok_or(now_ns + 1)?;
+            let tokens = lacking.max(slice);
+            let lease = bucket.lease(RESERVED, tokens, lacking, self.generation, now_ns).ok_or(now_ns + 1)?;
             if lease.start_ns > now_ns {
                 bucket.give_back(RESERVED, lease.tokens, self.generation);
                 return Err(lease.start_ns);
@@ -239,6 +239,13 @@ impl Local {
         self.credit[RESERVED] -= bytes;
         self.used_ns = now_ns;
         Ok(())
+    }
+
+    /// Takes work that was left undone since `since_ns`, when this core came round before.
+    pub(super) fn take_undone(&mut self, bucket: &Bucket<impl Word>, since_ns: u64, now_ns: u64) {
+        if self.is_current(bucket) && bucket.is_paced() {
+            self.credit[WORK] = self.credit[WORK].saturating_add(bucket.take_undone(since_ns, now_ns));
+        }
     }
 
     /// How long the tokens for `cost` last at this core's part of the rate.

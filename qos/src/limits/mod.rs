@@ -25,8 +25,8 @@ mod word;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Charged, Core, Decision, HOLD_NS_MAX, Turn, Woken};
+pub use self::core::{Charged, Core, Decision, HOLD_NS_MAX, Turn, Woken, Worked};
 pub use limit::{BURST_NS_DEFAULT, Cost, Entity, IO_UNIT_BYTES_DEFAULT, Limit, Rates, Tier, reservable};
-pub use path::{Begun, PATH_ENTITIES_MAX, PATH_LEAVES_MAX, Path, WEIGHT_DEFAULT};
+pub use path::{PATH_ENTITIES_MAX, PATH_LEAVES_MAX, Path, WEIGHT_DEFAULT};
 pub use table::{CORES_MAX, ENTITIES_MAX, Limits, Refusal, Seat};
 pub use usage::Usage;

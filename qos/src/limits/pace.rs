@@ -7,9 +7,12 @@
 //!
 //! Protected requests beside others may take a sixth longer in the mean. Where there are none, requests may take twice as long:
 //! then there is always something to be done next, and nothing is left unused.
+//!
+//! What is found out so may be wrong by far: where cores come round late, how long requests take says little of what they wait for.
+//! So a few requests of each core are at work whatever the rate is.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use super::limit::{Cost, WRITE_COST_FIRST, WRITE_COST_ONE};
 
@@ -56,14 +59,17 @@ const PROBE_EVERY_NS: u64 = 2_000_000_000;
 const PROBE_PART: f64 = 0.25;
 /// It is measured once that changes by no more than so much from one step to the next, and some time in any case.
 const SETTLED_PART: u64 = 5;
-const SETTLE_NS_MAX: u64 = 200_000_000;
+const SETTLE_NS_MAX: u64 = 100_000_000;
 const PROBE_AGAIN_NS: u64 = 200_000_000;
 /// Where that leaves more of the strain than this, it is not for the rate that requests take long.
 const STRAIN_LEFT_MAX: f64 = 0.7;
-/// Where less of the rate is used and the strain is less, all is well.
-const STRAIN_MIN: f64 = 0.2;
 /// Requests that then take so much longer than they used to are others, and nothing is to be learnt of before.
 const OTHERS_MIN: f64 = 1.5;
+
+/// Whatever the rate is, so many requests of each core may be at work. Of those beside protected ones one may, of all cores.
+pub(super) const AT_WORK_MIN: u32 = 10;
+/// Protected ones that were there so lately may come again, in nanoseconds; and for so long nobody knows who comes.
+const GUARDED_NS: u64 = 200_000_000;
 
 /// What was done: how long requests of each class took, and how many there were; protected ones apart from the others.
 #[derive(Clone, Debug, Default)]
@@ -76,9 +82,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Adds a request that has taken `taken_ns`. One without payload is work, and says nothing about time.
+    /// Adds a request that has taken `taken_ns`. One without payload says nothing about time.
     pub(super) fn add(&mut self, cost: Cost, is_protected: bool, taken_ns: u64) {
-        self.work += cost.work();
         if cost.bytes > 0 {
             let size = (cost.bytes / 4096 + 1).ilog2() as usize;
             let class = size.min(SIZES - 1) + if cost.kind.mutates() { SIZES } else { 0 };
@@ -88,7 +93,7 @@ impl Report {
         self.samples += 1;
     }
 
-    /// Adds work of which nobody knows how long it took.
+    /// Adds work that goes on.
     pub(super) fn add_work(&mut self, cost: Cost) {
         self.work += cost.work();
     }
@@ -122,7 +127,8 @@ pub(super) struct Pace {
     control: Mutex<Control>,
     due_ns: AtomicU64,
     /// What a write costs beside a read, see [`Cost::at`].
-    write_cost: AtomicU64,
+    write_cost: AtomicU16,
+    is_guarded: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -135,8 +141,13 @@ struct Told {
 
 impl Default for Pace {
     fn default() -> Self {
-        let (due_ns, write_cost) = (AtomicU64::new(0), AtomicU64::new(WRITE_COST_FIRST));
-        Self { told: Told::default(), control: Mutex::default(), due_ns, write_cost }
+        Self {
+            told: Told::default(),
+            control: Mutex::default(),
+            due_ns: AtomicU64::new(0),
+            write_cost: AtomicU16::new(WRITE_COST_FIRST),
+            is_guarded: AtomicBool::new(true),
+        }
     }
 }
 
@@ -146,8 +157,13 @@ impl Pace {
         self.control.lock().map_or(RATE_FIRST as u64, |control| control.rate as u64)
     }
 
-    pub(super) fn write_cost(&self) -> u64 {
+    pub(super) fn write_cost(&self) -> u16 {
         self.write_cost.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are protected requests beside others.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.is_guarded.load(Ordering::Relaxed)
     }
 
     /// Takes over what a core has seen, and answers the rate where it becomes another. No core waits for another one here.
@@ -162,7 +178,9 @@ impl Pace {
         self.told.take(&mut control.report);
         let rate = control.step(is_wanted, now_ns);
         self.due_ns.store(now_ns + if rate.is_some() { STEP_NS } else { REPORT_NS }, Ordering::Relaxed);
-        self.write_cost.store((control.write_cost * WRITE_COST_ONE as f64) as u64, Ordering::Relaxed);
+        self.write_cost.store((control.write_cost * f64::from(WRITE_COST_ONE)) as u16, Ordering::Relaxed);
+        let is_guarded = now_ns < control.guarded_ns + GUARDED_NS;
+        self.is_guarded.store(is_guarded, Ordering::Relaxed);
         rate.map(|rate| rate as u64)
     }
 }
@@ -196,9 +214,13 @@ struct Control {
     /// What was done since the last step.
     report: Report,
     stepped_ns: u64,
+    /// When there were last protected requests beside others, or may have been.
+    guarded_ns: u64,
     rate: f64,
     /// Nothing has ever taken too long.
     is_first: bool,
+    /// A quarter of the rate was tried once.
+    is_known: bool,
     /// How long requests of each class take when little is asked for; 0 is not known.
     least_ns: [f64; CLASSES],
     /// What a write costs beside a read of the same size.
@@ -228,10 +250,12 @@ impl Default for Control {
         Self {
             report: Report::default(),
             stepped_ns: 0,
+            guarded_ns: 0,
             rate: RATE_FIRST,
             is_first: true,
+            is_known: false,
             least_ns: [0.0; CLASSES],
-            write_cost: WRITE_COST_FIRST as f64 / WRITE_COST_ONE as f64,
+            write_cost: f64::from(WRITE_COST_FIRST) / f64::from(WRITE_COST_ONE),
             strain: 0.0,
             probe: Probe::No,
             probed_ns: 0,
@@ -252,7 +276,11 @@ impl Control {
         }
         let report = std::mem::take(&mut self.report);
         self.stepped_ns = now_ns;
-        if elapsed_ns > 2 * STEP_NS_MAX {
+        let is_beginning = elapsed_ns > 2 * STEP_NS_MAX;
+        if is_guarded || is_beginning {
+            self.guarded_ns = now_ns;
+        }
+        if is_beginning {
             // Nobody asked for some time: what is there is the end of that.
             self.probe = Probe::No;
             return Some(self.rate);
@@ -265,19 +293,24 @@ impl Control {
         match self.probe {
             Probe::Settling { mean_ns: before_ns } => {
                 let mean_ns = report.mean_ns_of_all();
-                let is_settled = mean_ns.abs_diff(before_ns) * SETTLED_PART <= before_ns;
+                // What is done now has begun so long ago; what had begun before the probe is none of it.
+                let has_begun = self.probed_ns + STEP_NS + mean_ns <= now_ns;
+                let is_settled = has_begun && mean_ns.abs_diff(before_ns) * SETTLED_PART <= before_ns;
                 let is_late = self.probed_ns + SETTLE_NS_MAX <= now_ns;
                 self.probe =
                     if is_settled || is_late { Probe::Measuring } else { Probe::Settling { mean_ns } };
                 return Some(self.probe_rate(done));
             }
             Probe::Measuring => self.end_probe(strain),
-            Probe::No if is_guarded => self.adapt(strain, done, is_used, STEP_DOWN_PROTECTED),
-            Probe::No => self.adapt(strain, done, is_used, STEP_DOWN_ANY),
+            Probe::No => {
+                let step_down = if is_guarded { STEP_DOWN_PROTECTED } else { STEP_DOWN_ANY };
+                self.adapt(strain, (!is_wanted).then_some(done), is_used, step_down);
+            }
         }
         let since_ns = now_ns.saturating_sub(self.probed_ns);
         let is_due = since_ns >= if self.is_stuck() { PROBE_AGAIN_NS } else { PROBE_EVERY_NS };
-        if is_due && !self.is_first && (is_used || self.strain > STRAIN_MIN) {
+        // Once it is known what requests take there is nothing to be found out where nobody waits and nothing takes too long.
+        if !self.is_known || (is_due && (is_wanted || self.strain > 1.0)) {
             (self.probe, self.probed_ns) = (Probe::Settling { mean_ns: report.mean_ns_of_all() }, now_ns);
             return Some(self.probe_rate(done));
         }
@@ -291,7 +324,7 @@ impl Control {
 
     /// A quarter of the rate was tried. Where nothing is better for it that the rate has come down, it goes back up.
     fn end_probe(&mut self, strain: f64) {
-        self.probe = Probe::No;
+        (self.probe, self.is_known) = (Probe::No, true);
         if self.is_stuck() && strain > STRAIN_LEFT_MAX * self.strain {
             self.rate = self.probed_rate;
         }
@@ -314,14 +347,15 @@ impl Control {
         if count > 0.0 { (taken_ns - least_ns).max(0.0) / most_ns } else { 0.0 }
     }
 
-    fn adapt(&mut self, strain: f64, done: f64, is_used: bool, step_down: f64) {
+    /// `done` is what was done where that was all that was asked for. While somebody waits it says little: cores may come late.
+    fn adapt(&mut self, strain: f64, done: Option<f64>, is_used: bool, step_down: f64) {
         self.strain = strain;
         if strain > 1.0 {
-            // What was done is what can be done, where much more was asked for.
             self.is_first = false;
             let excess = (strain - 1.0).min(EXCESS_MAX);
             let least = (self.probed_rate / 2.0).min(self.rate);
-            let rate = if excess > 1.0 { self.rate.min(done.max(self.rate / 2.0)) } else { self.rate };
+            let done = done.filter(|_| excess > 1.0).map_or(self.rate, |done| done.max(self.rate / 2.0));
+            let rate = self.rate.min(done);
             self.rate = (rate * (1.0 - step_down * excess)).max(least);
         } else if is_used {
             self.rate *= 1.0 + if self.is_first { STEP_UP_FIRST } else { STEP_UP } * (1.0 - strain);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::limit::{Cost, Entity, Tier};
+use super::limit::{Entity, Tier};
 
 /// The most entities that one request is charged to.
 pub const PATH_ENTITIES_MAX: usize = 8;
@@ -37,30 +37,7 @@ pub struct Path {
     pub(super) tier: Tier,
 }
 
-/// A request that went on and is not yet done, where it counts how long it takes.
-#[derive(Clone, Copy, Debug)]
-#[must_use = "what is done is to be told"]
-pub struct Begun {
-    pub(super) cost: Cost,
-    pub(super) is_protected: bool,
-    pub(super) at_ns: u64,
-}
-
-impl Begun {
-    /// The same begun at another time.
-    pub fn again(self, at_ns: u64) -> Self {
-        Self { at_ns, ..self }
-    }
-}
-
 impl Path {
-    /// A request that is charged to it and goes on at `at_ns`. `None` where nobody need be told that it is done: nothing says how
-    /// what does the work is divided.
-    pub fn begin(&self, cost: Cost, at_ns: u64) -> Option<Begun> {
-        let is_protected = self.tier == Tier::Protected;
-        self.is_paced.then_some(Begun { cost, is_protected, at_ns })
-    }
-
     /// A path from `leaves` (the most particular first) up, of which nothing is known yet. Leaves beyond
     /// [`PATH_LEAVES_MAX`] are not charged.
     pub fn new(leaves: &[Entity]) -> Self {

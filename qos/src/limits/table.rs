@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 use super::bucket::Bucket;
 use super::limit::{Entity, Limit, reservable};
 use super::mailbox::{Mailbox, tell};
-use super::pace::{Pace, Report};
+use super::pace::{AT_WORK_MIN, Pace, Report};
 use super::path::{PATH_ENTITIES_MAX, Path};
 
 /// The most cores that share one table: one bit each in the words of an entity.
@@ -22,7 +22,7 @@ const SLAB: usize = 1024;
 const SLABS: usize = 128;
 
 /// The place of what does the work, whatever it is, which all compete for. It is no entity and has no limit.
-const WORKER: u32 = 0;
+pub(super) const WORKER: u32 = 0;
 
 /// The structure of a table in which nothing was ever set; 0 is that of a path which has not been looked up.
 const STRUCTURE_FIRST: u64 = 1;
@@ -146,6 +146,11 @@ impl Limits {
     /// count where nobody has limited it. All cores must tell what is [done](super::Core::done): it is found out by that.
     pub fn paced() -> Self {
         Self::with_pace(true)
+    }
+
+    /// Whether it was made so.
+    pub fn is_paced(&self) -> bool {
+        self.0.is_paced
     }
 
     fn with_pace(is_paced: bool) -> Self {
@@ -297,8 +302,18 @@ impl Limits {
     }
 
     /// What a write costs beside a read now, see [`Cost::at`](super::limit::Cost::at).
-    pub(super) fn write_cost(&self) -> u64 {
+    pub(super) fn write_cost(&self) -> u16 {
         self.0.pace.write_cost()
+    }
+
+    /// How many requests may be at work on core `number` whatever the rate is, protected ones or others. Beside protected ones it
+    /// is one of all cores, of the first on which somebody waits.
+    pub(super) fn at_work_min(&self, is_protected: bool, number: u32) -> u32 {
+        if is_protected || !self.0.pace.is_guarded() {
+            return AT_WORK_MIN;
+        }
+        let waiting = self.bucket(WORKER).waiting();
+        u32::from(waiting == 0 || waiting.trailing_zeros() == number)
     }
 
     /// Takes over what a core has seen of the work that was done. Those who wait look again where much more can be done.

@@ -17,7 +17,7 @@ metric::metrics! {
         pub waits: Counter,
         /// Nanoseconds that requests waited because nothing was left here, all of them together.
         pub waited_ns: Counter,
-        /// Requests that were told to come again, since their turn here would have come too late.
+        /// Requests that were told to come again: their turn here would have come too late, or they stood in the way.
         pub refused: Counter,
         /// Requests that wait now because nothing is left here.
         pub parked: Gauge,

@@ -68,6 +68,9 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 [qos]
 # A request counts as one operation for each so many KiB of payload begun (1 to 1048576).
 #io_unit_kib = 64
+# "latency" lets requests go on no faster than they turn out to be done, once a weight, tier or reservation is set; "off" leaves
+# those to the limits. Experimental.
+#pace = "off"
 # A directory where each request that is charged is logged, to judge limits by.
 #admission_log = "/var/log/penstock-admissions"
 # A group of requests: those that fit all of clients, users and exports that are given. A request belongs to the first

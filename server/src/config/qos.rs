@@ -28,11 +28,24 @@ pub const RATES: (u64, u64) = (1, 1_000_000_000_000);
 
 const IO_UNIT_KIB: u32 = (IO_UNIT_BYTES_DEFAULT >> 10) as u32;
 
+/// Whether requests are let go on no faster than they turn out to be done, where weights, tiers or reservations are set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pace {
+    /// They are not: those shares count where a limit binds.
+    #[default]
+    Off,
+    /// They are, by how long they take.
+    Latency,
+}
+
 /// `[qos]`, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QosSettings {
     /// For so many KiB of payload begun, a request counts as one operation.
     pub io_unit_kib: u32,
+    /// How fast requests go on where nothing is limited.
+    pub pace: Pace,
     /// Which requests belong to which group.
     pub rules: Vec<Rule>,
     /// The directory that admissions are logged in, if they are.
@@ -41,7 +54,7 @@ pub struct QosSettings {
 
 impl Default for QosSettings {
     fn default() -> Self {
-        Self { io_unit_kib: IO_UNIT_KIB, rules: Vec::new(), admission_log: None }
+        Self { io_unit_kib: IO_UNIT_KIB, pace: Pace::Off, rules: Vec::new(), admission_log: None }
     }
 }
 
@@ -50,6 +63,7 @@ impl Default for QosSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct QosSection {
     io_unit_kib: Option<Spanned<i64>>,
+    pace: Pace,
     admission_log: Option<Spanned<PathBuf>>,
     #[serde(rename = "rule")]
     rules: Vec<Spanned<RuleSection>>,
@@ -115,7 +129,7 @@ pub fn resolve(section: &QosSection, exports: &[ExportPlan], source: &mut Source
     }
     let admission_log =
         section.admission_log.as_ref().map(|written| absolute("admission_log", written, source));
-    QosSettings { io_unit_kib, rules, admission_log }
+    QosSettings { io_unit_kib, pace: section.pace, rules, admission_log }
 }
 
 fn rule(written: &Spanned<RuleSection>, exports: &[ExportPlan], source: &mut Source<'_>) -> Rule {

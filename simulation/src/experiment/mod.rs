@@ -30,6 +30,7 @@ fn empty(cores: usize, seconds: u64, seed: u64) -> Setup {
         server: Policy::NONE,
         tenants: Vec::new(),
         device: IDLE_DEVICE,
+        away_ns_max: None,
         changes: Vec::new(),
         duration_ns: seconds * 1_000 * MS_NS,
         counted_from_ns: 0,

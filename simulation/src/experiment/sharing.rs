@@ -3,6 +3,7 @@
 use super::Target::{AtLeast, AtMost};
 use super::{Figure, LIMIT, MS_NS, Unit, depth, empty};
 use crate::demand::{Activity, Load, Tenant, skewed};
+use crate::device::Device;
 use crate::log::{BIN_NS, Log, jain};
 use crate::scheme::{Kind, Policy};
 use crate::world::{self, Setup};
@@ -28,7 +29,27 @@ pub fn use_of_all(scheme: Kind, cores: usize, seed: u64) -> Vec<Figure> {
     vec![
         Figure::new("used by one beside idle reservations", used, AtLeast(0.98), Unit::Part),
         Figure::new("idle reservation used again after", reuse_ms, AtMost(5.0), Unit::Ms),
+        Figure::new(
+            "done where cores are late, beside no limit",
+            late(scheme, cores, seed),
+            AtLeast(0.9),
+            Unit::Part,
+        ),
     ]
+}
+
+/// What one gets done beside an idle protected one where nothing is limited but the device, on cores that are away half of the
+/// time for up to 4 ms each; beside what is done where nobody holds anything.
+pub fn late(scheme: Kind, cores: usize, seed: u64) -> f64 {
+    let mut setup = empty(cores, 5, seed);
+    setup.device = Device { latency_ns: 60_000, jitter_ns: 20_000, reads_4k_per_second: Some(500_000) };
+    setup.away_ns_max = Some(4 * MS_NS);
+    let everywhere: Vec<usize> = (0..cores).collect();
+    let greedy = |policy| Tenant::greedy(policy, everywhere.clone(), depth(OPERATION_BYTES), OPERATION_BYTES);
+    let protected = Policy { is_protected: true, ..Policy::NONE };
+    setup.tenants = vec![greedy(Policy::NONE), greedy(protected).when(Activity::Never)];
+    let done = |scheme: Kind| world::run(&setup, scheme.build(&setup))[0].total() as f64;
+    done(scheme) / done(Kind::Unlimited)
 }
 
 /// Whether reservations are kept, of a scheme.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use qos::Kind;
 use qos::limits::{
-    Core, Cost, Decision, Entity, IO_UNIT_BYTES_DEFAULT, Limit, Limits, Path, Rates, Tier, Turn, Woken,
+    Charged, Core, Cost, Decision, Entity, IO_UNIT_BYTES_DEFAULT, Limit, Limits, Path, Rates, Tier, Turn,
+    Woken, Worked,
 };
 
 use super::{Decided, Operation, Policy, Scheme};
@@ -31,6 +32,8 @@ struct Part {
     /// Of each tenant.
     paths: Vec<Path>,
     held: BTreeMap<Turn, Operation>,
+    /// Of each tenant, in no order: operations of one tenant are all the same.
+    at_work: Vec<Vec<Charged>>,
     woken: Vec<Woken>,
 }
 
@@ -50,8 +53,10 @@ impl Penstock {
                 bells.fetch_or(1_u64 << number, Ordering::Relaxed);
             };
             limits.set_bell(number, Box::new(ring));
+            let core = Core::new(&limits, number);
             let paths = (0..policies.len()).map(|tenant| Path::new(&[entity(tenant)])).collect();
-            Part { core: Core::new(&limits, number), paths, held: BTreeMap::new(), woken: Vec::new() }
+            let at_work = vec![Vec::new(); policies.len()];
+            Part { core, paths, held: BTreeMap::new(), at_work, woken: Vec::new() }
         };
         let cores = (0..setup.cores as u32).map(part).collect();
         Self { limits, cores, policies, rung }
@@ -60,9 +65,12 @@ impl Penstock {
 
 impl Scheme for Penstock {
     fn offer(&mut self, core: usize, now_ns: u64, operation: Operation, decided: &mut Decided) {
-        let Part { core, paths, held, .. } = &mut self.cores[core];
+        let Part { core, paths, held, at_work, .. } = &mut self.cores[core];
         match core.offer(&mut paths[operation.tenant], cost(&operation), operation.asked_ns, now_ns) {
-            Decision::Run(_) => decided.run.push(operation),
+            Decision::Run(charged) => {
+                at_work[operation.tenant].push(charged);
+                decided.run.push(operation);
+            }
             Decision::Wait { turn, .. } => {
                 held.insert(turn, operation);
             }
@@ -71,12 +79,15 @@ impl Scheme for Penstock {
     }
 
     fn advance(&mut self, core: usize, now_ns: u64, decided: &mut Decided) {
-        let Part { core, held, woken, .. } = &mut self.cores[core];
+        let Part { core, held, at_work, woken, .. } = &mut self.cores[core];
         core.advance(now_ns, woken);
         for Woken { turn, charged } in woken.drain(..) {
             let operation = held.remove(&turn).expect("who is woken was held");
             match charged {
-                Some(_) => decided.run.push(operation),
+                Some(charged) => {
+                    at_work[operation.tenant].push(charged);
+                    decided.run.push(operation);
+                }
                 None => decided.refused.push(operation),
             }
         }
@@ -91,10 +102,10 @@ impl Scheme for Penstock {
     }
 
     fn done(&mut self, core: usize, now_ns: u64, operation: &Operation) {
-        let Part { core, paths, .. } = &mut self.cores[core];
-        if let Some(begun) = paths[operation.tenant].begin(cost(operation), operation.begun_ns) {
-            core.done(begun, now_ns);
-        }
+        let Part { core, at_work, .. } = &mut self.cores[core];
+        let charged = at_work[operation.tenant].pop().expect("what is done was let go on");
+        let worked = Worked { cost: cost(operation), taken_ns: now_ns - operation.begun_ns };
+        core.done(charged, Some(worked), now_ns);
     }
 
     fn change(&mut self, now_ns: u64, tenant: usize, limit: u64) {

@@ -1,18 +1,19 @@
 //! The parked: where they wait, who goes on, and what is left when they go.
 
-use super::{Charged, Core, Due, GAIN_NS, Turn, Verdict, Waiter, Woken};
+use super::{Core, Due, GAIN_NS, Turn, Verdict, Waiter, Woken};
 use crate::limits::bucket::SLICE_NS;
-use crate::limits::limit::Cost;
+use crate::limits::limit::{Cost, Tier};
 use crate::limits::mailbox::letter_of;
 use crate::limits::path::Path;
 use crate::limits::queue::{Entry, Queue};
 use crate::limits::share::Share;
+use crate::limits::table::WORKER;
 
 impl Core {
     pub(super) fn park(
         &mut self,
         path: &Path,
-        cost: Cost,
+        (cost, write_cost): (Cost, u16),
         place: u32,
         hold_until_ns: u64,
         now_ns: u64,
@@ -25,9 +26,17 @@ impl Core {
         });
         let timer = self.wheel.create(Due::Hold(slot));
         self.wheel.set(timer, hold_until_ns);
-        let since_ns = now_ns;
-        let waiter = Waiter { path: *path, cost, paid: 0, arrival, place, since_ns, rank: None, timer };
-        self.waiters[slot as usize] = Some(waiter);
+        self.waiters[slot as usize] = Some(Waiter {
+            path: *path,
+            cost,
+            write_cost,
+            paid: 0,
+            arrival,
+            place,
+            since_ns: now_ns,
+            rank: None,
+            timer,
+        });
         self.count_backlog(path, true, now_ns);
         self.queue_up(slot, place, now_ns);
         Turn { slot, arrival }
@@ -55,7 +64,8 @@ impl Core {
             self.wait_for_reservation(flow, place, now_ns);
         }
         // Where others wait already there is a ticket.
-        if is_stale || (is_first && self.wait_for_first(place, now_ns) <= now_ns) {
+        let may_go_ahead = place == WORKER && self.may_go_ahead(path.tier == Tier::Protected);
+        if is_stale || may_go_ahead || (is_first && self.wait_for_first(place, now_ns) <= now_ns) {
             self.kick(place);
         }
     }
@@ -88,13 +98,18 @@ impl Core {
                 Verdict::Pay => {
                     self.pay(&waiter.path, waiter.cost, waiter.paid, now_ns);
                     self.leave(slot, now_ns).serve(rank);
-                    let turn = self.forget(slot, now_ns);
-                    woken.push(Woken { turn, charged: Some(Charged(self.limits.change())) });
+                    woken.push(self.wake(slot, now_ns));
                 }
                 Verdict::Wait { place: other, .. } if other != place => {
                     self.hold(slot, place, now_ns);
                     self.leave(slot, now_ns).serve(rank);
                     self.queue_up(slot, other, now_ns);
+                }
+                Verdict::Wait { .. }
+                    if place == WORKER && self.go_ahead(&waiter.path, waiter.cost, waiter.paid, now_ns) =>
+                {
+                    self.leave(slot, now_ns).serve(rank);
+                    woken.push(self.wake(slot, now_ns));
                 }
                 Verdict::Wait { .. } => {
                     if self.wait_for_first(place, now_ns) > now_ns {
@@ -104,6 +119,13 @@ impl Core {
             }
         }
         self.empty(place, now_ns);
+    }
+
+    /// Lets a request go on that has paid, and has left its queue.
+    pub(super) fn wake(&mut self, slot: u32, now_ns: u64) -> Woken {
+        let Waiter { path, cost, write_cost, .. } = *self.waiter(slot);
+        let charged = Some(self.go_on(&path, cost, write_cost));
+        Woken { turn: self.forget(slot, now_ns), charged }
     }
 
     /// The queue that a parked request is about to leave, where its time of waiting ends.

@@ -1,10 +1,14 @@
 //! What is taken by share: by weight where all compete for it, and what is reserved goes before.
 
-use super::{Charged, Core, Due, Woken, unpaid};
+use super::{Core, Due, Woken, unpaid};
 use crate::limits::bucket::SLICE_NS;
 use crate::limits::limit::{Cost, RESERVED, Tier};
+use crate::limits::pace::AT_WORK_MIN;
 use crate::limits::path::Path;
-use crate::limits::table::CORES_MAX;
+use crate::limits::table::{CORES_MAX, WORKER};
+
+/// Work that goes on ahead of the rate has others wait for so many nanoseconds at most: the rate is then wrong.
+const AHEAD_NS_MAX: u64 = SLICE_NS;
 
 impl Core {
     /// Takes over what this core's part of an entity is, by those who wait for it here and elsewhere, from time to time.
@@ -87,6 +91,38 @@ impl Core {
         Ok(())
     }
 
+    /// Whether fewer are at work on this core, protected ones or others, than may be whatever the rate of work is.
+    pub(super) fn may_go_ahead(&self, is_protected: bool) -> bool {
+        // What is protected stands in nobody's way, and others in that of what is.
+        let at_work = self.at_work[0] + if is_protected { 0 } else { self.at_work[1] };
+        at_work < AT_WORK_MIN && at_work < self.limits.at_work_min(is_protected, self.number)
+    }
+
+    /// Pays for `cost` where fewer are at work on this core than may be whatever the rate of work is: that is charged and not
+    /// waited for. Limits bind.
+    pub(super) fn go_ahead(&mut self, path: &Path, cost: Cost, paid: u16, now_ns: u64) -> bool {
+        if !self.may_go_ahead(path.tier == Tier::Protected) {
+            return false;
+        }
+        let change = self.limits.change();
+        let limited = || unpaid(path, paid).filter(|place| *place != WORKER);
+        for place in limited() {
+            self.local(place, change, now_ns);
+            let (local, bucket) = self.part(place);
+            if local.is_crowded_for(cost) || local.ready_ns(bucket, cost, now_ns) > now_ns {
+                return false;
+            }
+        }
+        if !limited().all(|place| self.take(place, cost, now_ns) <= now_ns) {
+            return false;
+        }
+        limited().for_each(|place| self.part(place).0.spend(cost, now_ns));
+        self.local(WORKER, change, now_ns);
+        let (local, bucket) = self.part(WORKER);
+        local.owe(bucket, cost, AHEAD_NS_MAX, now_ns);
+        true
+    }
+
     /// Has those who wait at the scarce entity at `place` looked at when more is to be had of what is reserved for
     /// `tenant`.
     pub(super) fn wait_for_reservation(&mut self, tenant: u32, place: u32, now_ns: u64) {
@@ -123,8 +159,7 @@ impl Core {
             match self.overdraw(&waiter.path, waiter.cost, waiter.paid, now_ns) {
                 Ok(()) => {
                     self.leave(slot, now_ns).withdraw(rank);
-                    let turn = self.forget(slot, now_ns);
-                    woken.push(Woken { turn, charged: Some(Charged(self.limits.change())) });
+                    woken.push(self.wake(slot, now_ns));
                     if !self.is_crowded(place) {
                         self.empty(place, now_ns);
                     }

@@ -98,7 +98,7 @@ fn who_comes_later_has_not_used_what_others_did() {
     assert_eq!(core.usage(before).reads, 1);
     limits.set(CLIENT, None, bytes_per_second(2 * BLOCK), SECOND).unwrap();
     assert_eq!(seat(&limits, CLIENT), before, "a change of its limit is none of who it is");
-    ran(core.offer(&mut Path::new(&[CLIENT]), read_of(1), 0, SECOND));
+    ran(core.offer(&mut Path::new(&[CLIENT]), read_of(1), 0, SECOND + MS));
     assert_eq!(core.usage(before).reads, 2);
 
     limits.remove(CLIENT, SECOND).unwrap();
