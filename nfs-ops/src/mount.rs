@@ -81,13 +81,13 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
             let path: Path<'_> = decoder.get()?;
             let outcome = mount(&request, path.bytes()).await;
             if outcome.is_ok() {
-                mounts.add(host, path.bytes());
+                mounts.add(host, &spelled(path.bytes()));
             }
             reply.put(&outcome)
         }
         Procedure::Dump => list_mounts(mounts, reply),
         Procedure::Umnt => {
-            mounts.remove(host, Some(decoder.get::<Path<'_>>()?.bytes()));
+            mounts.remove(host, Some(&spelled(decoder.get::<Path<'_>>()?.bytes())));
             Ok(())
         }
         Procedure::Umntall => {
@@ -100,12 +100,23 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     Ok(())
 }
 
+/// The names on a path.
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+}
+
+/// A path as it is remembered, however a client has written it.
+fn spelled(path: &[u8]) -> Vec<u8> {
+    let spelled: Vec<u8> = components(path).flat_map(|part| [b"/", part].concat()).collect();
+    if spelled.is_empty() { b"/".to_vec() } else { spelled }
+}
+
 /// The handle of a directory by its path.
 async fn mount<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     path: &[u8],
 ) -> Result<MountResult, Status> {
-    let components: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
+    let components: Vec<&[u8]> = components(path).collect();
     let leads_here = |settings: &ExportSettings| {
         let place = settings.pseudo_path.iter().map(|part| part.as_bytes());
         settings.pseudo_path.len() <= components.len()

@@ -88,6 +88,9 @@ fn who_has_mounted_what_is_told_until_it_is_unmounted() {
     // The root was mounted from the first address already, and a further time changes nothing.
     one.mount("/export").unwrap();
     one.mount("/export/d").unwrap();
+    for spelled in ["export/d", "//export/d", "/export/d/"] {
+        one.mount(spelled).unwrap();
+    }
     assert_eq!(one.mount("/export/x"), Err(Status::Noent));
     two.mount("/export").unwrap();
     let pair = |host: &str, path: &str| (host.to_owned(), path.to_owned());
@@ -95,6 +98,8 @@ fn who_has_mounted_what_is_told_until_it_is_unmounted() {
     assert_eq!(two.mounts(), all);
     world.connection_from("[::ffff:10.0.0.1]:5").unmount(Some("/export"));
     two.unmount(Some("/export/d"));
+    two.mount("/export/d/").unwrap();
+    two.unmount(Some("export/d"));
     assert_eq!(one.mounts(), all[1..]);
     two.unmount(None);
     assert_eq!(one.mounts(), all[1..2]);

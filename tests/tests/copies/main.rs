@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use client::{OpenFile, OpenHow, Session};
+use client::{OpenFile, OpenHow, Session, Version, nfs3};
 use testkit::asking::ask;
 use testkit::server::{Scratch, Server, ServerPlan, can_serve, export};
+use wire::nfs3::FileHandle;
 use wire::nfs4::StableHow;
 
 const KIB: usize = 1 << 10;
@@ -81,20 +82,24 @@ fn look(io: &str) {
     let mut server = Server::start(scratch, plan);
 
     // A record this short is received among others, and its data copied to its place.
-    let short = copies.during(|| run(&server, Stream::Write(4 * KIB), FILE_BYTES));
+    let short = copies.during(|| run(&server, Version::V4_2, Stream::Write(4 * KIB), FILE_BYTES));
     println!("{io}: {short} bytes copied of {FILE_BYTES} of short WRITEs");
     assert!(short >= FILE_BYTES as u64, "what is copied is seen: {short} bytes");
 
     let (mut findings, mut sum) = (Vec::new(), short);
-    for stream in STREAMS {
-        let copied = copies.during(|| run(&server, stream, MOVED));
-        println!("{io}: {copied} bytes copied of {MOVED} of {stream:?}");
+    let versions = [Version::V4_2, Version::V3];
+    for (version, stream) in versions.into_iter().flat_map(|version| STREAMS.map(|stream| (version, stream)))
+    {
+        let copied = copies.during(|| run(&server, version, stream, MOVED));
+        println!("{io}: {copied} bytes copied of {MOVED} of {stream:?} by NFSv{version}");
         let allowed = match stream {
             Stream::Read(_) => 0,
             Stream::Write(_) => MOVED as u64 / 100 + FIRST_MAX,
         };
         if copied > allowed {
-            findings.push(format!("{io}, {stream:?}: {copied} bytes copied, and at most {allowed} may be"));
+            findings.push(format!(
+                "{io}, NFSv{version}, {stream:?}: {copied} bytes copied, and at most {allowed} may be"
+            ));
         }
         sum += copied;
     }
@@ -108,28 +113,29 @@ fn look(io: &str) {
     );
 }
 
-/// Moves so many bytes, several calls at a time.
-fn run(server: &Server, stream: Stream, bytes: usize) {
+/// Moves so many bytes by this version of NFS, several calls at a time.
+fn run(server: &Server, version: Version, stream: Stream, bytes: usize) {
     ask(server.address(), move |asking| async move {
         let client = asking.client("streaming").await;
         let session = client.session();
         let root = session.lookup("/").await.expect("the root");
         let how = OpenHow::create(0o644);
         let file = session.open(root, "file", &how).await.expect("it is opened");
+        let caller = match version {
+            Version::V3 => {
+                let client = asking.nfs3_client().await;
+                let root = client.mount("/").await.expect("the root");
+                let file = client.lookup(root, "file").await.expect("the file");
+                Caller::Nfs3(client, file)
+            }
+            _ => Caller::Nfs4(session.clone(), file),
+        };
         let payload = Arc::new(vec![MARK; MIB]);
-        let tasks: Vec<_> = (0..DEPTH)
-            .map(|part| {
-                asking.shard.spawn(move_part(
-                    session.clone(),
-                    file,
-                    stream,
-                    Arc::clone(&payload),
-                    part,
-                    bytes / DEPTH,
-                ))
-            })
-            .collect();
-        for task in tasks {
+        let part = |part| {
+            let work = move_part(caller.clone(), stream, Arc::clone(&payload), part, bytes / DEPTH);
+            asking.shard.spawn(work)
+        };
+        for task in (0..DEPTH).map(part).collect::<Vec<_>>() {
             task.await.expect("it does not panic");
         }
         session.commit(file.handle).await.expect("committed");
@@ -138,27 +144,39 @@ fn run(server: &Server, stream: Stream, bytes: usize) {
     });
 }
 
+/// Who calls, and of which file.
+#[derive(Clone)]
+enum Caller {
+    Nfs4(Session, OpenFile),
+    Nfs3(nfs3::Client, FileHandle),
+}
+
 /// One of the calls that are under way, again and again in its own part of the file.
-async fn move_part(
-    session: Session,
-    file: OpenFile,
-    stream: Stream,
-    payload: Arc<Vec<u8>>,
-    part: usize,
-    bytes: usize,
-) {
+async fn move_part(caller: Caller, stream: Stream, payload: Arc<Vec<u8>>, part: usize, bytes: usize) {
     let part_bytes = FILE_BYTES / DEPTH;
     let mut moved = 0;
     while moved < bytes {
         let offset = (part * part_bytes + moved % part_bytes) as u64;
         match stream {
             Stream::Read(length) => {
-                let (data, _) = session.read(&file, offset, length as u32).await.expect("read");
-                assert!(data == payload[..length], "what is in the file");
+                let read = match &caller {
+                    Caller::Nfs4(session, file) => session.read(file, offset, length as u32).await,
+                    Caller::Nfs3(client, file) => client.read(*file, offset, length as u32).await,
+                };
+                assert!(read.expect("read").0 == payload[..length], "what is in the file");
                 moved += length;
             }
             Stream::Write(length) => {
-                session.write(&file, offset, &payload[..length], StableHow::Unstable).await.expect("written");
+                let (data, how) = (&payload[..length], StableHow::Unstable);
+                let count = match &caller {
+                    Caller::Nfs4(session, file) => {
+                        session.write(file, offset, data, how).await.map(|written| written.count)
+                    }
+                    Caller::Nfs3(client, file) => {
+                        client.write(*file, offset, data, how).await.map(|written| written.count)
+                    }
+                };
+                assert_eq!(count.expect("written") as usize, length);
                 moved += length;
             }
         }
