@@ -15,6 +15,9 @@ use crate::{Served, good, penstock, said};
 const SHORT: &[&str] =
     &["--duration", "400ms", "--warm-up", "100ms", "--file-size", "4MiB", "--json", "--quiet"];
 
+/// How long a run may take to end when its server has gone.
+const ENDING_MAX: Duration = Duration::from_secs(60);
+
 fn bench(served: &Served, more: &[&str]) -> Value {
     let output = penstock(&[&["bench", &served.url("")], more].concat());
     let value: Value = serde_json::from_str(&good(&output)).expect("one JSON object");
@@ -128,10 +131,38 @@ fn calls_that_fail_before_the_measurement_are_told() {
     let Some(served) = Served::start("tools-bench-refused") else { return };
     // More connections than the server lets one session have: those beyond are refused their first call, and the rest of the run
     // measures nothing of them.
-    let output =
-        penstock(&[&["bench", &served.url(""), "-w", "getattr", "-q", "50", "-c", "50"], SHORT].concat());
+    let output = penstock(
+        &[&["bench", &served.url(""), "-w", "getattr", "-q", "50", "-c", "50", "--sessions", "1"], SHORT]
+            .concat(),
+    );
     let value: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     assert!(!output.status.success() && value["errors"].as_u64() > Some(0), "{value:#}");
+}
+
+#[test]
+fn many_connections_have_sessions_enough_where_nothing_is_said() {
+    let Some(served) = Served::start("tools-bench-many") else { return };
+    let value = bench(&served, &[SHORT, &["-w", "getattr", "-q", "50", "-c", "50"]].concat());
+    assert_eq!(value["settings"]["sessions"], 4);
+}
+
+#[test]
+fn a_run_whose_server_dies_ends_soon_and_says_what_may_be_left() {
+    let Some(mut served) = Served::start("tools-bench-killed") else { return };
+    let mut command = Command::new(program());
+    command.args(["bench", &served.url(""), "--file-size", "1MiB", "--duration", "4s"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    let mut said =
+        std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().expect("it is piped")));
+    assert!(said.by_ref().map_while(Result::ok).any(|line| line.contains("op/s")), "it shows progress");
+    served.server.kill();
+    let killed = Instant::now();
+    let said: Vec<String> = said.map_while(Result::ok).collect();
+    let output = child.wait_with_output().expect("a child");
+    assert!(killed.elapsed() < ENDING_MAX, "it took {:?}", killed.elapsed());
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && shown.contains("with lost"), "{shown}");
+    assert!(said.iter().any(|line| line.contains("may be left in penstock-bench")), "{said:?}");
 }
 
 #[test]

@@ -31,6 +31,9 @@ Examples:
 Workloads: null, getattr, read, randread, write, randwrite, commit, open (not over NFSv3), create,
 create-remove, remove, mkdir. Several may be given with weights.";
 
+/// Connections that a session has at most where nothing else is said: what Penstock allows.
+const SESSION_CONNECTIONS: u32 = 16;
+
 /// Arguments of `penstock bench`.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
@@ -49,7 +52,8 @@ pub struct BenchArguments {
     /// TCP connections. [default: one per session, or per thread where there are none]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub connections: Option<u32>,
-    /// Clients, each with a session, that share the connections and the depth; NFSv3 has none. [default: one per thread]
+    /// Clients, each with a session, that share the connections and the depth; NFSv3 has none. [default: one per thread, and as many
+    /// as it takes for 16 connections each, which is what servers give a session]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub sessions: Option<u32>,
     /// Threads.
@@ -162,7 +166,8 @@ impl BenchArguments {
 
     /// Clients; where there are no sessions, one for each thread, which then stands for its share of the connections alone.
     pub fn sessions(&self) -> u32 {
-        self.sessions.unwrap_or(self.threads)
+        let by_connections = self.connections.filter(|_| self.has_sessions()).unwrap_or(0);
+        self.sessions.unwrap_or(self.threads.max(by_connections.div_ceil(SESSION_CONNECTIONS)))
     }
 
     /// Whether there are sessions.

@@ -15,6 +15,9 @@ use super::plan::{Plan, Window};
 use super::target::{READ_OFFSET_FROM_END, Target, name};
 use super::workload::Workload;
 
+/// What calls are counted under whose connection broke.
+pub const LOST: &str = "lost";
+
 /// The source of a thread's calls.
 pub struct Load {
     plan: Arc<Plan>,
@@ -299,7 +302,7 @@ impl Source for Load {
             }
             Answer::Failed(status) => Err(status),
             Answer::Refused => Err("refused"),
-            Answer::Lost => Err("lost"),
+            Answer::Lost => Err(LOST),
         };
         match (pair, outcome) {
             (Pair::Half(number), Ok(_)) => self.places[place].pair = Pair::Second(number),

@@ -41,6 +41,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the threads may take to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long it is tried to remove what was made, of a server that has lost calls.
+const CLEANING_WITHOUT_SERVER: Duration = Duration::from_secs(10);
+
 /// The status of a program whose command line is wrong.
 const USAGE_STATUS: u8 = 2;
 
@@ -84,7 +87,10 @@ fn measure(arguments: BenchArguments) -> Result<bool, Fatal> {
     }
     plan.stop.store(true, Ordering::Relaxed);
     plan.finish.store(true, Ordering::Release);
-    let cleaned = if measured.is_ok() { wait_for_cleaning(&reported) } else { Ok(()) };
+    let cleaned = match &measured {
+        Ok(outcome) => wait_for_cleaning(&reported, outcome, &interrupted),
+        Err(_) => Ok(()),
+    };
     engine.shut_down(DRAIN);
     let ended = engine.join().map_err(|error| Fatal::new(error.to_string(), "please report this"));
     let outcome = measured?;
@@ -183,13 +189,31 @@ fn conduct(
     })
 }
 
-fn wait_for_cleaning(reported: &Receiver<Report>) -> Result<(), Fatal> {
+/// Waits until what was made is removed; not for long where the server has gone, and not against a signal.
+fn wait_for_cleaning(
+    reported: &Receiver<Report>,
+    outcome: &Outcome,
+    interrupted: &AtomicBool,
+) -> Result<(), Fatal> {
+    let was_interrupted = interrupted.load(Ordering::Relaxed);
+    let deadline = outcome.has_lost_calls().then(|| Instant::now() + CLEANING_WITHOUT_SERVER);
     loop {
-        match reported.recv() {
+        match reported.recv_timeout(TICK) {
             Ok(Report::Cleaned) => return Ok(()),
             Ok(Report::Failed(fatal)) => return Err(fatal),
             Ok(_) => {}
-            Err(_) => return Err(thread_lost()),
+            Err(RecvTimeoutError::Timeout) => {
+                let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+                if is_late || interrupted.load(Ordering::Relaxed) && !was_interrupted {
+                    let why = if is_late { "the server does not answer" } else { "interrupted" };
+                    let folder = prepare::BASE;
+                    return Err(Fatal::new(
+                        format!("{why}, so that files that were made may be left in {folder}"),
+                        format!("remove that folder when the server is there: penstock rm -r URL/{folder}"),
+                    ));
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(thread_lost()),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::tool::remote::reason;
 use crate::tool::unit::bytes_text;
 
 /// Where everything is made, below the directory of the URL.
-const BASE: &str = "penstock-bench";
+pub const BASE: &str = "penstock-bench";
 
 /// Most bytes of one WRITE while files are filled.
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -134,7 +134,8 @@ async fn ensure_file(
     let has = files.details(file.handle).await?.size;
     if has < size {
         if !quiet {
-            eprintln!("filling {BASE}/{} with {}", file_name(index), bytes_text((size - has) as f64));
+            let bytes = bytes_text((size - has) as f64);
+            crate::tool::tell(&format!("filling {BASE}/{} with {bytes}", file_name(index)));
         }
         let chunk = CHUNK_BYTES.min(files.write_max().into());
         let pattern: Bytes = (0..chunk).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 11) as u8).collect();
@@ -168,7 +169,7 @@ async fn make_names(shard: &Shard, files: &Files, plan: &Plan, prepared: &Prepar
     let total = plan.arguments.operations.unwrap_or(0);
     let threads = u64::from(plan.arguments.threads);
     if !plan.arguments.quiet {
-        eprintln!("making {total} files to remove");
+        crate::tool::tell(&format!("making {total} files to remove"));
     }
     let mut makers = Vec::new();
     for maker in 0..MAKING_DEPTH as u64 {
@@ -221,7 +222,9 @@ fn remedy(error: &client::Error) -> &'static str {
         Some(Status::Access | Status::Perm) => {
             "the caller may not write there: give --uid and --gid of one who may"
         }
-        Some(Status::Rofs) => "the export is read-only: choose another",
+        Some(Status::Rofs) => {
+            "the export is read-only, or this is above all exports: choose another (penstock ls shows what there is)"
+        }
         Some(Status::Nospc | Status::Dquot) => "no space: give a smaller --file-size or fewer --files",
         _ => "see the server's log",
     }

@@ -64,7 +64,7 @@ impl Progress {
                 bar.set_position((self.share(elapsed, done.0) * BAR_STEPS as f64) as u64);
                 bar.set_message(text);
             }
-            None => eprintln!("{text}"),
+            None => crate::tool::tell(&text),
         }
     }
 

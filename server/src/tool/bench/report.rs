@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::arguments::Span;
 use super::figures::{Figures, ThreadFigures};
+use super::load::LOST;
 use super::plan::Plan;
 use crate::tool::print;
 use crate::tool::unit::{bytes_text, count_text, microseconds_text};
@@ -111,6 +112,11 @@ impl Outcome {
     /// Whether something was done and nothing failed.
     pub fn is_good(&self) -> bool {
         self.figures.total().errors_total() == 0
+    }
+
+    /// Whether connections broke and took calls with them.
+    pub fn has_lost_calls(&self) -> bool {
+        self.figures.total().errors.contains_key(LOST)
     }
 
     /// Prints it as asked for.
