@@ -18,6 +18,8 @@ use crate::{
 
 /// Runs as long as the core's transport exists; sleeps while it has no connection.
 pub(crate) async fn watch(shared: Weak<Shared>) {
+    // Its room is kept from one look to the next.
+    let mut connections = Vec::new();
     loop {
         let Some(strong) = shared.upgrade() else { return };
         let shard = strong.shard.clone();
@@ -28,15 +30,16 @@ pub(crate) async fn watch(shared: Weak<Shared>) {
         drop(strong);
         shard.sleep(WATCH_PERIOD).await;
         let Some(strong) = shared.upgrade() else { return };
-        look(&strong, Instant::now());
+        strong.collect_connections(&mut connections);
+        look(&strong, &connections, Instant::now());
+        connections.clear();
     }
 }
 
-fn look(shared: &Shared, now: Instant) {
-    let connections = shared.connections();
+fn look(shared: &Shared, connections: &[Rc<Connection>], now: Instant) {
     connections.iter().for_each(|connection| connection.look_after_unread(now));
-    close_stalled(shared, &connections, now);
-    evict(shared, &connections, now);
+    close_stalled(shared, connections, now);
+    evict(shared, connections, now);
 }
 
 /// Closes connections whose peer has made no progress for the time that is always allowed.

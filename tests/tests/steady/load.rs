@@ -1,6 +1,7 @@
 //! The operations that are measured, from a client on a thread of its own.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use client::{OpenFile, OpenHow, Session, Version, nfs3};
 use engine::Shard;
@@ -43,6 +44,16 @@ pub struct Plan {
     pub sites: bool,
 }
 
+/// What it cost.
+pub struct Cost {
+    /// Allocations of the server's shards.
+    pub counted: Counted,
+    /// Locks that cores share.
+    pub locks: u64,
+    /// How long what was counted took.
+    pub time: Duration,
+}
+
 /// Does the work with the server at `address` by this version of NFS; `locks` is asked before and after what counts.
 ///
 /// # Panics
@@ -53,7 +64,7 @@ pub fn run(
     work: Work,
     plan: Plan,
     locks: impl Fn() -> u64 + Send + 'static,
-) -> (Counted, u64) {
+) -> Cost {
     ask(address, move |asking| async move {
         let client = asking.client(&format!("steady {version} {work:?} {}", plan.connections)).await;
         let session = client.session();
@@ -68,14 +79,20 @@ pub fn run(
             }
         };
         repeat(&asking, &callers, work, plan.connections, plan.warm_up).await;
-        let locks_before = locks();
+        let (locks_before, begun) = (locks(), Instant::now());
         counting::begin(plan.sites);
         repeat(&asking, &callers, work, plan.connections, plan.operations).await;
         let counted = counting::end();
-        let locks_taken = locks() - locks_before;
+        let (locks, time) = (locks() - locks_before, begun.elapsed());
+        session.close(&file).await.expect("a close");
+        // What allocates is seen to: an OPEN keeps something.
+        counting::begin(false);
+        let file = make_file(session).await;
+        let seen: u64 = counting::end().by_size.iter().sum();
+        assert!(seen > 0, "an OPEN allocates");
         session.close(&file).await.expect("a close");
         client.destroy().await.expect("an end of the session");
-        (counted, locks_taken)
+        Cost { counted, locks, time }
     })
 }
 

@@ -14,13 +14,12 @@ mod serving;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use client::Version;
 use testkit::server::{Scratch, can_serve};
 
 use crate::counting::{Counted, Counting, SIZES_UP_TO};
-use crate::load::{Plan, Work};
+use crate::load::{Cost, Plan, Work};
 use crate::serving::{Done, Serving, Way};
 
 #[global_allocator]
@@ -110,9 +109,8 @@ fn measure(way: Way, cases: &[Case], findings: &mut Vec<String>) -> Arc<Done> {
             let plan = Plan { connections, warm_up: WARM_UP, operations, sites };
             let server = Arc::clone(&serving);
             let locks = move || server.locks_taken();
-            let begun = Instant::now();
-            let (counted, locks) = load::run(serving.address, version, case.work, plan, locks);
-            let by_itself = NONE_PER_SECOND * begun.elapsed().as_secs_f64() / operations as f64;
+            let Cost { counted, locks, time } = load::run(serving.address, version, case.work, plan, locks);
+            let by_itself = NONE_PER_SECOND * time.as_secs_f64() / operations as f64;
             let what = format!("{} by NFSv{version}", case.name);
             print_row(&what, &plan, &counted, locks);
             let allocations = per_operation(counted.by_size.iter().sum(), operations);
