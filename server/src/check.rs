@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::CheckArguments;
 use crate::config::{self, ClientPattern, Diagnostic, ExportPlan, ServerSettings, Settings};
 use crate::memory::Memory;
-use crate::{serve, state_directory};
+use crate::{control, serve, state_directory, tool};
 
 #[derive(Serialize)]
 struct Report {
@@ -59,6 +59,7 @@ struct ExportReport {
 pub fn run(arguments: &CheckArguments) -> bool {
     let loaded = config::load(&arguments.config).and_then(|settings| {
         let checked = state_directory::check(&settings.server.state_directory);
+        let checked = checked.and_then(|()| control::check(&settings.server));
         checked.map_err(|fatal| Diagnostic::new(fatal.reason, fatal.remedy))?;
         Ok(settings)
     });
@@ -78,47 +79,44 @@ pub fn run(arguments: &CheckArguments) -> bool {
                 exports: Vec::new(),
             },
         };
-        println!("{}", serde_json::to_string_pretty(&report).expect("a report of plain values is JSON"));
+        let report = serde_json::to_string_pretty(&report).expect("a report of plain values is JSON");
+        tool::print(&(report + "\n"));
         return valid;
     }
     match &loaded {
-        Ok(settings) => print(arguments, settings),
+        Ok(settings) => {
+            tool::print(&(describe(arguments, settings).join("\n") + "\n"));
+            if let Some(excess) = memory(settings).excess() {
+                eprintln!("warning: {excess}");
+            }
+        }
         Err(found) => eprintln!("{found}"),
     }
     valid
 }
 
-fn print(arguments: &CheckArguments, settings: &Settings) {
-    println!("{} is good; it exports on {}:", arguments.config.display(), settings.server.show_ports());
+fn describe(arguments: &CheckArguments, settings: &Settings) -> Vec<String> {
+    let file = arguments.config.display();
+    let mut lines = vec![format!("{file} is good; it exports on {}:", settings.server.show_ports())];
     for export in &settings.exports {
         let report = export_report(export);
-        println!(
-            "  {} as {} (id {}), {}, squash {}, io {}\n    protocols: {}\n    clients: {}",
-            report.path,
-            report.pseudo,
-            report.id,
-            report.access,
-            report.squash,
-            report.io,
-            report.protocols.join(" "),
-            if report.clients.is_empty() { "none".to_owned() } else { report.clients.join(" ") },
-        );
+        lines.push(format!(
+            "  {} as {} (id {}), {}, squash {}, io {}",
+            report.path, report.pseudo, report.id, report.access, report.squash, report.io,
+        ));
+        lines.push(format!("    protocols: {}", report.protocols.join(" ")));
+        let clients = if report.clients.is_empty() { "none".to_owned() } else { report.clients.join(" ") };
+        lines.push(format!("    clients: {clients}"));
         if !report.read_only_clients.is_empty() {
-            println!("    read-only clients: {}", report.read_only_clients.join(" "));
+            lines.push(format!("    read-only clients: {}", report.read_only_clients.join(" ")));
         }
     }
-    if let Some(address) = settings.server.metrics {
-        println!("metrics: http://{address}/metrics");
-    }
-    println!("administration: {}", settings.server.admin_socket().display());
-    if let Some(tcp) = &settings.server.admin_tcp {
-        println!("administration: https://{}", tcp.address);
-    }
-    let memory = memory(settings);
-    println!("memory: {memory}");
-    if let Some(excess) = memory.excess() {
-        eprintln!("warning: {excess}");
-    }
+    lines.extend(settings.server.metrics.map(|address| format!("metrics: http://{address}/metrics")));
+    lines.push(format!("administration: {}", settings.server.admin_socket().display()));
+    let admin_tcp = settings.server.admin_tcp.as_ref();
+    lines.extend(admin_tcp.map(|tcp| format!("administration: https://{}", tcp.address)));
+    lines.push(format!("memory: {}", memory(settings)));
+    lines
 }
 
 fn memory(settings: &Settings) -> Memory {

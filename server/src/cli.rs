@@ -46,7 +46,7 @@ pub enum Command {
     /// Serve directories to NFS clients until told to stop (SIGTERM or SIGINT).
     #[command(after_long_help = EXAMPLES)]
     Serve(ServeArguments),
-    /// Limit what clients, exports and groups may use, while the server runs.
+    /// Limit what clients, exports, directories, groups and the server may use, while it runs.
     Qos(QosArguments),
     /// Read a configuration file and say what it would export; nothing is started.
     Check(CheckArguments),

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Command::Qos(arguments) => tool::qos::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::ConfigExample => {
-            print!("{}", config::example());
+            tool::print(&config::example());
             true
         }
     };

@@ -53,13 +53,11 @@ enum Change {
     Limit(LimitChange),
 }
 
-/// A limit that is new, another one, or gone.
+/// Limits that are new, others than before, or gone; all of them or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitChange {
-    /// Whose it is.
-    pub key: u128,
-    /// The limit; `None` when there is none any more.
-    pub record: Option<Vec<u8>>,
+    /// By key; `None` where there is no limit any more.
+    pub records: Vec<(u128, Option<Vec<u8>>)>,
     /// The generation that begins with it.
     pub generation: u64,
 }
@@ -116,7 +114,7 @@ impl RecordStore {
         &self.limits
     }
 
-    /// Begins to store a limit; never blocks. `done` is called when it is on stable storage, or has failed.
+    /// Begins to store limits; never blocks. `done` is called when they are on stable storage, or it has failed.
     pub fn submit_limit(&self, change: LimitChange, done: Completion) {
         self.queue(Change::Limit(change), done);
     }
@@ -215,10 +213,12 @@ fn commit<'a>(database: &Database, changes: impl Iterator<Item = &'a Change>) ->
 
 fn apply_limit(transaction: &WriteTransaction, change: &LimitChange) -> StoreResult {
     let mut limits = transaction.open_table(LIMITS).map_err(failed)?;
-    match &change.record {
-        Some(record) => limits.insert(change.key, &record[..]).map_err(failed)?,
-        None => limits.remove(change.key).map_err(failed)?,
-    };
+    for (key, record) in &change.records {
+        match record {
+            Some(record) => limits.insert(key, &record[..]).map_err(failed)?,
+            None => limits.remove(key).map_err(failed)?,
+        };
+    }
     let mut generation = transaction.open_table(GENERATION).map_err(failed)?;
     generation.insert((), change.generation).map_err(failed)?;
     Ok(())
@@ -372,17 +372,18 @@ mod tests {
         let store = RecordStore::open(&file).unwrap();
         assert_eq!(store.limits(), &LimitRecords::default());
         let (acknowledge, acknowledged) = channel();
-        let change = |key, record: Option<&str>, generation| {
+        let change = |records: &[(u128, Option<&str>)], generation| {
             let acknowledge = acknowledge.clone();
             let done = Box::new(move |outcome: StoreResult| acknowledge.send(outcome).unwrap());
-            let record = record.map(|record| record.as_bytes().to_vec());
-            store.submit_limit(LimitChange { key, record, generation }, done);
+            let bytes = |record: Option<&str>| record.map(|record| record.as_bytes().to_vec());
+            let records = records.iter().map(|(key, record)| (*key, bytes(*record))).collect();
+            store.submit_limit(LimitChange { records, generation }, done);
         };
-        change(u128::MAX, Some("much"), 1);
-        change(7, Some("little"), 2);
-        change(7, Some("less"), 3);
-        change(9, Some("nothing"), 4);
-        change(9, None, 5);
+        change(&[(u128::MAX, Some("much")), (9, Some("nothing"))], 1);
+        change(&[(7, Some("little"))], 2);
+        change(&[(7, Some("less"))], 3);
+        change(&[(9, None)], 4);
+        change(&[], 5);
         submit(&store, [StoreOperation::Put(record(1, 1))]);
         (0..5).for_each(|_| acknowledged.recv().unwrap().unwrap());
         let copy = scratch.path().join("copy.redb");

@@ -66,7 +66,7 @@ macro_rules! limits {
 limits! {
     payload_memory_mib = 128 in 16..=262_144,
         "MiB of aligned memory per shard for the bytes of READ and WRITE",
-        "requests wait for their turn";
+        "requests wait for their turn; what is received has at most three quarters, one host three quarters of that";
     connections = 8192 in 1..=1_000_000,
         "connections per shard",
         "a further connection is closed at once";

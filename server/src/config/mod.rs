@@ -23,7 +23,7 @@ pub use export::{ExportPlan, directory_problem};
 #[cfg(test)]
 pub use limits::LIMIT_ROWS;
 pub use limits::Limits;
-pub use qos::{QosSettings, RATES, WEIGHTS};
+pub use qos::{Pace, QosSettings, RATES, WEIGHTS};
 pub use server::{AdminTcp, LOG_LEVEL_REMEDY, LogSettings, NFS_PORT, SHARDS_MAX, ServerSettings, log_filter};
 pub use tracing::{Destination, Endpoint, TracingSettings};
 
@@ -69,10 +69,12 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
             let span = error.span().unwrap_or(0..0);
             let message = error.message().trim_end();
             let has_wrong_type = ["invalid type", "wanted string"].iter().any(|say| message.starts_with(say));
-            match form::of(text, span.start).filter(|_| has_wrong_type) {
+            let is_unknown = message.starts_with("unknown variant");
+            match form::of(text, span.start).filter(|_| has_wrong_type || is_unknown) {
                 Some((key, remedy)) => {
                     let written = &text[span.clone()];
-                    source.wrong(span, format!("`{key}` is {written}, which is of another kind"), remedy);
+                    let what = if is_unknown { "none of its values" } else { "of another kind" };
+                    source.wrong(span, format!("`{key}` is {written}, which is {what}"), remedy);
                 }
                 None => source.wrong(span, message, remedy_for(message)),
             }
@@ -92,8 +94,10 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
         let (reason, remedy) = exposure::problem(&settings.exports[number], &settings.server.state_directory);
         source.wrong(file.exports[number].get_ref().path.span(), reason, remedy);
     }
-    if let (Some(written), Err((reason, remedy))) = (&file.server.metrics, settings.server.check_metrics()) {
-        source.wrong(written.span(), reason, remedy);
+    if let Err((key, reason, remedy)) = settings.server.check_addresses() {
+        let of_admin = || file.server.admin_tcp.as_ref().map(|tcp| &tcp.address);
+        let written = if key == "metrics" { file.server.metrics.as_ref() } else { of_admin() };
+        source.wrong(written.expect("it is set").span(), reason, remedy);
     }
     source.finish(settings)
 }
@@ -126,7 +130,7 @@ pub fn for_serving(arguments: &ServeArguments) -> Result<Settings, Diagnostics> 
     server.port = arguments.port.unwrap_or(server.port);
     server.shards = arguments.shards.map(usize::from).or(server.shards);
     server.rpcbind = arguments.rpcbind.unwrap_or(server.rpcbind);
-    server.check_metrics().map_err(|(reason, remedy)| Diagnostic::new(reason, remedy))?;
+    server.check_addresses().map_err(|(_, reason, remedy)| Diagnostic::new(reason, remedy))?;
     if let Some(directory) = &arguments.state_directory {
         server.state_directory.clone_from(directory);
         if let Some(number) = exposure::exposing(&settings.exports, directory) {

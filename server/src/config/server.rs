@@ -153,22 +153,41 @@ impl ServerSettings {
         ports.join(", ")
     }
 
-    /// Whether the metrics have an address of their own; else reason and remedy.
-    pub fn check_metrics(&self) -> Result<(), (String, &'static str)> {
-        let Some(metrics) = self.metrics else { return Ok(()) };
-        let Some((key, port)) = self.ports().into_iter().find(|(_, port)| *port == metrics.port()) else {
-            return Ok(());
+    /// Whether the metrics and the administration over TCP have addresses of their own; else the key of the one that has not,
+    /// reason and remedy.
+    pub fn check_addresses(&self) -> Result<(), (&'static str, String, &'static str)> {
+        let metrics = self.metrics.map(|address| ("metrics", address));
+        let admin_tcp = self.admin_tcp.as_ref().map(|tcp| ("admin_tcp", tcp.address));
+        let clash = |name, address, what: String| {
+            let reason = format!("`{name}` is {address}, and {what}");
+            Err((name, reason, "give one of them another port"))
         };
-        let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
-        let clashes =
-            |own: &IpAddr| *own == metrics.ip() || covers(*own, metrics.ip()) || covers(metrics.ip(), *own);
-        if self.addresses.is_empty() || self.addresses.iter().any(clashes) {
-            let reason =
-                format!("`metrics` is {metrics}, and NFS or MOUNT listens there too (`{key}` is {port})");
-            return Err((reason, "give one of them another port"));
+        for (name, address) in metrics.into_iter().chain(admin_tcp) {
+            let is_met =
+                self.addresses.is_empty() || self.addresses.iter().any(|own| meet(*own, address.ip()));
+            let taken = self.ports().into_iter().find(|(_, port)| is_met && *port == address.port());
+            if let Some((key, port)) = taken {
+                let what = format!("NFS or MOUNT listens there too (`{key}` is {port})");
+                return clash(name, address, what);
+            }
+        }
+        // Each 0 is a port of its own.
+        if let (Some((_, metrics)), Some((name, address))) = (metrics, admin_tcp)
+            && metrics.port() == address.port()
+            && address.port() != 0
+            && meet(metrics.ip(), address.ip())
+        {
+            let what = format!("the metrics are served there too (`metrics` is {metrics})");
+            return clash(name, address, what);
         }
         Ok(())
     }
+}
+
+/// Whether nobody else can listen on one of them where somebody does on the other.
+fn meet(one: IpAddr, other: IpAddr) -> bool {
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one == other || covers(one, other) || covers(other, one)
 }
 
 /// `[log]`, complete.

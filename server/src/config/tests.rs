@@ -70,7 +70,10 @@ fn mistakes_are_named_with_place_and_remedy() {
     refused("[[qos.rule]]\nname = \"a\"\nweight = \"x\"\n", "3:10", "The share beside others");
     refused("[limits]\nclients = \"x\"\n", "2:11", "like clients = 4096");
     refused("[server]\nlease_seconds = 60\ngrace_seconds = 20\n", "3:17", "less than the lease");
-    refused("[server]\nrpcbind = \"on\"\n", "2:11", "unknown variant `on`");
+    refused("[server]\nrpcbind = \"on\"\n", "2:11", "`rpcbind` is \"on\", which is none of its values");
+    refused("[server]\nrpcbind = \"on\"\n", "2:11", "like rpcbind = \"auto\" (auto: register");
+    refused("[[export]]\npath = \"/usr\"\nsquash = \"no\"\n", "3:10", "`squash` is \"no\", which is none");
+    refused("[[export]]\npath = \"/usr\"\nio = \"fast\"\n", "3:6", "`io` is \"fast\", which is none");
     refused("[server]\nmount_port = 0\n", "2:14", "`mount_port` is 0");
     refused("[server]\nnfs3_port = 65536\n", "2:13", "`nfs3_port` is 65536");
     refused("[limits]\nclients = 0\n", "2:11", "`clients` is 0");
@@ -138,19 +141,51 @@ fn metrics_have_a_port_of_their_own() {
 }
 
 #[test]
+fn administration_over_tcp_has_a_port_of_its_own() {
+    let with = |address: &str, lines: &str| {
+        format!(
+            "[server]\n{lines}\n[server.admin_tcp]\naddress = \"{address}\"\ncertificate = \"/c\"\nkey = \"/k\"\n\
+             token_file = \"/t\"\n[[export]]\npath = \"/usr\"\n"
+        )
+    };
+    let metrics = |address: &str| format!("metrics = \"{address}\"");
+    for (address, lines, words) in [
+        ("[::1]:2049", "", "`admin_tcp` is [::1]:2049, and NFS or MOUNT listens there too (`port` is 2049)"),
+        ("10.0.0.1:7", "mount_port = 7", "listens there too (`mount_port` is 7)"),
+        ("0.0.0.0:7", &metrics("127.0.0.1:7"), "the metrics are served there too (`metrics` is 127.0.0.1:7)"),
+        (
+            "127.0.0.1:7",
+            &metrics("[::]:7"),
+            "`admin_tcp` is 127.0.0.1:7, and the metrics are served there too",
+        ),
+    ] {
+        refused(&with(address, lines), "4:11", words);
+    }
+    for (address, lines) in [
+        ("127.0.0.1:8", &*metrics("127.0.0.1:7")),
+        ("127.0.0.1:7", &metrics("10.0.0.1:7")),
+        ("127.0.0.1:0", &metrics("127.0.0.1:0")),
+        ("127.0.0.1:2049", "addresses = [\"10.0.0.1\"]"),
+    ] {
+        parsed(&with(address, lines)).unwrap();
+    }
+}
+
+#[test]
 fn mistakes_in_rules_are_named_with_place_and_remedy() {
     let refused = |lines: &str, position: &str, words: &str| {
         refused(&format!("{lines}\n[[export]]\npath = \"/usr\"\npseudo = \"/data\"\n"), position, words);
     };
     refused("[qos]\nio_unit = 1", "2:1", "unknown field `io_unit`");
     refused("[qos]\nio_unit_kib = 0", "2:15", "`io_unit_kib` is 0");
+    refused("[qos]\npace = \"fast\"", "2:8", "`pace` is \"fast\", which is none of its values");
     refused("[qos]\nadmission_log = \"log\"", "2:17", "not absolute");
     refused("[[qos.rule]]\nusers = [0]", "1:1", "missing field `name`");
     refused("[[qos.rule]]\nname = \"a\"", "1:1", "does not say whom it is for");
     let rule = |lines: &str| format!("[[qos.rule]]\nname = \"a\"\nusers = [0]\n{lines}");
     refused(&rule("").replace("\"a\"", "\"a b\""), "2:8", "cannot name a group");
     refused(&rule("rate = 1"), "4:1", "unknown field `rate`");
-    refused(&rule("tier = \"first\""), "4:8", "unknown variant `first`");
+    refused(&rule("tier = \"first\""), "4:8", "`tier` is \"first\", which is none of its values");
     refused(&rule("weight = 0"), "4:10", "`weight` is 0");
     refused(&rule("reserve_bytes_per_second = 0"), "4:28", "`reserve_bytes_per_second` is 0");
     refused(&rule("clients = [\"10.0.0.0/99\"]"), "4:12", "not a network");
@@ -162,7 +197,7 @@ fn mistakes_in_rules_are_named_with_place_and_remedy() {
 
 #[test]
 fn a_rule_is_what_it_says() {
-    let text = "[qos]\nio_unit_kib = 4\n[[qos.rule]]\nname = \"a\"\nclients = [\"10.0.0.0/8\"]\nusers = [7]\n\
+    let text = "[qos]\nio_unit_kib = 4\npace = \"latency\"\n[[qos.rule]]\nname = \"a\"\nclients = [\"10.0.0.0/8\"]\nusers = [7]\n\
                 exports = [\"/data\"]\ntier = \"protected\"\nweight = 3\nreserve_bytes_per_second = 1000000000000\n\
                 [[export]]\npath = \"/usr\"\npseudo = \"/data\"\n";
     let settings = parsed(text).unwrap();
@@ -172,6 +207,7 @@ fn a_rule_is_what_it_says() {
         (4, 3, Tier::Protected)
     );
     assert_eq!(rule.reserved.unwrap().get(), 1_000_000_000_000);
+    assert_eq!(settings.qos.pace, Pace::Latency);
     let (inside, export) = ("10.9.9.9".parse().unwrap(), Some(settings.exports[0].id));
     assert!(rule.fits(inside, Some(7), export));
     assert!(!rule.fits("11.0.0.1".parse().unwrap(), Some(7), export));

@@ -15,13 +15,17 @@ use tokio::sync::{Mutex, Notify};
 
 use super::http::{self, Answer};
 use super::usage::{Meter, Parked};
-use crate::limits::{Asked, Cause, Keeper, Refused};
+use crate::limits::{Asked, Cause, Change, Keeper, Refused};
 
 /// The description of the API (OpenAPI 3.1).
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Bytes of a request's body: a limit is far below.
 const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Limits that are changed in one request, and the bytes of its body.
+const CHANGES_MAX: usize = 1000;
+const CHANGES_BYTES_MAX: usize = 1024 * 1024;
 
 /// Longest time between two looks for limits whose time is up: the machine's clock may be set.
 const EXPIRY_LOOK: Duration = Duration::from_secs(10);
@@ -43,6 +47,7 @@ const TOP_DEFAULT: usize = 20;
 enum Operation {
     Describe,
     List,
+    ChangeAll,
     Get,
     Change,
     Remove,
@@ -53,9 +58,10 @@ enum Operation {
 /// A path as the description has it. What is in braces is the rest of it.
 type Route = (Method, &'static str, Operation);
 
-const ROUTES: [Route; 7] = [
+const ROUTES: [Route; 8] = [
     (Method::GET, "/v1/openapi.json", Operation::Describe),
     (Method::GET, "/v1/limits", Operation::List),
+    (Method::PATCH, "/v1/limits", Operation::ChangeAll),
     (Method::GET, "/v1/limits/{entity}", Operation::Get),
     (Method::PATCH, "/v1/limits/{entity}", Operation::Change),
     (Method::DELETE, "/v1/limits/{entity}", Operation::Remove),
@@ -102,13 +108,18 @@ impl Admin {
                 return Ok(http::answer(StatusCode::OK, "application/json", DESCRIPTION));
             }
             Operation::List => Ok(self.keeper.lock().await.list()),
+            Operation::ChangeAll => {
+                parameters(query, [])?;
+                let changes = changes(collect(body, CHANGES_BYTES_MAX).await?)?;
+                self.to_the_end(async move |keeper: &mut Keeper| keeper.change_all(&changes).await).await
+            }
             Operation::Get => self.keeper.lock().await.get(&entity),
             Operation::Explain => self.explain(query).await?,
             Operation::Usage => self.usage(query).await?,
             Operation::Change => {
                 let [if_generation] = parameters(query, ["if_generation"])?;
                 let if_generation = number("if_generation", if_generation)?;
-                let patch = collect(body).await?;
+                let patch = collect(body, BODY_BYTES_MAX).await?;
                 let change =
                     async move |keeper: &mut Keeper| keeper.change(&entity, &patch, if_generation).await;
                 self.to_the_end(change).await
@@ -235,10 +246,10 @@ fn within<T: FromStr + PartialOrd + Display>(
 }
 
 /// The object in a request's body.
-async fn collect(body: Incoming) -> Result<Map<String, Value>, Box<Answer>> {
-    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|failure| {
+async fn collect(body: Incoming, bytes_max: usize) -> Result<Map<String, Value>, Box<Answer>> {
+    let body = Limited::new(body, bytes_max).collect().await.map_err(|failure| {
         if failure.is::<LengthLimitError>() {
-            let reason = format!("the body has more than {BODY_BYTES_MAX} bytes");
+            let reason = format!("the body has more than {bytes_max} bytes");
             error(StatusCode::PAYLOAD_TOO_LARGE, &reason, None)
         } else {
             wrong("the body does not come")
@@ -246,6 +257,24 @@ async fn collect(body: Incoming) -> Result<Map<String, Value>, Box<Answer>> {
     })?;
     serde_json::from_slice(&body.to_bytes())
         .map_err(|error| wrong(&format!("the body is no JSON object: {error}")))
+}
+
+/// Who is changed and how, of a body that has a list of it.
+fn changes(mut body: Map<String, Value>) -> Result<Vec<Change>, Box<Answer>> {
+    let (Some(Value::Array(list)), true) = (body.remove("limits"), body.is_empty()) else {
+        return Err(wrong("the body has to be an object with the field limits, an array, and no other"));
+    };
+    if list.len() > CHANGES_MAX {
+        return Err(wrong(&format!("{} limits are sent: at most {CHANGES_MAX} go together", list.len())));
+    }
+    let change = |(number, change): (usize, Value)| match change {
+        Value::Object(mut patch) => match patch.remove("entity") {
+            Some(Value::String(entity)) => Ok((entity, patch)),
+            _ => Err(wrong(&format!("limit {} of the list has no entity", number + 1))),
+        },
+        _ => Err(wrong(&format!("limit {} of the list is no object", number + 1))),
+    };
+    list.into_iter().enumerate().map(change).collect()
 }
 
 fn refused(refused: Refused) -> Box<Answer> {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::Result;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,24 +33,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An answer, all of it.
 pub type Answer = Response<Full<Bytes>>;
 
+/// Where one who asks does so from; `None`: from this machine, by a socket.
+pub type Peer = Option<SocketAddr>;
+
 /// Gives everybody who connects an answer. What is accepted becomes a connection in its own time. `connection_max` is from
 /// accepting to the last byte: then, or when who asked has gone, `answer` ends where it waits.
-pub async fn serve<F, S, A>(accept: impl AsyncFn() -> Result<F>, connection_max: Duration, answer: A)
+pub async fn serve<F, S, A>(accept: impl AsyncFn() -> Result<(F, Peer)>, connection_max: Duration, answer: A)
 where
     F: Future<Output = Result<S>> + 'static,
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    A: AsyncFn(Request<Incoming>) -> Answer + 'static,
+    A: AsyncFn(Request<Incoming>, Peer) -> Answer + 'static,
 {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let answer = Rc::new(answer);
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes it");
         match accept().await {
-            Ok(begun) => {
+            Ok((begun, peer)) => {
                 let answer = Rc::clone(&answer);
                 tokio::task::spawn_local(async move {
                     // Who has not taken the answer by then is not waited for.
-                    let _ = tokio::time::timeout(connection_max, converse(begun, answer)).await;
+                    let _ = tokio::time::timeout(connection_max, converse(begun, peer, answer)).await;
                     drop(place);
                 });
             }
@@ -61,10 +65,10 @@ where
     }
 }
 
-async fn converse<S, A>(begun: impl Future<Output = Result<S>>, answer: Rc<A>)
+async fn converse<S, A>(begun: impl Future<Output = Result<S>>, peer: Peer, answer: Rc<A>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    A: AsyncFn(Request<Incoming>) -> Answer + 'static,
+    A: AsyncFn(Request<Incoming>, Peer) -> Answer + 'static,
 {
     let stream = match begun.await {
         Ok(stream) => stream,
@@ -75,7 +79,7 @@ where
     };
     let service = service_fn(|request| {
         let answer = Rc::clone(&answer);
-        async move { Ok::<_, Infallible>((*answer)(request).await) }
+        async move { Ok::<_, Infallible>((*answer)(request, peer).await) }
     });
     let mut connection = http1::Builder::new();
     connection.keep_alive(false).max_buf_size(HEAD_BYTES_MAX);

@@ -36,7 +36,7 @@ const ENTITIES_MAX: usize = 256;
 metric::metrics! {
     /// Who has a limit.
     pub struct Entities {
-        /// Clients, exports and groups that have a limit, and the server if it has one.
+        /// Clients, exports, file sets and groups that have a limit, and the server if it has one.
         pub entities: Gauge,
         /// Those of them for which there are no series, since there are too many: the clients whose limits are the latest.
         pub unshown: Gauge,

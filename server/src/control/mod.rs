@@ -26,7 +26,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use nfs_ops::Shared;
 use rustix::fs::Mode;
-use rustix::process::umask;
+use rustix::process::{geteuid, umask};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::LocalSet;
@@ -39,7 +39,7 @@ use crate::fatal::Fatal;
 use crate::limits::Keeper;
 use admin::Admin;
 use metrics::Gatherer;
-use tls::{Secured, Token};
+use tls::{Refusals, Secured, Token};
 use usage::Meter;
 
 /// How long one who asks for the metrics may take.
@@ -72,6 +72,15 @@ impl Listeners {
         let metrics = settings.metrics.map(|address| listen(address, "metrics")).transpose()?;
         Ok(Self { admin, path, metrics, secured })
     }
+}
+
+/// What [`Listeners::open`] would find wrong in files, for one who may read them.
+///
+/// # Errors
+/// As its.
+pub fn check(settings: &ServerSettings) -> Result<(), Fatal> {
+    let secured = settings.admin_tcp.as_ref().filter(|_| geteuid().is_root());
+    secured.map_or(Ok(()), |secured| tls::check(secured).map(drop))
 }
 
 fn bind(path: &Path) -> std::io::Result<UnixListener> {
@@ -215,13 +224,16 @@ fn run(
             tokio::task::spawn_local(serve_secured(listener, acceptor, token, administration.clone()));
         }
         tokio::task::spawn_local(async move {
-            let accept = async || admin.accept().await.map(|(stream, _)| ready(Ok(stream)));
-            http::serve(accept, ADMIN_MAX, async move |request| administration.answer(request).await).await;
+            let accept = async || admin.accept().await.map(|(stream, _)| (ready(Ok(stream)), None));
+            let answer = async move |request, _| administration.answer(request).await;
+            http::serve(accept, ADMIN_MAX, answer).await;
         });
         if let Some(listener) = metrics {
             tokio::task::spawn_local(async move {
-                let accept = async || listener.accept().await.map(|(stream, _)| ready(Ok(stream)));
-                http::serve(accept, METRICS_MAX, async move |request| gatherer.answer(request).await).await;
+                let accept =
+                    async || listener.accept().await.map(|(stream, peer)| (ready(Ok(stream)), Some(peer)));
+                let answer = async move |request, _| gatherer.answer(request).await;
+                http::serve(accept, METRICS_MAX, answer).await;
             });
         }
         let _ = stopped.await;
@@ -236,16 +248,17 @@ async fn serve_secured(
     administration: Admin,
 ) {
     let accept = async || {
-        let (stream, _) = listener.accept().await?;
+        let (stream, peer) = listener.accept().await?;
         let begun = timeout(HANDSHAKE_MAX, acceptor.accept(stream));
-        Ok::<_, std::io::Error>(
-            async move { begun.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) },
-        )
+        let begun = async move { begun.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) };
+        Ok::<_, std::io::Error>((begun, Some(peer)))
     };
-    let answer = async move |request: Request<Incoming>| {
+    let refusals = Refusals::default();
+    let answer = async move |request: Request<Incoming>, peer| {
         if token.is_in(request.headers()) {
             administration.answer(request).await
         } else {
+            refusals.note(peer);
             admin::without_token()
         }
     };

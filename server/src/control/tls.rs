@@ -1,5 +1,6 @@
 //! The admin API over TCP: within TLS, and for those who have the token.
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -7,6 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
@@ -17,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use subtle::ConstantTimeEq;
 use tokio_rustls::TlsAcceptor;
 
+use super::http::Peer;
 use super::listen;
 use crate::config::AdminTcp;
 use crate::fatal::Fatal;
@@ -26,6 +29,9 @@ const TOKEN_BYTES_MIN: usize = 32;
 
 /// Most bytes of a file that are looked at, far beyond any chain of certificates.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Between two lines of the log about who had no token.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the admin API is asked over TCP.
 pub struct Secured {
@@ -52,11 +58,19 @@ impl Secured {
     /// # Errors
     /// When a file cannot be used, when others could read what is secret, or when the address cannot be had.
     pub fn open(settings: &AdminTcp) -> Result<Self, Fatal> {
-        let AdminTcp { address, certificate, key, token_file } = settings;
-        let token = Token::of(&secret(token_file, "token_file")?, token_file)?;
-        let acceptor = TlsAcceptor::from(Arc::new(tls(certificate, key)?));
-        Ok(Self { listener: listen(*address, "admin_tcp")?, acceptor, token })
+        let (acceptor, token) = check(settings)?;
+        Ok(Self { listener: listen(settings.address, "admin_tcp")?, acceptor, token })
     }
+}
+
+/// What the files say.
+///
+/// # Errors
+/// When one of them cannot be used, or when others could read what is secret.
+pub fn check(settings: &AdminTcp) -> Result<(TlsAcceptor, Token), Fatal> {
+    let AdminTcp { certificate, key, token_file, .. } = settings;
+    let token = Token::of(&secret(token_file, "token_file")?, token_file)?;
+    Ok((TlsAcceptor::from(Arc::new(tls(certificate, key)?)), token))
 }
 
 fn tls(certificate: &Path, key: &Path) -> Result<ServerConfig, Fatal> {
@@ -139,6 +153,33 @@ impl Token {
     }
 }
 
+/// Those who had no token. They are told of so seldom that they do not fill the log.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    told: Cell<Option<Instant>>,
+    untold: Cell<u64>,
+}
+
+impl Refusals {
+    /// One more.
+    pub fn note(&self, peer: Peer) {
+        if let Some(untold) = self.tell(Instant::now()) {
+            let peer = peer.map(tracing::field::display);
+            tracing::warn!(peer, untold, "administration is refused to one without the token");
+        }
+    }
+
+    /// If one is to be told of now: how many were not since the last.
+    fn tell(&self, now: Instant) -> Option<u64> {
+        if self.told.get().is_some_and(|told| now < told + REFUSAL_PAUSE) {
+            self.untold.update(|untold| untold + 1);
+            return None;
+        }
+        self.told.set(Some(now));
+        Some(self.untold.take())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use hyper::header::HeaderValue;
@@ -162,6 +203,13 @@ mod tests {
         }
         assert!(!is_taken(None) && !is_taken(Some(format!("Bearer {text}0"))));
         assert!(!is_taken(Some(format!("Bearer {}1", &text[..31]))));
+    }
+
+    #[test]
+    fn who_is_refused_does_not_fill_the_log() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        let told = [0, 1, 999, 1000, 1500, 2000].map(|ms| refusals.tell(now + Duration::from_millis(ms)));
+        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
     }
 
     #[test]

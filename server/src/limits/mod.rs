@@ -16,7 +16,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nfs_ops::file_sets::FileSet;
+use nfs_ops::file_sets::{FileSet, is_within};
 use nfs_ops::limits::{Limited, Limiting, Rule};
 use qos::limits::{ENTITIES_MAX, Entity, Limit, Refusal, reservable};
 use serde_json::{Map, Value, json};
@@ -52,6 +52,12 @@ pub struct Refused {
     /// What is in force for whom it is about.
     pub in_force: Option<Value>,
 }
+
+/// Who is changed, by name, and what of its limit.
+pub type Change = (String, Map<String, Value>);
+
+/// Why a request is not followed, before it is looked up what is in force.
+type Wrong = (Cause, String, Option<Limited>);
 
 /// What kind of mistake it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +117,8 @@ impl Keeper {
                 "lower `reserve_bytes_per_second` in [[qos.rule]]; what is set can be changed when the server runs",
             )
         })?;
-        let groups = keeper.limiting.rules.iter().map(|rule| Limited::Group(rule.group()));
-        groups.chain(keeper.kept.keys().filter_map(|entity| Limited::of(*entity))).for_each(|limited| {
-            keeper.put_in_force(limited);
-        });
+        let kept = keeper.kept.keys().filter_map(|entity| Limited::of(*entity));
+        keeper.groups().chain(kept).for_each(|limited| keeper.put_in_force(limited));
         tracing::info!(limits = keeper.kept.len(), generation, "limits");
         Ok(keeper)
     }
@@ -153,30 +157,68 @@ impl Keeper {
     ) -> Result<Value, Refused> {
         let limited = self.find(name)?;
         self.check_generation(limited, if_generation)?;
+        self.change_all(&[(name.to_owned(), patch.clone())]).await?;
+        Ok(self.describe(limited))
+    }
+
+    /// Changes many limits as [`Keeper::change`] does one: all of them or none.
+    ///
+    /// # Errors
+    /// Nothing has changed; the reason is that of the first that cannot be.
+    pub async fn change_all(&mut self, patches: &[Change]) -> Result<Value, Refused> {
+        let mut before = Vec::new();
+        let staged = patches.iter().try_for_each(|(name, patch)| {
+            let limited = self.find(name).map_err(|refused| (refused.cause, refused.reason, None))?;
+            let new = self.staged(name, limited, patch)?;
+            before.push((limited, self.kept.insert(limited.entity(), new)));
+            Ok(())
+        });
+        let stored = match (staged, before.first()) {
+            (Ok(()), Some((first, _))) => {
+                let (first, changed) = (*first, before.iter().map(|(limited, _)| *limited));
+                self.store(changed).await.map_err(|reason| (Cause::Unable, reason, Some(first)))
+            }
+            (staged, _) => staged,
+        };
+        if let Err((cause, reason, limited)) = stored {
+            before.into_iter().rev().for_each(|(limited, kept)| self.keep(limited, kept));
+            return Err(refuse(cause, reason, limited.map(|limited| self.describe(limited))));
+        }
+        for (limited, _) in &before {
+            self.put_in_force(*limited);
+        }
+        let first = before.first().map(|(limited, _)| self.describe(*limited).to_string());
+        tracing::info!(changed = patches.len(), first, "limits are set");
+        Ok(json!({ "generation": self.generation, "changed": patches.len() }))
+    }
+
+    /// What is to be kept of `limited`, called `name`, when `patch` is done.
+    fn staged(&self, name: &str, limited: Limited, patch: &Map<String, Value>) -> Result<Kept, Wrong> {
+        let wrong = |reason| (Cause::Wrong, reason, Some(limited));
         let files = self.names.files(name).filter(|files| limited == Limited::Files(files.set));
-        self.check_nesting(files.as_ref())?;
+        if let Some(other) = files.as_ref().and_then(|files| self.akin(files)) {
+            let reason = format!(
+                "file sets do not nest, and {} has a limit already: take that away, or limit the directories beside it",
+                self.name_of(other)
+            );
+            return Err((Cause::Wrong, reason, Some(other)));
+        }
         let before = self.kept.get(&limited.entity());
         if before.is_none() && self.kept.len() >= LIMITS_MAX {
             let reason = format!("{LIMITS_MAX} limits are set already: take some away");
-            return Err(self.refuse(Cause::Unable, reason, limited));
+            return Err((Cause::Unable, reason, Some(limited)));
         }
+        let shown = files.as_ref().and_then(|files| self.names.show_files(files));
         let new = Kept {
-            name: files
-                .as_ref()
-                .and_then(|files| self.names.show_files(files))
-                .unwrap_or_else(|| self.name_of(limited)),
+            name: shown.unwrap_or_else(|| self.name_of(limited)),
             path: files.map(|files| files.path).or_else(|| before.and_then(|kept| kept.path.clone())),
             generation: self.generation + 1,
             expires_unix_ms: before.and_then(|kept| kept.expires_unix_ms),
             limit: before.map_or_else(Limit::default, |kept| kept.limit),
         };
-        let new = patched(new, patch).and_then(|new| {
-            self.check_reserved(limited, &new.limit)?;
-            Ok(new)
-        });
-        let new = new.map_err(|reason| self.refuse(Cause::Wrong, reason, limited))?;
-        self.store(limited, Some(new)).await?;
-        Ok(self.describe(limited))
+        let new = patched(new, patch).map_err(wrong)?;
+        self.check_reserved(limited, &new.limit).map_err(wrong)?;
+        Ok(new)
     }
 
     /// Takes a limit away, and tells what is in force then.
@@ -186,11 +228,16 @@ impl Keeper {
     pub async fn remove(&mut self, name: &str, if_generation: Option<u64>) -> Result<Value, Refused> {
         let limited = self.find(name)?;
         self.check_generation(limited, if_generation)?;
-        if !self.kept.contains_key(&limited.entity()) {
+        let Some(kept) = self.kept.remove(&limited.entity()) else {
             let reason = format!("{} has no limit that could be taken away", self.name_of(limited));
             return Err(self.refuse(Cause::Unknown, reason, limited));
+        };
+        if let Err(reason) = self.store([limited]).await {
+            self.keep(limited, Some(kept));
+            return Err(self.refuse(Cause::Unable, reason, limited));
         }
-        self.store(limited, None).await?;
+        self.put_in_force(limited);
+        tracing::info!(entity = name, "a limit is taken away");
         Ok(self.describe(limited))
     }
 
@@ -199,42 +246,53 @@ impl Keeper {
         let now_unix_ms = now_unix_ms();
         let is_over = |(entity, kept): (&Entity, &Kept)| kept.is_expired(now_unix_ms).then_some(*entity);
         let over: Vec<Entity> = self.kept.iter().filter_map(is_over).collect();
-        for limited in over.into_iter().filter_map(Limited::of) {
-            tracing::info!(entity = self.name_of(limited), "the time of a limit is up");
-            if let Err(refused) = self.store(limited, None).await {
-                // Its record says that it has gone, whoever reads it.
-                tracing::warn!("{}", refused.reason);
-                self.kept.remove(&limited.entity());
-                self.put_in_force(limited);
-            }
+        if !over.is_empty() {
+            self.end(over.into_iter().filter_map(Limited::of).collect()).await;
         }
         let next = self.kept.values().filter_map(|kept| kept.expires_unix_ms).min()?;
         Some(Duration::from_millis(next.saturating_sub(now_unix_ms)))
     }
 
-    /// Makes a change durable, then puts it in force.
-    async fn store(&mut self, limited: Limited, new: Option<Kept>) -> Result<(), Refused> {
-        let entity = limited.entity();
+    /// Takes away limits whose time is up.
+    async fn end(&mut self, over: Vec<Limited>) {
+        for limited in &over {
+            tracing::info!(entity = self.name_of(*limited), "the time of a limit is up");
+            self.kept.remove(&limited.entity());
+        }
+        if let Err(reason) = self.store(over.iter().copied()).await {
+            // Its record says that it has gone, whoever reads it.
+            tracing::warn!("{reason}");
+        }
+        over.into_iter().for_each(|limited| self.put_in_force(limited));
+    }
+
+    /// Makes durable what is kept of these, as one change.
+    async fn store(&mut self, changed: impl IntoIterator<Item = Limited>) -> Result<(), String> {
         let generation = self.generation + 1;
-        let record = new.as_ref().map(Kept::encode);
+        let record = |limited: Limited| {
+            let entity = limited.entity();
+            (entity.0, self.kept.get(&entity).map(Kept::encode))
+        };
+        let records = changed.into_iter().map(record).collect();
         let (done, stored) = oneshot::channel();
         let done = Box::new(move |outcome| {
             // Nobody waits for it any more when the process ends.
             let _ = done.send(outcome);
         });
-        self.store.submit_limit(LimitChange { key: entity.0, record, generation }, done);
+        self.store.submit_limit(LimitChange { records, generation }, done);
         let outcome = stored.await.map_err(|_| "the store has ended".to_owned());
-        if let Err(reason) = outcome.and_then(|outcome| outcome.map_err(|error| error.to_string())) {
-            let reason = format!("it cannot be stored, so nothing has changed: {reason}");
-            return Err(self.refuse(Cause::Unable, reason, limited));
-        }
+        let outcome = outcome.and_then(|outcome| outcome.map_err(|error| error.to_string()));
+        outcome.map_err(|reason| format!("it cannot be stored, so nothing has changed: {reason}"))?;
         self.generation = generation;
-        match new {
-            Some(new) => self.kept.insert(entity, new),
-            None => self.kept.remove(&entity),
-        };
-        self.put_in_force(limited);
         Ok(())
+    }
+
+    /// Puts back what was kept.
+    fn keep(&mut self, limited: Limited, kept: Option<Kept>) {
+        match kept {
+            Some(kept) => self.kept.insert(limited.entity(), kept),
+            None => self.kept.remove(&limited.entity()),
+        };
     }
 
     /// Makes the table say of `limited` what is kept and configured.
@@ -319,6 +377,11 @@ impl Keeper {
         (kept.is_some() || limit != Limit::default()).then_some(limit)
     }
 
+    /// What the rules make.
+    fn groups(&self) -> impl Iterator<Item = Limited> {
+        self.limiting.rules.iter().map(|rule| Limited::Group(rule.group()))
+    }
+
     /// What makes it, of a group.
     fn rule_of(&self, limited: Limited) -> Option<&Rule> {
         let Limited::Group(group) = limited else { return None };
@@ -338,15 +401,19 @@ impl Keeper {
             return Ok(());
         }
         let Some(rate) = rate else {
+            if is_of_server || self.limiting.table.is_paced() {
+                // Without a limit what there is to be reserved is found out while it is used.
+                return Ok(());
+            }
             let reason = "a part of the server's bytes per second is reserved, and it has no limit of them: set that first \
                           (penstock qos set server --bytes RATE, a little below what it does)";
-            return if is_of_server { Ok(()) } else { Err(reason.to_owned()) };
+            return Err(reason.to_owned());
         };
         let own = self.reserved_by(limited, Some(limit));
         let kept = self.kept.iter().filter(|(entity, _)| **entity != limited.entity());
         let kept = kept.filter_map(|(entity, kept)| Some((Limited::of(*entity)?, Some(&kept.limit))));
-        let of_rules = self.limiting.rules.iter().map(|rule| Limited::Group(rule.group()));
-        let of_rules = of_rules.filter(|group| *group != limited && !self.kept.contains_key(&group.entity()));
+        let is_other = |group: &Limited| *group != limited && !self.kept.contains_key(&group.entity());
+        let of_rules = self.groups().filter(is_other);
         let others = kept.chain(of_rules.map(|group| (group, None)));
         let others: u64 = others.map(|(limited, limit)| self.reserved_by(limited, limit)).sum();
         let (rate, most) = (rate.get(), reservable(rate.get()));
@@ -389,18 +456,17 @@ impl Keeper {
         self.names.show(limited).or_else(files).or_else(before).unwrap_or_default()
     }
 
-    /// Refuses a file set in another one, or around it.
-    fn check_nesting(&self, files: Option<&Files>) -> Result<(), Refused> {
-        let Some(files) = files else { return Ok(()) };
-        let Some(other) = self.limiting.file_sets.akin(files.set.export, files.path.as_bytes()) else {
-            return Ok(());
-        };
-        let other = Limited::Files(FileSet::at(files.set.export, &other));
-        let reason = format!(
-            "file sets do not nest, and {} has a limit already: take that away, or limit the directories beside it",
-            self.name_of(other)
-        );
-        Err(self.refuse(Cause::Wrong, reason, other))
+    /// Another file set with a limit that these files are in, or that is among them.
+    fn akin(&self, files: &Files) -> Option<Limited> {
+        let others = self.kept.iter().filter_map(|(entity, kept)| match Limited::of(*entity)? {
+            Limited::Files(set) if set.export == files.set.export && set != files.set => {
+                Some((set, kept.path.as_deref()?.as_bytes()))
+            }
+            _ => None,
+        });
+        let path = files.path.as_bytes();
+        let mut others = others.filter(|(_, other)| is_within(path, other) || is_within(other, path));
+        others.next().map(|(set, _)| Limited::Files(set))
     }
 
     fn check_generation(&self, limited: Limited, expected: Option<u64>) -> Result<(), Refused> {

@@ -129,6 +129,46 @@ fn mistakes_change_nothing_and_tell_what_is_in_force() {
 }
 
 #[test]
+fn of_a_list_all_is_changed_or_nothing() {
+    let mut kept = Kept::new();
+    let told = kept.set("server", json!({ "bytes_per_second": 1000 }), None).unwrap();
+    let mut set = |list: &[(&str, Value)]| {
+        let list: Vec<_> = list
+            .iter()
+            .map(|(name, patch)| ((*name).to_owned(), patch.as_object().unwrap().clone()))
+            .collect();
+        kept.runtime.block_on(kept.keeper.change_all(&list))
+    };
+    let rate = || json!({ "bytes_per_second": 7 });
+    for (second, patch, cause, words) in [
+        ("export:/nowhere", rate(), Cause::Unknown, "there are /data"),
+        ("server", json!({ "weight": 0 }), Cause::Wrong, "weight is 0"),
+        (
+            "client:192.0.2.8",
+            json!({ "reserve_bytes_per_second": 900 }),
+            Cause::Wrong,
+            "beside the 1 of others",
+        ),
+    ] {
+        let first = json!({ "weight": 5, "reserve_bytes_per_second": 1 });
+        let refused = set(&[("client:192.0.2.7", first), (second, patch)]).unwrap_err();
+        assert!(refused.cause == cause && refused.reason.contains(words), "{refused:?}");
+    }
+    let changed = set(&[
+        ("client:192.0.2.7", rate()),
+        ("server", rate()),
+        ("client:192.0.2.7", json!({ "weight": 5 })),
+    ]);
+    assert_eq!(changed.unwrap(), json!({ "generation": 2, "changed": 3 }));
+    assert_eq!(kept.keeper.list()["limits"].as_array().unwrap().len(), 3, "the group's tier, and these");
+    let (limit, _) = kept.in_force("client:192.0.2.7").unwrap();
+    assert_eq!((limit.bytes.together, limit.weight), (NonZeroU64::new(7), NonZeroU32::new(5)));
+    assert_eq!(kept.keeper.get("server").unwrap()["bytes_per_second"], 7);
+    assert_eq!(told["generation"], 1);
+    assert_eq!(kept.after_a_crash().list(), kept.keeper.list());
+}
+
+#[test]
 fn the_server_stands_above_its_exports_as_long_as_one_needs_it() {
     let mut kept = Kept::new();
     let rate = || json!({ "operations_per_second": 7 });
@@ -199,6 +239,15 @@ fn no_more_is_reserved_than_there_is_to_have() {
     let after = kept.after_a_crash();
     assert_eq!(after.list(), kept.keeper.list());
     assert_eq!(after.limiting.table.list(), kept.keeper.limiting.table.list());
+}
+
+#[test]
+fn where_work_is_paced_a_reservation_needs_no_limit() {
+    let mut kept = Kept::new();
+    kept.keeper.limiting.table = qos::limits::Limits::paced();
+    kept.set("client:192.0.2.7", json!({ "reserve_bytes_per_second": 500 }), None).unwrap();
+    let refused = kept.set("server", json!({ "bytes_per_second": 555 }), None).unwrap_err();
+    assert!(refused.reason.contains("499, and 500 are reserved already"), "{refused:?}");
 }
 
 #[test]
@@ -315,7 +364,7 @@ fn a_limit_whose_time_was_up_before_the_start_is_not_in_force_and_goes() {
     let entity = Limited::Server.entity();
     let over = record::Kept { expires_unix_ms: Some(1), ..kept.keeper.kept[&entity].clone() };
     let (done, stored) = channel();
-    let change = LimitChange { key: entity.0, record: Some(over.encode()), generation: 9 };
+    let change = LimitChange { records: vec![(entity.0, Some(over.encode()))], generation: 9 };
     kept.keeper.store.submit_limit(change, Box::new(move |outcome| done.send(outcome).unwrap()));
     stored.recv().unwrap().unwrap();
     let mut after = kept.after_a_crash();

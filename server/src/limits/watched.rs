@@ -109,11 +109,10 @@ impl Keeper {
         let leaves = [client, files.or(export)].into_iter().flatten().map(Limited::entity).collect();
         let levels: Vec<Limited> =
             [client, group, files, export, Some(Limited::Server)].into_iter().flatten().collect();
-        let groups = self.limiting.rules.iter().map(|rule| Limited::Group(rule.group()));
         let exports = self.limiting.table.list().into_iter().filter_map(|(entity, ..)| Limited::of(entity));
         let exports = exports.filter(|limited| matches!(limited, Limited::Export(_) | Limited::Files(_)));
         let beside: Vec<Limited> =
-            groups.chain(exports).filter(|limited| !levels.contains(limited)).collect();
+            self.groups().chain(exports).filter(|limited| !levels.contains(limited)).collect();
         let watched = levels.iter().chain(&beside).filter_map(|limited| self.watch(*limited)).collect();
         Ok(Route { levels, leaves, watched })
     }
@@ -143,8 +142,8 @@ impl Keeper {
 
     /// How many have a limit, and the first `most` of them: those that are no clients, then clients whose limit is the oldest.
     pub fn first(&self, most: usize) -> (usize, Vec<(String, Seat)>) {
-        let groups = self.limiting.rules.iter().map(|rule| Limited::Group(rule.group()));
-        let groups = groups
+        let groups = self
+            .groups()
             .filter(|group| !self.kept.contains_key(&group.entity()) && self.limit_of(*group).is_some());
         let mut all: Vec<Limited> =
             self.kept.keys().filter_map(|entity| Limited::of(*entity)).chain(groups).collect();

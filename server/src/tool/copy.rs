@@ -30,7 +30,8 @@ then put.";
 pub struct CopyArguments {
     /// The file: nfs://host:port/path, with ?version=3 for NFSv3.
     pub source: Location,
-    /// A directory that is there, or the new name, on the same server.
+    /// A directory that is there, or the new name, on the same server. That is spoken to as the file's location says: its
+    /// version and options hold for both.
     pub target: Location,
     /// Keep permissions and times.
     #[arg(short, long)]

@@ -15,7 +15,7 @@ pub mod stat;
 mod transfer;
 mod unit;
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ const MOUNT_PORT_REMEDY: &str = "say with mountport= at which port the server ha
                                  where it is the port of NFS";
 
 /// Prints what was asked for. Whoever has read enough of it (`| head`) is no error.
-fn print(text: &str) {
+pub fn print(text: &str) {
     let mut output = stdout().lock();
     if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         if error.kind() != ErrorKind::BrokenPipe {
@@ -49,6 +49,12 @@ fn print(text: &str) {
         }
         std::process::exit(BROKEN_PIPE_STATUS);
     }
+}
+
+/// Says how it goes, to whoever still listens.
+fn tell(text: &str) {
+    // Nobody need read it.
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// Who calls: as told, else who runs this.

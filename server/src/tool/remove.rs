@@ -17,7 +17,8 @@ Examples:
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct RemoveArguments {
-    /// What to remove, all on one server: nfs://host:port/path, with ?version=3 for NFSv3.
+    /// What to remove, all on one server: nfs://host:port/path, with ?version=3 for NFSv3. The first says how the server is
+    /// spoken to: its version and options hold for all.
     #[arg(required = true)]
     pub urls: Vec<Location>,
     /// Directories with everything below them.

@@ -25,7 +25,7 @@ impl FromStr for Size {
     }
 }
 
-/// A time, written `10`, `10s`, `500ms` or `2m`.
+/// A time, written `10`, `10s`, `500ms`, `2m` or `2h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time(pub Duration);
 
@@ -44,7 +44,7 @@ impl FromStr for Time {
             "ms" => 0.001,
             "m" | "min" => 60.0,
             "h" => 3600.0,
-            _ => return Err("times are written 10, 10s, 500ms or 2m".to_owned()),
+            _ => return Err("times are written 10, 10s, 500ms, 2m or 2h".to_owned()),
         };
         let number: f64 = number.parse().map_err(|_| "times begin with a number".to_owned())?;
         let seconds = number * factor;

@@ -1,5 +1,6 @@
 //! `penstock qos`: limits of a running server.
 
+mod apply;
 mod ask;
 mod place;
 mod rate;
@@ -7,12 +8,13 @@ mod show;
 mod usage;
 
 use std::io::{IsTerminal, stdout};
-use std::str::FromStr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
+use self::apply::{ApplyArguments, apply};
 use self::ask::{Answer, ask, encoded};
 use self::place::Server;
 use super::display::printable;
@@ -75,6 +77,9 @@ enum QosCommand {
     /// Limit something, or change its limit: what is not named stays as it is.
     #[command(after_help = ENTITIES, after_long_help = format!("{ENTITIES}\n\n{EXAMPLES}"))]
     Set(Box<SetArguments>),
+    /// Set all limits that a file names, as `list --json` prints them. What it does not name stays as it is.
+    #[command(after_help = APPLYING)]
+    Apply(ApplyArguments),
     /// Show what is in force for one.
     #[command(after_help = ENTITIES)]
     Get(GetArguments),
@@ -93,6 +98,12 @@ enum QosCommand {
     #[command(after_help = format!("{READING}\n\n{REPEATING}"))]
     Top(TopArguments),
 }
+
+const APPLYING: &str = "\
+A thousand limits are set at a time, all of them or none; at the first that is refused it ends. To keep the limits of a server
+and to set them again, here or elsewhere:
+    penstock qos list --json >limits.json
+    penstock qos apply limits.json";
 
 const READING: &str = "\
 What the columns say:
@@ -252,7 +263,12 @@ fn setting(
 }
 
 fn microseconds(text: &str) -> Result<u64, String> {
-    Time::from_str(text).map(|Time(time)| time.as_micros() as u64)
+    let Time(time) = text.parse()?;
+    if time.subsec_nanos().is_multiple_of(1000) {
+        Ok(time.as_micros() as u64)
+    } else {
+        Err("write whole microseconds, as 0.5ms or 2s".to_owned())
+    }
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
@@ -285,6 +301,10 @@ pub fn run(arguments: QosArguments) -> bool {
             let outcome = set(&arguments);
             (arguments.server, outcome)
         }
+        QosCommand::Apply(arguments) => {
+            let outcome = apply(&arguments);
+            (arguments.server, outcome)
+        }
         QosCommand::Get(GetArguments { entity, server }) => {
             let outcome = ask(&server, "GET", &limit_of(&entity, None), None);
             (server, outcome)
@@ -298,7 +318,7 @@ pub fn run(arguments: QosArguments) -> bool {
             (server, outcome)
         }
         QosCommand::Explain(arguments) => {
-            let outcome = ask(&arguments.server, "GET", &path_of(&arguments), None);
+            let outcome = path_of(&arguments).and_then(|path| ask(&arguments.server, "GET", &path, None));
             (arguments.server, outcome)
         }
         QosCommand::Watch(WatchArguments { entity, again, server }) => {
@@ -402,13 +422,26 @@ fn limit_of(entity: &str, if_generation: Option<u64>) -> String {
     format!("/v1/limits/{}{condition}", encoded(entity))
 }
 
-fn path_of(arguments: &ExplainArguments) -> String {
+fn path_of(arguments: &ExplainArguments) -> Result<String, Fatal> {
     let ExplainArguments { subject, client, user, export, interval, .. } = arguments;
-    let subject = (if subject.starts_with('/') { "file" } else { "client" }, Some(subject.clone()));
+    let is_file = subject.starts_with('/');
+    if !is_file && subject.parse::<IpAddr>().is_err() {
+        return Err(Fatal::new(
+            format!("{subject:?} is neither the address of a client nor the path of a file"),
+            "write an address as 192.0.2.7 or 2001:db8::7; the path of a file begins with /",
+        ));
+    }
+    if !is_file && client.is_some() {
+        return Err(Fatal::new(
+            format!("{subject} is a client, and --client is for the requests to a file"),
+            "leave --client out, or explain the path of a file",
+        ));
+    }
+    let subject = (if is_file { "file" } else { "client" }, Some(subject.clone()));
     let user = ("user", user.map(|user| user.to_string()));
     let said = [subject, ("client", client.clone()), user, ("export", export.clone())];
     let said = said.into_iter().filter_map(|(name, value)| Some(format!("&{name}={}", encoded(&value?))));
-    format!("/v1/path?interval_ms={interval}{}", said.collect::<String>())
+    Ok(format!("/v1/path?interval_ms={interval}{}", said.collect::<String>()))
 }
 
 /// Shows an answer: what is asked for on standard output, what is wrong on the other.
@@ -430,7 +463,10 @@ fn tell(Answer { is_good, body }: &Answer, json: bool) {
                 let used = usage::table(path).join("\n");
                 format!("{}\n{used}\n\n{}\n", show::table(path), usage::verdict(body))
             }
-            (None, None) => show::one(body),
+            (None, None) => match body["changed"].as_u64() {
+                Some(changed) => format!("{changed} limits set\n"),
+                None => show::one(body),
+            },
         });
     }
 }

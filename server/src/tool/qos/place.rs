@@ -86,7 +86,7 @@ impl Server {
     /// # Errors
     /// When there is no server, or when a file cannot be used.
     pub fn connect(&self) -> Result<(Box<dyn Stream>, String), Fatal> {
-        let (Some(url), Some(token), Some(ca)) = (&self.server, &self.token_file, &self.ca) else {
+        let (Some(url), Some(file), Some(ca)) = (&self.server, &self.token_file, &self.ca) else {
             let connected = UnixStream::connect(&self.socket).and_then(|stream| {
                 stream.set_read_timeout(Some(ANSWER_MAX))?;
                 stream.set_write_timeout(Some(ANSWER_MAX))?;
@@ -95,10 +95,9 @@ impl Server {
             let stream = connected.map_err(|error| self.silent(&error))?;
             return Ok((Box::new(stream), String::new()));
         };
-        let token = String::from_utf8_lossy(&read(token, "--token-file")?).trim().to_owned();
+        let token = String::from_utf8_lossy(&read(file, "--token-file")?).trim().to_owned();
         if token.is_empty() || token.contains(|letter: char| !letter.is_ascii_graphic()) {
-            let reason =
-                format!("{} has no token", self.token_file.as_deref().unwrap_or(Path::new("")).display());
+            let reason = format!("{} has no token", file.display());
             return Err(Fatal::new(reason, "it is the line that `token_file` of the server has"));
         }
         let config = Arc::new(config(ca)?);

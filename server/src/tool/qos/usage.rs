@@ -9,11 +9,13 @@ use crate::tool::unit::microseconds_text;
 /// Where nothing is said.
 const NOTHING: &str = "-";
 
-/// A rate and its limit: the head, the field of both, whether it is always shown, and how the two are written.
+/// A rate and its limit: the head, the field of both, whether it is always shown, the width of the longest rate that is about
+/// right, and how the two are written.
 struct Rate {
     head: &'static str,
     field: &'static str,
     is_always: bool,
+    width: usize,
     about: fn(u64) -> String,
     exact: fn(u64) -> String,
 }
@@ -28,15 +30,12 @@ const RATES: [Rate; 6] = [
 ];
 
 const fn of_bytes(head: &'static str, field: &'static str, is_always: bool) -> Rate {
-    Rate { head, field, is_always, about: about_bytes, exact: bytes_text }
+    Rate { head, field, is_always, width: "99.9 MB/s".len(), about: about_bytes, exact: bytes_text }
 }
 
 const fn of_operations(head: &'static str, field: &'static str, is_always: bool) -> Rate {
-    Rate { head, field, is_always, about: about_operations, exact: operations_text }
+    Rate { head, field, is_always, width: "99.9k".len(), about: about_operations, exact: operations_text }
 }
-
-/// The width of the longest rate that is about right: `99.9 MB/s`.
-const RATE_WIDTH: usize = 9;
 
 /// What is told beside the rates: the head, the least width, and the text.
 struct Figure {
@@ -85,9 +84,10 @@ impl Rate {
     fn cell(&self, level: &Value) -> String {
         let usage = level["usage"][self.field].as_u64();
         let now = usage.map_or_else(|| NOTHING.to_owned(), self.about);
+        let now = format!("{now:>width$}", width = self.width);
         match level[self.field].as_u64() {
-            Some(limit) => format!("{now:>RATE_WIDTH$} of {}", (self.exact)(limit)),
-            None => format!("{now:>RATE_WIDTH$}"),
+            Some(limit) => format!("{now} of {}", (self.exact)(limit)),
+            None => now,
         }
     }
 }
@@ -142,8 +142,8 @@ mod tests {
     fn level(entity: &str, rate: u64, more: Value) -> Value {
         let mut level = json!({
             "entity": entity, "generation": 3,
-            "usage": { "bytes_per_second": rate, "operations_per_second": rate / 65_536, "parked": 12,
-                       "wait_microseconds": 12_340, "refused": 0 }
+            "usage": { "bytes_per_second": rate, "operations_per_second": rate / 65_536, "parked": 8,
+                       "wait_microseconds": 52_100, "refused": 0 }
         });
         for (field, value) in more.as_object().unwrap() {
             level[field] = value.clone();
@@ -154,19 +154,20 @@ mod tests {
     #[test]
     fn columns_line_up_whatever_the_rates_are() {
         let limited = |rate: u64| {
-            let mut level = level("client:192.0.2.7", rate, json!({ "bytes_per_second": 10_000_000 }));
+            let more = json!({ "bytes_per_second": 10_000_000, "waiting": 8 });
+            let mut level = level("client:192.0.2.7", rate, more);
             level["usage"]["used"] = json!(rate as f64 / 1e7);
             level
         };
-        let server = json!({ "entity": "server", "generation": 0 });
+        let others = ["export:/data", "server"].map(|entity| json!({ "entity": entity, "generation": 0 }));
         let text = "\
-ENTITY                            BYTES        OPS     USED  PARKED       WAIT  REFUSED
-client:192.0.2.7   9.9 MB/s of 10 MB/s        151   99.0 %      12    12.3 ms        0
-server                        -                  -        -       -          -        -";
-        let lines = table(&[limited(9_900_000), server]);
-        assert_eq!(lines[0].len(), lines[1].len());
-        assert_eq!(lines[1].len(), lines[2].len());
-        assert_eq!(lines.len(), text.lines().count());
+ENTITY                           BYTES    OPS     USED  PARKED       WAIT  REFUSED  OF THESE WAIT
+client:192.0.2.7  9.98 MB/s of 10 MB/s    152   99.8 %       8    52.1 ms        0              8
+export:/data                         -      -        -       -          -        -              -
+server                               -      -        -       -          -        -              -";
+        assert_eq!(table(&[&[limited(9_980_000)][..], &others].concat()).join("\n"), text);
+        let document = include_str!("../../../../docs/OPERATIONS.md");
+        assert!(text.lines().all(|line| document.contains(&format!("\n    {line}\n"))), "as documented");
         let widths = [0, 1, 999, 1_234_567, 12_345_678].map(|rate| table(&[limited(rate)])[1].len());
         assert_eq!(widths, [widths[0]; 5]);
     }
