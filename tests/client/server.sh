@@ -1,6 +1,7 @@
 # The server under test, on the machine or inside the guest: storage, start, kill, restart. Sourced, never run.
 # Wants: server_kind (penstock|knfsd), server_root (a folder for export, state and log), server_port, server_binary;
-# optional: server_addresses (a list of TOML; nothing is all addresses), server_rpcbind (auto: registers with rpcbind).
+# optional: server_place (host: a second export), server_metrics_port, server_addresses (a list of TOML; nothing is all
+# addresses), server_rpcbind (auto: registers with rpcbind).
 # shellcheck shell=bash disable=SC2154
 
 # In a guest under software emulation everything stalls at times; a shorter lease would expire for no fault of anybody.
@@ -35,18 +36,26 @@ server_storage_release() {
 
 # The configuration of the server under test. Root stays root: the workloads change owners and make devices.
 server_config() {
+    local metrics="${server_metrics_port:+metrics = \"127.0.0.1:$server_metrics_port\"}"
     cat >"$server_root/penstock.toml" <<END
 [server]
 addresses = [${server_addresses:-}]
 state_directory = "$server_root/state"
 lease_seconds = $LEASE_SECONDS
 rpcbind = "${server_rpcbind:-off}"
+$metrics
 
 [[export]]
 path = "$server_root/export"
 pseudo = "/data"
 squash = "none"
 END
+    # A second one, where a folder as it is can be served.
+    if [ "${server_place:-}" = host ]; then
+        mkdir -p "$server_root/other"
+        printf '\n[[export]]\npath = "%s"\npseudo = "/other"\nsquash = "none"\n' "$server_root/other" \
+            >>"$server_root/penstock.toml"
+    fi
 }
 
 # What a client of this version mounts, 3 or 4.
@@ -119,9 +128,16 @@ server_lose() {
     head -c "$bytes" /dev/zero | dd of="$file" conv=notrunc status=none
 }
 
-# Serves restarts that the restart workload asks for by files in the shared folder, which name the file whose data is lost
-# with the server, until that folder says stop.
-server_restart_agent() {
+# Runs `penstock qos` with the words of a file.
+server_limit() {
+    local words
+    read -r -a words <"$1"
+    "$server_binary" qos "${words[@]}" --socket "$server_root/state/admin.sock"
+}
+
+# Serves what workloads ask for by files in the shared folder, until that folder says stop: restarts, where the file names the
+# one whose data is lost with the server, and limits.
+server_agent() {
     local share=$1 request
     while [ ! -e "$share/stop" ]; do
         for request in "$share"/restart.*.request; do
@@ -132,6 +148,12 @@ server_restart_agent() {
             server_start
             echo "$server_pid" >"$share/server.pid"
             touch "${request%.request}.done"
+        done
+        for request in "$share"/qos.*.request; do
+            [ -e "$request" ] || continue
+            mv "$request" "${request%.request}.taken"
+            server_limit "${request%.request}.taken" >"${request%.request}.answer" 2>&1 || true
+            mv "${request%.request}.answer" "${request%.request}.done"
         done
         sleep 0.3
     done
