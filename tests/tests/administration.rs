@@ -1,5 +1,6 @@
 //! Administration over TCP: within TLS, for those who have the token, and not at all where that is not sure.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -119,6 +120,7 @@ fn who_has_it_not_learns_nothing_and_changes_nothing() {
             assert!(said.contains(words), "{said}");
         }
     }
+    server.log().wait_for("administration is refused to one without the token peer=127.0.0.1:");
     let by_name = format!("https://localhost:{}", address.port());
     let mut command = Command::new(program());
     command
@@ -170,17 +172,27 @@ fn a_server_that_would_not_be_safe_does_not_start() {
     let scratch = Scratch::new("administration-unsafe");
     let (files, other) = (Files::new(&scratch, "admin"), Files::new(&scratch, "other"));
     let data = scratch.directory("data");
-    let refused = |files: &Files, words: &str| {
-        let config = scratch.path().join("penstock.toml");
-        let text = format!("[server]\n{}{}", files.setting(), export(&data, "pseudo = \"/data\""));
-        std::fs::write(&config, text).expect("a file");
-        let mut command = Command::new(program());
-        let port = testkit::server::free_port().to_string();
-        command.arg("serve").arg("--config").arg(&config).args(["--rpcbind", "off", "--port", &port]);
-        let output = command.arg("--state-dir").arg(scratch.path().join("state")).output().expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(words) && said.contains("remedy: "), "{said}");
+    let said = |arguments: &[&OsStr]| {
+        let output = Command::new(program()).args(arguments).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
+    let config = scratch.path().join("penstock.toml");
+    let check = || said(&["check".as_ref(), config.as_ref()]);
+    let write = |files: &Files| {
+        let (state, port) = (scratch.path().join("state"), testkit::server::free_port());
+        let server = format!("[server]\nport = {port}\nrpcbind = \"off\"\nstate_directory = {state:?}\n");
+        let text = format!("{server}{}{}", files.setting(), export(&data, "pseudo = \"/data\""));
+        std::fs::write(&config, text).expect("a file");
+    };
+    let refused = |files: &Files, words: &str| {
+        write(files);
+        let (is_good, served) = said(&["serve".as_ref(), "--config".as_ref(), config.as_ref()]);
+        assert!(!is_good && served.contains(words) && served.contains("remedy: "), "{served}");
+        let (is_good, checked) = check();
+        assert!(!is_good && checked.contains(words) && served.ends_with(&checked), "{served}{checked}");
+    };
+    write(&files);
+    assert!(check().0, "{}", check().1);
     let mode = |path: &Path, mode: u32| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its owner");
     };

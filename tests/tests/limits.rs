@@ -197,7 +197,62 @@ fn mistakes_are_told_with_what_is_in_force() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains("10MB/s"), "{said}");
     }
+    for time in ["0.0005ms", "0.0015ms"] {
+        let output = qos(&server, &["set", "server", "--burst", time]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("whole microseconds"), "{said}");
+    }
     assert_eq!(list(&server), before);
+}
+
+#[test]
+fn the_limits_of_a_server_are_kept_in_a_file_and_set_again() {
+    let Some(server) = start("limits-file") else { return };
+    let address = |number: u32| format!("192.0.{}.{}", number >> 8, number & 255);
+    let set = |rate: u32| {
+        let of =
+            |number| json!({ "entity": format!("client:{}", address(number)), "bytes_per_second": rate });
+        json!({ "limits": (0..2500).map(of).collect::<Vec<_>>() })
+    };
+    let write = |name: &str, limits: &Value| {
+        let file = server.scratch().path().join(name);
+        std::fs::write(&file, limits.to_string()).expect("a file");
+        file.to_str().expect("UTF-8").to_owned()
+    };
+    assert_eq!(good(&server, &["apply", &write("all", &set(1000))]), "2500 limits set\n");
+    let before = list(&server);
+    assert_eq!((before["limits"].as_array().unwrap().len(), &before["generation"]), (2501, &json!(3)));
+    let kept = write("kept", &before);
+
+    let mut wrong = set(2000);
+    wrong["limits"][1500]["entity"] = json!("client:filer");
+    let said = bad(&server, &["apply", &write("wrong", &wrong)]);
+    assert!(said.contains("\"filer\" is no address") && said.contains("the first 1000 are set"), "{said}");
+    let limits = list(&server);
+    let changed =
+        limits["limits"].as_array().unwrap().iter().filter(|limit| limit["bytes_per_second"] == 2000);
+    assert_eq!(changed.count(), 1000, "of a thousand with a mistake nothing is set");
+
+    assert_eq!(good(&server, &["apply", &kept]), "2501 limits set\n");
+    let mut after = list(&server);
+    for limit in before["limits"].as_array().unwrap() {
+        let entity = &limit["entity"];
+        let again =
+            after["limits"].as_array_mut().unwrap().iter_mut().find(|limit| limit["entity"] == *entity);
+        let again = again.expect("the limit is there");
+        again["generation"] = limit["generation"].clone();
+        assert_eq!(again, limit);
+    }
+    for (text, words) in [
+        ("[]", "no list `limits`"),
+        ("{", "no JSON"),
+        ("{\"limits\": [7]}", "limit 1 of the list is no object"),
+    ] {
+        let file = server.scratch().path().join("bad");
+        std::fs::write(&file, text).expect("a file");
+        let said = bad(&server, &["apply", file.to_str().unwrap()]);
+        assert!(said.contains(words) && said.contains("list --json"), "{said}");
+    }
 }
 
 #[test]
@@ -439,7 +494,10 @@ fn rates_are_shown_again_and_again() {
     for (arguments, words) in [
         (&["watch", "client:192.0.2.7"][..], "has no limit, and only what is limited is counted"),
         (&["watch", "export:/nowhere"], "there are /data"),
-        (&["explain", "filer"], "no address of a client"),
+        (&["explain", "filer"], "the path of a file begins with /"),
+        (&["explain", "data/file"], "the path of a file begins with /"),
+        (&["explain", "/data/file", "--client", "filer"], "no address of a client"),
+        (&["explain", "192.0.2.7", "--client", "192.0.2.8"], "leave --client out"),
         (&["explain", "/elsewhere/file"], "no export holds"),
         (&["explain", "/data/file", "--export", "/data"], "leave one of them out"),
     ] {

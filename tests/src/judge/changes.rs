@@ -89,12 +89,7 @@ pub fn run(turns: u32) -> Result<Vec<Change>, String> {
 impl Change {
     /// Whether nothing went on outside the envelope of the new rate.
     pub fn is_met(&self) -> bool {
-        self.verdict.excess <= self.verdict.bound.asked
-    }
-
-    /// Whether nothing went on outside what holds as limits are built.
-    pub fn is_within(&self) -> bool {
-        self.verdict.excess <= self.verdict.bound.built
+        !self.verdict.is_above()
     }
 
     /// The names of its columns.
@@ -112,7 +107,7 @@ impl Change {
             format!("{:.1} ms", self.answered_ns as f64 / 1e6),
             percent(self.first_error),
             percent(verdict.mean_error),
-            format!("{} of {}", verdict.excess, verdict.bound.asked),
+            format!("{} of {}", verdict.excess, verdict.bound),
             format!("{:.0} %", verdict.stalled * 100.0),
             if self.is_met() { "yes" } else { "NO" }.to_owned(),
         ]
@@ -124,7 +119,7 @@ impl Change {
         json!({
             "before_bytes_per_second": self.before, "after_bytes_per_second": self.after,
             "answered_ns": self.answered_ns, "first_100_ms_error": self.first_error,
-            "mean_error": verdict.mean_error, "excess": verdict.excess, "bound_asked": verdict.bound.asked, "bound_built": verdict.bound.built,
+            "mean_error": verdict.mean_error, "excess": verdict.excess, "bound": verdict.bound,
             "excess_in_truth": verdict.excess_in_truth, "stalled_part": verdict.stalled, "met": self.is_met(),
         })
     }

@@ -35,13 +35,12 @@ pub fn run(pairs: usize, duration: Duration) -> Crowd {
     assert!(pairs >= 15, "{pairs} pairs say little");
     let (without, with) = (Stage::without_log("crowd-none"), Stage::without_log("crowd"));
     let rates = json!({ "bytes_per_second": AMPLE, "operations_per_second": AMPLE });
-    for entity in ["server", "export:/data", "client:127.0.0.1"] {
-        with.set(entity, &rates);
-    }
-    for number in 3..ENTITIES {
+    let asked = ["server", "export:/data", "client:127.0.0.1"].map(str::to_owned);
+    let others = (3..ENTITIES).map(|number| {
         let [_, high, middle, low] = number.to_be_bytes();
-        with.set(&format!("client:10.{high}.{middle}.{low}"), &rates);
-    }
+        format!("client:10.{high}.{middle}.{low}")
+    });
+    with.set_all(&asked.into_iter().chain(others).collect::<Vec<_>>(), &rates);
     let load = Load { depth: 32, ..Load::new("randread", 4 << 10, 4, duration) };
     let rate = |stage: &Stage| stage.begin(&load).finish().operations_rate();
     // Files are made, and caches warm.

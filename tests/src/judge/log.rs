@@ -7,7 +7,7 @@ use std::path::Path;
 use nfs_ops::limits::Limited;
 
 /// Nanoseconds between two ticks of a core.
-const TICK_NS: u64 = 1_000_000;
+pub const TICK_NS: u64 = 1_000_000;
 
 /// A request that went on.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::log::Admissions;
 use crate::server::{Scratch, Server, ServerPlan, export, program};
@@ -17,6 +17,12 @@ use nfs_ops::limits::Limited;
 
 /// The file that is read and written: in the page cache, so that nothing is scarce but what is limited.
 const FILE_SIZE: &str = "64MiB";
+
+/// How much nicer a load is that gives way.
+const GIVES_WAY: &str = "15";
+
+/// Limits that the server takes at a time.
+const TOGETHER_MAX: usize = 1000;
 
 /// Lines of the log are on their way to its file for so long at most.
 const LOG_DELAY: Duration = Duration::from_millis(300);
@@ -44,6 +50,8 @@ pub struct Load {
     pub duration: Duration,
     /// The address it asks, which is also the one it comes from.
     pub address: IpAddr,
+    /// Gives way on the cores to the server and to other loads, as what runs on another machine does.
+    pub gives_way: bool,
 }
 
 impl Load {
@@ -52,7 +60,7 @@ impl Load {
         // What waits is to last for some milliseconds at the rate of the limit.
         let depth = if block_bytes >= 1 << 20 { 16 } else { SLOTS_MAX * connections.min(4) };
         let address = Ipv4Addr::LOCALHOST.into();
-        Self { workload, block_bytes, connections, depth, rate: None, duration, address }
+        Self { workload, block_bytes, connections, depth, rate: None, duration, address, gives_way: false }
     }
 }
 
@@ -164,7 +172,9 @@ impl Stage {
         let url = format!("nfs://{}:{}/data", load.address, self.server.port());
         let sessions = load.depth.div_ceil(SLOTS_MAX);
         let launcher = self.network.as_ref().map_or_else(Vec::new, Network::launcher);
-        let mut words = launcher.iter().map(OsStr::new).chain([program().as_os_str()]);
+        let nice = ["nice", "-n", GIVES_WAY].map(OsStr::new);
+        let nice = nice.iter().filter(|_| load.gives_way).copied();
+        let mut words = launcher.iter().map(OsStr::new).chain(nice).chain([program().as_os_str()]);
         let mut command = Command::new(words.next().expect("the program at least"));
         command.args(words);
         command.args(["bench", &url, "--json", "--quiet", "--keep", "--file-size", FILE_SIZE]);
@@ -187,23 +197,31 @@ impl Stage {
     /// # Panics
     /// When it is refused.
     pub fn set(&self, entity: &str, fields: &Value) -> (u64, u64) {
-        self.ask("PATCH", entity, &fields.to_string())
+        self.patch(&format!("/v1/limits/{entity}"), fields)
     }
 
-    /// Takes a limit away.
+    /// Sets these fields of many limits.
     ///
     /// # Panics
-    /// When there is none.
-    pub fn remove(&self, entity: &str) {
-        self.ask("DELETE", entity, "");
+    /// When they are refused.
+    pub fn set_all(&self, entities: &[String], fields: &Value) {
+        let limit = |entity: &String| {
+            let mut limit = fields.clone();
+            limit["entity"] = entity.as_str().into();
+            limit
+        };
+        for some in entities.chunks(TOGETHER_MAX) {
+            self.patch("/v1/limits", &json!({ "limits": some.iter().map(limit).collect::<Vec<_>>() }));
+        }
     }
 
-    fn ask(&self, method: &str, entity: &str, body: &str) -> (u64, u64) {
+    fn patch(&self, target: &str, body: &Value) -> (u64, u64) {
         let socket = self.server.scratch().path().join("state/admin.sock");
         let mut stream = UnixStream::connect(socket).expect("the server is administered");
+        let body = body.to_string();
         let length = body.len();
         let request = format!(
-            "{method} /v1/limits/{entity} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "PATCH {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
         let begun_ns = now_ns();
         stream.write_all(request.as_bytes()).expect("the server listens");
@@ -211,7 +229,7 @@ impl Stage {
         let count = stream.read(&mut answer).expect("an answer");
         let answered_ns = now_ns();
         let answer = String::from_utf8_lossy(&answer[..count]);
-        assert!(answer.starts_with("HTTP/1.1 20"), "{method} {entity} {body}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{target}: {answer}");
         (begun_ns, answered_ns)
     }
 
