@@ -9,10 +9,20 @@ cache=${PENSTOCK_CACHE:-$HOME/.cache/penstock}
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
-# The binary under test: PENSTOCK_BIN, else where cargo puts a release build.
+# Of which cargo profile the programs are: `release`, or `dev`, where arithmetic and assertions are checked.
+profile=${PENSTOCK_PROFILE:-release}
+
+# Where cargo puts a program.
+built() {
+    local folder=$profile
+    if [ "$profile" = dev ]; then folder=debug; fi
+    echo "${CARGO_TARGET_DIR:-$top/target}/$folder/$1"
+}
+
+# The binary under test: PENSTOCK_BIN, else where cargo puts it.
 penstock_binary() {
-    local binary=${PENSTOCK_BIN:-${CARGO_TARGET_DIR:-$top/target}/release/penstock}
-    [ -x "$binary" ] || die "no server at $binary; run: cargo build --release -p server"
+    local binary=${PENSTOCK_BIN:-$(built penstock)}
+    [ -x "$binary" ] || die "no server at $binary; run: cargo build --profile $profile -p server"
     realpath "$binary"
 }
 
@@ -34,7 +44,7 @@ wait_for_port() {
 need_root() {
     if [ "$(id -u)" != 0 ]; then
         say "$(basename "$0"): serving, and the guest's modules, need root: continuing with sudo"
-        exec sudo --preserve-env=PATH,CARGO_TARGET_DIR,PENSTOCK_BIN,XFSTESTS \
+        exec sudo --preserve-env=PATH,CARGO_TARGET_DIR,PENSTOCK_BIN,PENSTOCK_PROFILE,XFSTESTS \
             env PENSTOCK_CACHE="$cache" PENSTOCK_KVM="${PENSTOCK_KVM:-off}" "$0" "$@"
     fi
 }
