@@ -2,9 +2,7 @@
 
 import os
 import resource
-import shutil
 import subprocess
-import tempfile
 import time
 
 # One way of a word between two cores, in microseconds: below it they share a cache ("near"). Virtual cores that their host moves
@@ -87,18 +85,6 @@ class CpuWatch:
 
     def between(self, start, end):
         return self.at(end) - self.at(start)
-
-
-def count_system_calls(pid, command):
-    """How many system calls a process makes while a command runs; None where they cannot be counted."""
-    if shutil.which("perf") is None:
-        return None
-    with tempfile.NamedTemporaryFile("r") as counts:
-        perf = ["perf", "stat", "-x", ",", "-o", counts.name, "-e", "raw_syscalls:sys_enter", "-p", str(pid), "--", *command]
-        if subprocess.run(perf, capture_output=True, timeout=RUN_SECONDS_MAX, check=False).returncode != 0:
-            return None
-        found = [line.split(",")[0] for line in counts.read().splitlines() if "sys_enter" in line]
-    return int(found[0]) if found and found[0].isdigit() else None
 
 
 def peak_bytes(pid):

@@ -67,13 +67,13 @@ def good_runs(rounds, name):
     return [done[name] for done in rounds if "error" not in done.get(name, {"error": 1})]
 
 
-def text(rows, results, plain, calls, memory):
+def text(rows, results, plain, counted, memory):
     """All tables that there is something for."""
     parts = []
     for version in sorted({row.version for row in rows}, reverse=True):
         same = [row for row in rows if row.version == version]
-        parts += [table([row for row in same if not row.half_load], results, calls), tails([row for row in same if row.half_load], results),
-                  connections([row for row in same if row.connections], results)]
+        parts += [table([row for row in same if not row.half_load], results), tails([row for row in same if row.half_load], results),
+                  connections([row for row in same if row.connections], results), counts_table(same, counted)]
     parts += [plain_table(plain), memory_table(memory)]
     return "\n".join(part for part in parts if part)
 
@@ -84,27 +84,38 @@ def lines_of(heading, lines):
     return "\n".join([heading, "|---" * columns + "|", *lines]) + "\n" if lines else ""
 
 
-def table(rows, results, calls):
+def table(rows, results):
     lines = []
     for row in rows:
         rounds = results.get(row.name, [])
         good = good_runs(rounds, row.ours)
         if not good:
             errors = [done[row.ours]["error"] for done in rounds if row.ours in done]
-            lines.append(f"| {row.name} | failed: {errors[:1]} | | | | | | | 0 | NO |")
+            lines.append(f"| {row.name} | failed: {errors[:1]} | | | | | | 0 | NO |")
             continue
         rate_ratio, count = ratio(rounds, row.ours, "ceiling", lambda run: run["rate"])
         cpu_ratio, _ = ratio(rounds, row.ours, "ceiling", lambda run: cost(row, run))
         ganesha_ratio, _ = ratio(rounds, row.ours, "ganesha", lambda run: cost(row, run))
         latency = "/".join(shown(median([run["latency_us"][key] for run in good]), "{:.0f}") for key in ("p50", "p99", "p99_9"))
         unit = "s/GiB" if row.block_bytes else "us"
-        counted = calls.get(row.name, {})
         lines.append(f"| {row.name} | {rate_of(row, median([run['rate'] for run in good]))} "
                      f"| {shown(median([cost(row, run) for run in good]), '{:.3f}')} {unit} | {latency} | {shown(rate_ratio)} | {shown(cpu_ratio)} "
-                     f"| {shown(ganesha_ratio)} | {shown(counted.get(row.ours))} ({shown(counted.get('ceiling'))}) | {count} "
+                     f"| {shown(ganesha_ratio)} | {count} "
                      f"| {verdict(row, rate_ratio, cpu_ratio, ganesha_ratio)} |")
-    return lines_of("| load | penstock | CPU | p50/p99/p99.9 us | rate / ceiling | CPU / ceiling | CPU / ganesha | system calls per operation (ceiling) "
-                    "| rounds | target |", lines)
+    return lines_of("| load | penstock | CPU | p50/p99/p99.9 us | rate / ceiling | CPU / ceiling | CPU / ganesha | rounds | target |", lines)
+
+
+def counts_table(rows, counted):
+    """What the servers do for an operation that is no time."""
+    lines = []
+    for row in rows:
+        found = counted.get(row.name)
+        if not found:
+            continue
+        ours, raw, peer = [found.get(name, {}) for name in (row.ours, "ceiling", "ganesha")]
+        lines.append(f"| {row.name} | {shown(ours.get('system_calls'))} | {shown(raw.get('system_calls'))} | {shown(peer.get('system_calls'))} "
+                     f"| {shown(ours.get('allocations'))} | {shown(peer.get('allocations'))} | {shown(ours.get('copied_bytes'), '{:.1f}')} |")
+    return lines_of("| for an operation | system calls | ceiling's | ganesha's | allocations | ganesha's | payload copied, bytes |", lines)
 
 
 def answer(holds):

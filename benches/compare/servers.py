@@ -23,6 +23,7 @@ addresses = ["127.0.0.1"]
 state_directory = "{state}"
 shards = {shards}
 rpcbind = "off"
+metrics = "127.0.0.1:{metrics_port}"
 
 [[export]]
 path = "{export}"
@@ -41,8 +42,8 @@ def free_port():
 class Server:
     """A process that serves, and what it has used."""
 
-    def __init__(self, name, command, port, folder, cores, mount_port=None):
-        self.name, self.port, self.mount_port = name, port, mount_port
+    def __init__(self, name, command, port, folder, cores, mount_port=None, metrics_port=None):
+        self.name, self.port, self.mount_port, self.metrics_port = name, port, mount_port, metrics_port
         self.log = open(os.path.join(folder, f"{name}.log"), "ab")
         pinned = ["taskset", "-c", ",".join(map(str, cores))] + command
         self.process = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
@@ -84,10 +85,11 @@ def penstock(name, binary, folder, export, cores, export_lines=""):
     state = os.path.join(folder, f"{name}-state")
     os.makedirs(state, mode=0o700, exist_ok=True)
     config = os.path.join(folder, f"{name}.toml")
+    port, metrics_port = free_port(), free_port()
     with open(config, "w", encoding="utf-8") as file:
-        file.write(PENSTOCK.format(state=state, export=export, shards=len(cores), export_lines=export_lines))
-    port = free_port()
-    return Server(name, [binary, "serve", "--config", config, "--port", str(port)], port, folder, cores)
+        file.write(PENSTOCK.format(state=state, export=export, shards=len(cores), metrics_port=metrics_port, export_lines=export_lines))
+    command = [binary, "serve", "--config", config, "--port", str(port)]
+    return Server(name, command, port, folder, cores, metrics_port=metrics_port)
 
 
 def ganesha(folder, export, cores):

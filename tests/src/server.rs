@@ -11,6 +11,7 @@
 //! server.start_again();
 //! ```
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -86,7 +87,16 @@ pub fn program() -> &'static Path {
         };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "server", "--bin", "penstock", "--profile", profile]);
+        // All packages as for the tests, so that nothing is built twice; likewise without what is said of the test's own package,
+        // which build scripts look at.
+        build.args(["build", "--quiet", "--workspace", "--bin", "penstock", "--profile", profile]);
+        let names = std::env::vars_os().map(|(name, _)| name);
+        let of_test = |name: &OsString| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start))
+        };
+        for name in names.filter(of_test) {
+            build.env_remove(name);
+        }
         build.arg("--target-dir").arg(directory.parent().expect("a target directory"));
         let built = build.current_dir(crate::root()).status().expect("cargo runs");
         assert!(built.success(), "the program does not build");

@@ -220,9 +220,14 @@ fn the_limits_of_a_server_are_kept_in_a_file_and_set_again() {
         file.to_str().expect("UTF-8").to_owned()
     };
     assert_eq!(good(&server, &["apply", &write("all", &set(1000))]), "2500 limits set\n");
+    good(&server, &["set", "server", "--bytes", "1GB/s"]);
+    let reserving = format!("client:{}", address(7));
+    good(&server, &["set", &reserving, "--reserve", "100MB/s"]);
     let before = list(&server);
-    assert_eq!((before["limits"].as_array().unwrap().len(), &before["generation"]), (2501, &json!(3)));
+    assert_eq!((before["limits"].as_array().unwrap().len(), &before["generation"]), (2502, &json!(5)));
     let kept = write("kept", &before);
+    good(&server, &["rm", &reserving]);
+    good(&server, &["rm", "server"]);
 
     let mut wrong = set(2000);
     wrong["limits"][1500]["entity"] = json!("client:filer");
@@ -233,13 +238,14 @@ fn the_limits_of_a_server_are_kept_in_a_file_and_set_again() {
         limits["limits"].as_array().unwrap().iter().filter(|limit| limit["bytes_per_second"] == 2000);
     assert_eq!(changed.count(), 1000, "of a thousand with a mistake nothing is set");
 
-    assert_eq!(good(&server, &["apply", &kept]), "2501 limits set\n");
+    assert_eq!(good(&server, &["apply", &kept]), "2501 limits set\n", "the group's is the configuration's");
     let mut after = list(&server);
     for limit in before["limits"].as_array().unwrap() {
         let entity = &limit["entity"];
         let again =
             after["limits"].as_array_mut().unwrap().iter_mut().find(|limit| limit["entity"] == *entity);
         let again = again.expect("the limit is there");
+        assert_eq!(again["generation"] == 0, limit["generation"] == 0, "{again}");
         again["generation"] = limit["generation"].clone();
         assert_eq!(again, limit);
     }

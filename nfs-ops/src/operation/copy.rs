@@ -148,8 +148,8 @@ async fn both_files<V: Vfs, E: Env + Backchannel>(
     Ok((source, target))
 }
 
-/// Copies step by step, in small ones where there are `limits`, each when `admit` lets it, while it `may_go_on` with what is copied, and tells how far each step
-/// `advanced`; answers how many bytes, and how durable all are.
+/// Copies step by step, in small ones where there are `limits`, each when `admit` lets it, while it `may_go_on` with what is
+/// copied, and tells how far each step `advanced`; answers how many bytes, and how durable all are.
 async fn copy_all<V: Vfs>(
     job: &Job<V>,
     limits: &Limits,

@@ -23,8 +23,10 @@ const DESCRIPTION: &str = include_str!("openapi.json");
 /// Bytes of a request's body: a limit is far below.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Limits that are changed in one request, and the bytes of its body.
-const CHANGES_MAX: usize = 1000;
+/// Limits that are changed in one request.
+pub const CHANGES_MAX: usize = 1000;
+
+/// Bytes of its body.
 const CHANGES_BYTES_MAX: usize = 1024 * 1024;
 
 /// Longest time between two looks for limits whose time is up: the machine's clock may be set.

@@ -38,6 +38,7 @@ use crate::config::ServerSettings;
 use crate::fatal::Fatal;
 use crate::limits::Keeper;
 use admin::Admin;
+pub use admin::CHANGES_MAX;
 use metrics::Gatherer;
 use tls::{Refusals, Secured, Token};
 use usage::Meter;

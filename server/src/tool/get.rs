@@ -189,12 +189,12 @@ async fn get_file(
     // What is to have the permissions of the original has none for others before it is complete.
     // A server that guessed the name could have made it lead anywhere; what is there already is not opened.
     options.write(true).create_new(true).mode(if arguments.preserve { 0o600 } else { 0o666 });
-    let mut sink = options.open(&hidden).about(hidden.display())?;
+    let mut sink = options.open(&hidden).about(target.display())?;
     let bar = Bar::new(name.as_bytes(), details.size, arguments.quiet);
     let fetched = async {
         read_all(remote, &file, &mut sink, &bar, url).await?;
         if arguments.preserve {
-            keep(&sink, details).about(hidden.display())?;
+            keep(&sink, details).about(target.display())?;
         }
         fs::rename(&hidden, target).about(target.display())
     };

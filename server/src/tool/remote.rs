@@ -277,13 +277,18 @@ fn options(location: &Location, caller: Caller) -> ClientOptions {
     options
 }
 
+/// So many characters of what is no trace context are shown: one has 55.
+const TRACE_SHOWN_MAX: usize = 80;
+
 /// The trace that whoever started this command says it is a part of.
 fn trace_of_environment() -> Option<Trace> {
     let text = std::env::var("TRACEPARENT").ok()?;
     let trace = Trace::from_parent(&text);
     if trace.is_none() {
+        let begin: String = text.chars().take(TRACE_SHOWN_MAX).collect();
+        let more = if begin.len() < text.len() { "…" } else { "" };
         eprintln!(
-            "penstock: TRACEPARENT is not a W3C trace context (00-TRACE-SPAN-FLAGS) and is left out: {text}"
+            "penstock: TRACEPARENT is not a W3C trace context (00-TRACE-SPAN-FLAGS) and is left out: {begin:?}{more}"
         );
     }
     trace

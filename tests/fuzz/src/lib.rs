@@ -18,3 +18,4 @@ pub mod record;
 pub mod results;
 mod round_trip;
 pub mod rpc_call;
+pub mod rpcbind;

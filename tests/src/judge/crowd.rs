@@ -1,4 +1,4 @@
-//! What a server does with many limits beside one that has none.
+//! What a server does with many limits beside one that has none, and beside one that has few.
 
 use std::time::Duration;
 
@@ -10,77 +10,80 @@ use super::stage::{Load, Stage};
 const ENTITIES: u32 = 100_000;
 const AMPLE: u64 = 1_000_000_000_000;
 
-/// What the ratio has to be above, with a certainty of 19 in 20.
+/// What the ratio to a server without limits has to be above, with a certainty of 19 in 20.
 const RATIO_LEAST: f64 = 0.97;
 
 /// Student's t for that, by degrees of freedom from 14 on; what comes later is less.
 const T_AT_14: f64 = 2.145;
 
-/// Throughput with many limits over that with none, of interleaved pairs.
+/// Throughput with many limits over that with fewer, of interleaved runs.
 #[derive(Clone, Debug)]
-pub struct Crowd {
-    /// By pair.
-    pub ratios: Vec<f64>,
+pub struct Ratios {
+    /// What there is fewer of.
+    beside: &'static str,
+    /// Of each round.
+    ratios: Vec<f64>,
     /// Their mean.
-    pub mean: f64,
+    mean: f64,
     /// Where the mean is with a certainty of 19 in 20.
-    pub interval: (f64, f64),
+    interval: (f64, f64),
 }
 
-/// Runs `pairs` of READs of 4 KiB on both servers, which go first in turn.
+/// Throughput with many limits.
+#[derive(Clone, Debug)]
+pub struct Crowd {
+    beside_none: Ratios,
+    /// Beside one that has those limits which the requests are charged to.
+    beside_few: Ratios,
+}
+
+/// Runs `rounds` of READs of 4 KiB on servers with many limits, few, and none, each of which goes first in turn.
 ///
 /// # Panics
-/// When a server or a load does not run; with fewer than 15 pairs, which say little.
-pub fn run(pairs: usize, duration: Duration) -> Crowd {
-    assert!(pairs >= 15, "{pairs} pairs say little");
-    let (without, with) = (Stage::without_log("crowd-none"), Stage::without_log("crowd"));
-    let rates = json!({ "bytes_per_second": AMPLE, "operations_per_second": AMPLE });
-    let asked = ["server", "export:/data", "client:127.0.0.1"].map(str::to_owned);
-    let others = (3..ENTITIES).map(|number| {
+/// When a server or a load does not run; with fewer than 15 rounds, which say little.
+pub fn run(rounds: usize, duration: Duration) -> Crowd {
+    assert!(rounds >= 15, "{rounds} rounds say little");
+    let stages = ["crowd-none", "crowd-few", "crowd-many"].map(Stage::apart);
+    let limits = json!({ "bytes_per_second": AMPLE, "operations_per_second": AMPLE });
+    let charged = ["server", "export:/data", "client:127.0.0.1"].map(str::to_owned);
+    let others = (charged.len() as u32..ENTITIES).map(|number| {
         let [_, high, middle, low] = number.to_be_bytes();
         format!("client:10.{high}.{middle}.{low}")
     });
-    with.set_all(&asked.into_iter().chain(others).collect::<Vec<_>>(), &rates);
+    stages[1].set_all(&charged, &limits);
+    stages[2].set_all(&charged.iter().cloned().chain(others).collect::<Vec<_>>(), &limits);
     let load = Load { depth: 32, ..Load::new("randread", 4 << 10, 4, duration) };
     let rate = |stage: &Stage| stage.begin(&load).finish().operations_rate();
     // Files are made, and caches warm.
-    rate(&without);
-    rate(&with);
-    let pair = |number: usize| {
-        if number.is_multiple_of(2) {
-            let none = rate(&without);
-            rate(&with) / none
-        } else {
-            let many = rate(&with);
-            many / rate(&without)
+    for stage in &stages {
+        rate(stage);
+    }
+    let round = |number: usize| {
+        let mut rates = [0.0; 3];
+        for index in [0, 1, 2].map(|index| (index + number) % 3) {
+            rates[index] = rate(&stages[index]);
         }
+        rates
     };
-    Crowd::of((0..pairs).map(pair).collect())
+    Crowd::of(&(0..rounds).map(round).collect::<Vec<_>>())
 }
 
-impl Crowd {
-    fn of(ratios: Vec<f64>) -> Self {
+impl Ratios {
+    fn of(beside: &'static str, ratios: Vec<f64>) -> Self {
         let count = ratios.len() as f64;
         let mean = ratios.iter().sum::<f64>() / count;
         let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (count - 1.0);
         let half = T_AT_14 * (variance / count).sqrt();
-        Self { ratios, mean, interval: (mean - half, mean + half) }
+        Self { beside, ratios, mean, interval: (mean - half, mean + half) }
     }
 
-    /// Whether it is as good as with none.
-    pub fn is_met(&self) -> bool {
+    fn is_met(&self) -> bool {
         self.interval.0 > RATIO_LEAST
     }
 
-    /// The names of its columns.
-    pub fn head() -> Vec<String> {
-        ["100,000 limits beside none", "pairs", "ratio", "95 %", "met"].map(str::to_owned).to_vec()
-    }
-
-    /// Its cells.
-    pub fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<String> {
         vec![
-            "READ 4 KiB".to_owned(),
+            self.beside.to_owned(),
             self.ratios.len().to_string(),
             format!("{:.3}", self.mean),
             format!("{:.3} .. {:.3}", self.interval.0, self.interval.1),
@@ -88,9 +91,36 @@ impl Crowd {
         ]
     }
 
+    fn json(&self) -> Value {
+        json!({ "ratios": self.ratios, "mean": self.mean, "interval": self.interval, "met": self.is_met() })
+    }
+}
+
+impl Crowd {
+    /// Of the rates with none, few and many, by round.
+    fn of(rates: &[[f64; 3]]) -> Self {
+        let beside = |index: usize| rates.iter().map(|rates| rates[2] / rates[index]).collect();
+        Self { beside_none: Ratios::of("none", beside(0)), beside_few: Ratios::of("three", beside(1)) }
+    }
+
+    /// Whether it is as good as with none.
+    pub fn is_met(&self) -> bool {
+        self.beside_none.is_met() && self.beside_few.is_met()
+    }
+
+    /// The names of its columns.
+    pub fn head() -> Vec<String> {
+        ["100,000 limits, READ 4 KiB, beside", "rounds", "ratio", "95 %", "met"].map(str::to_owned).to_vec()
+    }
+
+    /// Its rows.
+    pub fn rows(&self) -> [Vec<String>; 2] {
+        [self.beside_none.cells(), self.beside_few.cells()]
+    }
+
     /// The same for programs.
     pub fn json(&self) -> Value {
-        json!({ "ratios": self.ratios, "mean": self.mean, "interval": self.interval, "met": self.is_met() })
+        json!({ "beside_none": self.beside_none.json(), "beside_few": self.beside_few.json(), "met": self.is_met() })
     }
 }
 
@@ -101,14 +131,16 @@ mod tests {
     #[test]
     fn the_interval_is_that_of_the_mean() {
         // Deviation 0.01 * sqrt(16 / 15) of 16 values.
-        let crowd = Crowd::of((0..16).map(|number| if number % 2 == 0 { 0.99 } else { 1.01 }).collect());
+        let rates = |more: f64| {
+            move |number: usize| [1.0, 2.0, if number.is_multiple_of(2) { 1.0 - more } else { 1.0 + more }]
+        };
+        let crowd = Crowd::of(&(0..16).map(rates(0.01)).collect::<Vec<_>>());
         let half = 2.145 * 0.01 / 15_f64.sqrt();
-        assert!(
-            (crowd.mean - 1.0).abs() < 1e-12 && (1.0 - crowd.interval.0 - half).abs() < 1e-12,
-            "{crowd:?}"
-        );
-        assert!(crowd.is_met());
-        let worse = Crowd::of((0..16).map(|number| if number % 2 == 0 { 0.9 } else { 1.1 }).collect());
-        assert!(!worse.is_met(), "{worse:?}");
+        let none = &crowd.beside_none;
+        assert!((none.mean - 1.0).abs() < 1e-12 && (1.0 - none.interval.0 - half).abs() < 1e-12, "{crowd:?}");
+        assert!(none.is_met());
+        assert!((crowd.beside_few.mean - 0.5).abs() < 1e-12 && !crowd.is_met(), "{crowd:?}");
+        let worse = Crowd::of(&(0..16).map(rates(0.1)).collect::<Vec<_>>());
+        assert!(!worse.beside_none.is_met(), "{worse:?}");
     }
 }

@@ -120,11 +120,44 @@ impl Running {
     }
 }
 
-/// A server with two cores and one export, and loads on it. It logs admissions unless it is to be measured.
+/// Where a server is and how loads reach it.
+enum Place {
+    /// On all cores, as its loads.
+    Usual,
+    /// On a core of its own, beside that of its loads.
+    Apart,
+    /// In a network of its own, on all cores.
+    Network(Network),
+}
+
+impl Place {
+    /// The words of a command that runs the server there.
+    fn of_server(&self) -> Vec<String> {
+        match self {
+            Self::Usual => Vec::new(),
+            Self::Apart => on_core(0),
+            Self::Network(network) => network.launcher(),
+        }
+    }
+
+    /// The words of a command that runs a load.
+    fn of_load(&self) -> Vec<String> {
+        match self {
+            Self::Apart => on_core(1),
+            Self::Usual | Self::Network(_) => self.of_server(),
+        }
+    }
+}
+
+fn on_core(core: u32) -> Vec<String> {
+    ["taskset", "-c", &core.to_string()].map(str::to_owned).to_vec()
+}
+
+/// A server with one export, and loads on it. It logs admissions unless it is to be measured.
 pub struct Stage {
     server: Server,
     log: PathBuf,
-    network: Option<Network>,
+    place: Place,
 }
 
 impl Stage {
@@ -133,15 +166,15 @@ impl Stage {
     /// # Panics
     /// When it does not start.
     pub fn start(name: &str) -> Self {
-        Self::new(name, true, None, 1)
+        Self::new(name, true, Place::Usual, 1)
     }
 
-    /// One that does not log admissions.
+    /// One that does not log admissions, and has a core to itself.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn without_log(name: &str) -> Self {
-        Self::new(name, false, None, 1)
+    pub fn apart(name: &str) -> Self {
+        Self::new(name, false, Place::Apart, 1)
     }
 
     /// One that is asked from so many addresses, from 127.0.0.1 on: in a network of its own, where who asks one of them
@@ -150,18 +183,18 @@ impl Stage {
     /// # Panics
     /// When it does not start, or there is no such network.
     pub fn of_clients(name: &str, clients: u8) -> Self {
-        Self::new(name, true, Some(Network::new(clients)), clients)
+        Self::new(name, true, Place::Network(Network::new(clients)), clients)
     }
 
-    fn new(name: &str, logs: bool, network: Option<Network>, clients: u8) -> Self {
+    fn new(name: &str, logs: bool, place: Place, clients: u8) -> Self {
         let scratch = Scratch::new(name);
         let (data, log) = (scratch.directory("data"), scratch.path().join("admissions"));
         let section = if logs { format!("[qos]\nadmission_log = {log:?}\n") } else { String::new() };
         let mut plan = ServerPlan::new(section + &export(&data, "pseudo = \"/data\""));
         plan.addresses = (1..=clients).map(address).collect();
         "warn".clone_into(&mut plan.log_filter);
-        plan.launcher = network.as_ref().map_or_else(Vec::new, Network::launcher);
-        Self { server: Server::start(scratch, plan), log, network }
+        plan.launcher = place.of_server();
+        Self { server: Server::start(scratch, plan), log, place }
     }
 
     /// Begins a load, which is measured after a second; its file stays for the next.
@@ -171,7 +204,7 @@ impl Stage {
     pub fn begin(&self, load: &Load) -> Running {
         let url = format!("nfs://{}:{}/data", load.address, self.server.port());
         let sessions = load.depth.div_ceil(SLOTS_MAX);
-        let launcher = self.network.as_ref().map_or_else(Vec::new, Network::launcher);
+        let launcher = self.place.of_load();
         let nice = ["nice", "-n", GIVES_WAY].map(OsStr::new);
         let nice = nice.iter().filter(|_| load.gives_way).copied();
         let mut words = launcher.iter().map(OsStr::new).chain(nice).chain([program().as_os_str()]);

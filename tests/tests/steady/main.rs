@@ -20,7 +20,7 @@ use testkit::server::{Scratch, can_serve};
 
 use crate::counting::{Counted, Counting, SIZES_UP_TO};
 use crate::load::{Cost, Plan, Work};
-use crate::serving::{Done, Serving, Way};
+use crate::serving::{Done, SHARDS, Serving, Way};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -124,7 +124,9 @@ fn measure(way: Way, cases: &[Case], findings: &mut Vec<String>) -> Arc<Done> {
             }
         }
     }
-    Arc::into_inner(serving).expect("the clients have ended").stop()
+    let done = Arc::into_inner(serving).expect("the clients have ended").stop();
+    assert_eq!(done.shards.load(Ordering::Relaxed), SHARDS as u64, "shards have taken calls");
+    done
 }
 
 fn per_operation(count: u64, operations: usize) -> f64 {

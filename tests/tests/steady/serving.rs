@@ -28,7 +28,8 @@ use vfs_local::{File, Io, Local, LocalStorage, Options};
 
 use crate::counting;
 
-const SHARDS: usize = 2;
+/// Shards of each server.
+pub const SHARDS: usize = 2;
 
 const EXPORT: ExportId = ExportId(1);
 
@@ -55,6 +56,8 @@ pub struct Done {
     pub spared: AtomicU64,
     /// READs answered with pages in a pipe.
     pub piped: AtomicU64,
+    /// Shards that have taken calls.
+    pub shards: AtomicU64,
 }
 
 /// The world around the operations on one shard.
@@ -241,7 +244,9 @@ async fn serve(shard: Shard, plan: Arc<Plan>) {
     shard.spawn_detached(async move { intake.serve(serving, service).await });
     shard.shutting_down().await;
     endpoint.drain(Duration::from_secs(1)).await;
-    plan.done.spared.fetch_add(endpoint.stats().snapshot().sends_sparing_copy, Ordering::Relaxed);
+    let stats = endpoint.stats().snapshot();
+    plan.done.spared.fetch_add(stats.sends_sparing_copy, Ordering::Relaxed);
+    plan.done.shards.fetch_add(u64::from(stats.calls > 0), Ordering::Relaxed);
     let piped = server.exports().iter().map(|export| export.storage.read_stats().piped).sum();
     plan.done.piped.fetch_add(piped, Ordering::Relaxed);
 }

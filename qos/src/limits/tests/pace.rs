@@ -117,14 +117,20 @@ impl Clients {
 /// 100 000 reads of 4 KiB per second, 50 us each.
 const FLASH: Worker = Worker { read_4k_ns: 10_000, latency_ns: 50_000, free_ns: 0 };
 
+/// Limits that have none, and are paced because somebody has a weight.
+fn paced() -> Limits {
+    let limits = Limits::paced();
+    limits.set(Entity(1), None, weight(300), 0).unwrap();
+    limits
+}
+
 fn weight(weight: u32) -> Limit {
     Limit { weight: NonZeroU32::new(weight), ..Limit::default() }
 }
 
 #[test]
 fn weights_count_where_nobody_has_limited_anything() {
-    let limits = Limits::paced();
-    limits.set(Entity(1), None, weight(300), 0).unwrap();
+    let limits = paced();
     let mut clients = Clients::new(&limits, FLASH);
     // The second has no entity, and the weight of those who have none.
     clients.add(1, read_of(16 << 10), 64, 0);
@@ -155,8 +161,7 @@ fn who_is_protected_does_not_notice_the_others() {
 
 #[test]
 fn who_takes_longer_for_other_reasons_is_not_slowed_down() {
-    let limits = Limits::paced();
-    limits.set(Entity(1), None, weight(300), 0).unwrap();
+    let limits = paced();
     let mut clients = Clients::new(&limits, FLASH);
     clients.add(1, read_of(4096), 40, 0);
     clients.run_until(2 * SECOND);
@@ -170,8 +175,7 @@ fn who_takes_longer_for_other_reasons_is_not_slowed_down() {
 
 #[test]
 fn half_of_what_does_the_work_is_found_out_and_its_return_too() {
-    let limits = Limits::paced();
-    limits.set(Entity(1), None, weight(300), 0).unwrap();
+    let limits = paced();
     let mut clients = Clients::new(&limits, FLASH);
     clients.add(1, read_of(4096), 400, 0);
     for (read_4k_ns, rate) in [(10_000, 1e5), (40_000, 2.5e4), (10_000, 1e5)] {
@@ -188,8 +192,7 @@ fn half_of_what_does_the_work_is_found_out_and_its_return_too() {
 /// A core that comes round every few milliseconds: each request then takes as long, however few there are.
 #[test]
 fn a_core_that_comes_round_late_loses_nothing() {
-    let limits = Limits::paced();
-    limits.set(Entity(1), None, weight(300), 0).unwrap();
+    let limits = paced();
     let mut clients = Clients::new(&limits, FLASH);
     clients.add(1, read_of(4096), 64, 0);
     clients.run_until(SECOND);
@@ -202,8 +205,7 @@ fn a_core_that_comes_round_late_loses_nothing() {
 /// Whatever has been found out, some requests are at work on each core, and those that came to nothing are so no longer.
 #[test]
 fn a_few_are_at_work_whatever_the_rate_is() {
-    let limits = Limits::paced();
-    limits.set(Entity(1), None, weight(300), 0).unwrap();
+    let limits = paced();
     let mut core = Core::new(&limits, 0);
     let mut path = Path::new(&[Entity(1)]);
     // Until some time has gone by protected ones may come.

@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 
 use super::ask::{Answer, ask};
 use super::place::Server;
+use crate::control::CHANGES_MAX;
 use crate::fatal::Fatal;
-
-/// What a server takes at a time.
-const TOGETHER_MAX: usize = 1000;
 
 /// What is told of a limit and is no part of it.
 const TOLD: [&str; 2] = ["generation", "usage"];
@@ -36,7 +34,7 @@ pub fn apply(arguments: &ApplyArguments) -> Result<Answer, Fatal> {
         Fatal::new(format!("{name}: {reason}"), "write it as `penstock qos list --json` prints it")
     })?;
     let (mut changed, mut generation) = (0, Value::Null);
-    for some in limits.chunks(TOGETHER_MAX) {
+    for some in limits.chunks(CHANGES_MAX) {
         let mut answer = ask(&arguments.server, "PATCH", "/v1/limits", Some(&json!({ "limits": some })))?;
         if !answer.is_good {
             let reason = answer.body["error"].as_str().unwrap_or_default();
@@ -60,10 +58,19 @@ fn limits(file: &Path) -> Result<Vec<Value>, String> {
     };
     read.map_err(|error| error.to_string())?;
     let mut told: Value = serde_json::from_str(&text).map_err(|error| format!("that is no JSON: {error}"))?;
-    match told.get_mut("limits").map(Value::take) {
-        Some(Value::Array(limits)) => limits.into_iter().enumerate().map(change).collect(),
-        _ => Err("there is no list `limits`".to_owned()),
-    }
+    let Some(Value::Array(limits)) = told.get_mut("limits").map(Value::take) else {
+        return Err("there is no list `limits`".to_owned());
+    };
+    let set = limits.into_iter().enumerate().filter(|(_, limit)| is_set(limit));
+    let mut changes = set.map(change).collect::<Result<Vec<_>, _>>()?;
+    // Others reserve a part of what the server has.
+    changes.sort_by_key(|change| change["entity"] != "server");
+    Ok(changes)
+}
+
+/// Whether it has been set, and is not what the configuration alone says.
+fn is_set(limit: &Value) -> bool {
+    limit["generation"] != 0
 }
 
 /// What a limit that was told is set by.

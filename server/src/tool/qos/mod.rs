@@ -111,7 +111,8 @@ What the columns say:
   USED            the part of the limit that is used, of the rate that binds first
   PARKED          requests that wait now because nothing is left of this limit
   WAIT            how long those who had to wait for it did so, in the mean; the time in which they are served is no part of it
-  REFUSED         requests that were told to come again, for their turn would have come after more than 20 seconds
+  REFUSED         requests that were told to come again, for their turn would have come after more than 20 seconds, or they took
+                  the slots and connections that other work of their session needs
 
 Only what has a limit is counted, and the server as soon as an export or a file set has one.";
 
@@ -142,7 +143,7 @@ struct SetArguments {
     #[arg(long, value_name = "RATE", value_parser = setting(rate::operations))]
     write_ops: Option<Setting>,
     /// Payload that it gets of the limit of the server whatever others want: 100MB/s, none. All reservations together are at
-    /// most nine tenths of the --bytes of the server, which must have a limit of them.
+    /// most nine tenths of the --bytes of the server, which must have a limit of them unless `pace` in [qos] is "latency".
     #[arg(long, value_name = "RATE", value_parser = setting(rate::bytes))]
     reserve: Option<Setting>,
     /// For how long what is not used is saved up: 1ms, 2s; none is 1ms.

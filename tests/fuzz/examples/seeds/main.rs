@@ -8,6 +8,7 @@ mod calls;
 mod mount3;
 mod nfs3;
 mod replies;
+mod rpcbind;
 
 use std::path::Path;
 
@@ -71,6 +72,9 @@ fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     }
     for (name, kind, message) in mount3::messages() {
         add("mount3", name, &[kind], &message);
+    }
+    for (name, message) in rpcbind::messages() {
+        add("rpcbind", name, &[], &message);
     }
     // Instructions: see the target.
     add("record", "fragments", &[0, 64, 4, 1, 2, 9, 0, 5], b"\x05inthr\x83ee.\x02od\x80\x85whole\x7fhuge");
