@@ -1,6 +1,7 @@
 """What a server does for an operation that is no time: system calls, allocations, payload that it copies.
 
-Counting costs time, so it has runs of its own. What makes and ends the sessions is counted too."""
+Counting costs time, so it has runs of its own: a short one and a longer one, of which the difference is told. What makes and ends the
+sessions is the same in both."""
 
 import os
 import re
@@ -11,6 +12,8 @@ import urllib.request
 
 from condition import RUN_SECONDS_MAX
 
+# How many times as long the longer run is.
+LONGER = 3
 SYSTEM_CALLS = "raw_syscalls:sys_enter"
 # The group of the kernel's probes that are set, and removed at the end.
 PROBES = "penstock_compare"
@@ -44,19 +47,18 @@ class Counter:
             self.events[server.name] = events
         return self.events[server.name]
 
-    def count(self, server, command, operations):
-        """Of one operation of a load: `system_calls`, `allocations` and `copied_bytes`, each where it can be told."""
-        counts = {}
+    def run(self, server, command):
+        """What is done in a run: `system_calls`, `allocations` and `copied_bytes`, each where it can be told."""
         before = copied_bytes(server)
         done = self.with_events(server, command) if self.can_count else None
         if done is None:
-            return counts
+            return {}
         after = copied_bytes(server)
-        counts["system_calls"] = done.pop(SYSTEM_CALLS) / operations
+        counts = {"system_calls": done.pop(SYSTEM_CALLS)}
         if done:
-            counts["allocations"] = sum(done.values()) / operations
+            counts["allocations"] = sum(done.values())
         if before is not None and after is not None:
-            counts["copied_bytes"] = (after - before) / operations
+            counts["copied_bytes"] = after - before
         return counts
 
     def with_events(self, server, command):
@@ -73,6 +75,11 @@ class Counter:
     def stop(self):
         if self.events:
             perf("probe", "-q", "-d", f"{PROBES}:*")
+
+
+def for_one(short, long, operations):
+    """The same for one operation, of two runs that differ by so many of them."""
+    return {name: (long[name] - short[name]) / operations for name in long if name in short}
 
 
 def library(pid):

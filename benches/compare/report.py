@@ -8,6 +8,8 @@ from plot import draw
 from rows import NFS3, PARALLEL, SERIAL
 
 GIB = 1 << 30
+# The ceiling with half of the load that it can bear itself, beside that with the load of the server.
+RAW_AT_ITS_OWN = "ceiling at half of its own"
 # What is asked for: how much longer than the ceiling's the slowest hundredth may take at half load, how much more than the
 # ceiling's an operation's cost may grow with connections, the least share of a plain loop's rate, the least gain of 16 COMMITs at
 # the same time, and resident memory beside the sum that the server prints.
@@ -123,17 +125,26 @@ def answer(holds):
 
 
 def tails(rows, results):
-    """The slowest hundredth when calls come at half the rate that could be reached, beside the ceiling at that rate."""
+    """The slowest hundredth when calls come at half the rate that could be reached: beside the ceiling at that rate, and beside the ceiling
+    at half the rate that it could reach itself."""
     lines = []
     for row in rows:
-        pairs = [(done.get(row.ours, {}), done.get("ceiling", {})) for done in results.get(row.name, [])]
-        pairs = [pair for pair in pairs if comparable(pair)]
-        p99 = [[run["latency_us"]["p99"] for run in runs] for runs in zip(*pairs)] or [[], []]
-        more = median([ours - raw for ours, raw in zip(*p99)])
-        lines.append(f"| {row.name} | {shown(median([ours['rate'] for ours, _ in pairs]), '{:.0f}')}/s | {shown(median(p99[0]), '{:.0f}')} us "
-                     f"| {shown(median(p99[1]), '{:.0f}')} us | {shown(more, '{:+.0f}')} us | {len(pairs)} "
-                     f"| {answer(None if more is None else more <= TAIL_MORE_US)} |")
-    return lines_of(f"| half load | rate | p99 | ceiling's p99 | difference (target: at most {TAIL_MORE_US} us) | rounds | target |", lines)
+        rounds = results.get(row.name, [])
+        same, own = [tail_beside(rounds, row.ours, name) for name in ("ceiling", RAW_AT_ITS_OWN)]
+        rates = [median([run["rate"] for run in good_runs(rounds, name)]) for name in (row.ours, RAW_AT_ITS_OWN)]
+        lines.append(f"| {row.name} | {shown(rates[0], '{:.0f}')}/s | {shown(same[0], '{:.0f}')} us | {shown(same[1], '{:.0f}')} us "
+                     f"| {shown(same[2], '{:+.0f}')} us | {same[3]} | {answer(None if same[2] is None else same[2] <= TAIL_MORE_US)} "
+                     f"| {shown(rates[1], '{:.0f}')}/s | {shown(own[1], '{:.0f}')} us | {shown(own[2], '{:+.0f}')} us |")
+    return lines_of(f"| half load | rate | p99 | ceiling's p99 | difference (target: at most {TAIL_MORE_US} us) | rounds | target "
+                    "| half of the ceiling's own | its p99 | difference |", lines)
+
+
+def tail_beside(rounds, ours, other):
+    """Of rounds in which both can be compared: the p99 of each, by how much the first is more, and how many they are."""
+    pairs = [(done.get(ours, {}), done.get(other, {})) for done in rounds]
+    pairs = [[run["latency_us"]["p99"] for run in pair] for pair in pairs if comparable(pair)]
+    first, second = [median(values) for values in zip(*pairs)] if pairs else (None, None)
+    return first, second, median([mine - others for mine, others in pairs]), len(pairs)
 
 
 def connections(rows, results):

@@ -1,5 +1,6 @@
 //! The addresses of a buffer's pieces, as the kernel wants them.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use buf::{IoBuffer, IoBufferMut};
@@ -9,6 +10,13 @@ const PIECES_MAX: usize = 1024;
 
 /// Pieces that lie inside the operation: those of a few replies that leave together. More are on the heap.
 const PIECES_INLINE: usize = 16;
+
+/// Lists on the heap that a thread keeps for its next operations.
+const SPARES_MAX: usize = 64;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Vec<libc::iovec>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Longest transfer of one call (MAX_RW_COUNT).
 pub(crate) const TRANSFER_BYTES_MAX: usize = i32::MAX as usize & !4095;
@@ -68,12 +76,30 @@ impl Pieces {
             Some(place) => *place = piece,
             None => {
                 if self.many.is_empty() {
+                    self.many = SPARES.with_borrow_mut(Vec::pop).unwrap_or_default();
                     self.many.extend_from_slice(&self.inline);
                 }
                 self.many.push(piece);
             }
         }
         self.count += 1;
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if self.many.is_empty() {
+            return;
+        }
+        self.many.clear();
+        let many = std::mem::take(&mut self.many);
+        // Fails when the thread is ending.
+        let _ = SPARES.try_with(|spares| {
+            let mut spares = spares.borrow_mut();
+            if spares.len() < SPARES_MAX {
+                spares.push(many);
+            }
+        });
     }
 }
 
@@ -118,6 +144,20 @@ pub(crate) fn to_write<B: IoBufferMut>(buffer: &mut B, range: Range<usize>, piec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lists_are_used_again() {
+        let listed = |count: usize| {
+            let mut pieces = Pieces::default();
+            to_read(&vec![vec![7_u8; 10]; count], 0..10 * count, &mut pieces);
+            pieces
+        };
+        drop((listed(300), listed(200)));
+        let (first, second, third) = (listed(20), listed(20), listed(20));
+        let capacities = [&first, &second, &third].map(|pieces| pieces.many.capacity());
+        assert!(capacities[0] >= 200 && capacities[1] >= 200 && capacities[2] < 200, "{capacities:?}");
+        assert_eq!(first.as_slice().len(), 20);
+    }
 
     #[test]
     fn pieces_keep_their_order_inline_and_beyond() {

@@ -17,9 +17,6 @@ const FILE_BYTES: u64 = 4 << 20;
 /// Bytes of a WRITE with which the file is made.
 const STEP_BYTES: usize = 1 << 20;
 
-/// Operations under way at a time on each connection.
-const DEPTH: usize = 4;
-
 /// One kind of operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
@@ -36,12 +33,21 @@ pub enum Work {
 pub struct Plan {
     /// Connections, in NFSv4 of one session.
     pub connections: usize,
+    /// Operations under way at a time on each connection.
+    pub depth: usize,
     /// Operations before counting.
     pub warm_up: usize,
     /// Operations that count.
     pub operations: usize,
     /// Whether call sites are noted.
     pub sites: bool,
+}
+
+impl Plan {
+    /// Operations under way at a time.
+    fn lanes(&self) -> usize {
+        self.depth * self.connections
+    }
 }
 
 /// What it cost.
@@ -78,10 +84,10 @@ pub fn run(
                 vec![Caller::Nfs4(session.clone(), file)]
             }
         };
-        repeat(&asking, &callers, work, plan.connections, plan.warm_up).await;
+        repeat(&asking, &callers, work, plan.lanes(), plan.warm_up).await;
         let (locks_before, begun) = (locks(), Instant::now());
         counting::begin(plan.sites);
-        repeat(&asking, &callers, work, plan.connections, plan.operations).await;
+        repeat(&asking, &callers, work, plan.lanes(), plan.operations).await;
         let counted = counting::end();
         let (locks, time) = (locks() - locks_before, begun.elapsed());
         session.close(&file).await.expect("a close");
@@ -127,9 +133,8 @@ async fn make_file(session: &Session) -> OpenFile {
     file
 }
 
-/// Does so many operations, some at a time on each connection.
-async fn repeat(asking: &Asking, callers: &[Caller], work: Work, connections: usize, count: usize) {
-    let lanes = DEPTH * connections;
+/// Does `count` operations in so many lanes, one after another in each.
+async fn repeat(asking: &Asking, callers: &[Caller], work: Work, lanes: usize, count: usize) {
     let tasks: Vec<_> = (0..lanes)
         .map(|lane| {
             let (shard, caller) = (asking.shard.clone(), callers[lane % callers.len()].clone());

@@ -39,41 +39,47 @@ const NONE: f64 = 0.03;
 /// and opens anew what NFSv3 uses.
 const NONE_PER_SECOND: f64 = 40.0;
 
+/// Operations under way at a time on each connection, usually.
+const DEPTH: usize = 4;
+
 /// An operation and what it may cost.
 struct Case {
     name: &'static str,
     work: Work,
+    /// Operations under way at a time on each connection. Of many, many replies leave together.
+    depth: usize,
     /// Allocations per operation at most.
     allocations_max: f64,
 }
 
-const CASES: [Case; 5] = [
-    Case { name: "GETATTR", work: Work::Attributes, allocations_max: 0.0 },
-    Case { name: "READ 4 KiB", work: Work::Read(4 << 10), allocations_max: 0.0 },
-    Case { name: "READ 64 KiB", work: Work::Read(64 << 10), allocations_max: 0.0 },
-    Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), allocations_max: 0.0 },
-    Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), allocations_max: 0.0 },
+const CASES: [Case; 6] = [
+    Case { name: "GETATTR", work: Work::Attributes, depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "READ 4 KiB", work: Work::Read(4 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "READ 4 KiB deep", work: Work::Read(4 << 10), depth: 60, allocations_max: 0.0 },
+    Case { name: "READ 64 KiB", work: Work::Read(64 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), depth: DEPTH, allocations_max: 0.0 },
 ];
 
 /// The same of READs whose payload leaves without the kernel's copy. The kernel may let go of such sends in crowds, of short
 /// ones by the hundred, and memory for a whole crowd has to be there first: so these are long.
 const SPARING_COPY: [Case; 1] =
-    [Case { name: "READ 1 MiB sparing", work: Work::Read(1 << 20), allocations_max: 0.0 }];
+    [Case { name: "READ 1 MiB sparing", work: Work::Read(1 << 20), depth: DEPTH, allocations_max: 0.0 }];
 
 /// The same past the page cache.
 const DIRECT: [Case; 4] = [
-    Case { name: "READ 64 KiB direct", work: Work::Read(64 << 10), allocations_max: 0.0 },
-    Case { name: "READ 1 MiB direct", work: Work::Read(1 << 20), allocations_max: 0.0 },
-    Case { name: "WRITE 64 KiB direct", work: Work::Write(64 << 10), allocations_max: 0.0 },
-    Case { name: "WRITE 1 MiB direct", work: Work::Write(1 << 20), allocations_max: 0.0 },
+    Case { name: "READ 64 KiB direct", work: Work::Read(64 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "READ 1 MiB direct", work: Work::Read(1 << 20), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "WRITE 64 KiB direct", work: Work::Write(64 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "WRITE 1 MiB direct", work: Work::Write(1 << 20), depth: DEPTH, allocations_max: 0.0 },
 ];
 
 /// The same of clients with a limit.
 const LIMITED: [Case; 4] = [
-    Case { name: "GETATTR limited", work: Work::Attributes, allocations_max: 0.0 },
-    Case { name: "READ 4 KiB limited", work: Work::Read(4 << 10), allocations_max: 0.0 },
-    Case { name: "READ 64 KiB limited", work: Work::Read(64 << 10), allocations_max: 0.0 },
-    Case { name: "WRITE 64 KiB limited", work: Work::Write(64 << 10), allocations_max: 0.0 },
+    Case { name: "GETATTR limited", work: Work::Attributes, depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "READ 4 KiB limited", work: Work::Read(4 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "READ 64 KiB limited", work: Work::Read(64 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "WRITE 64 KiB limited", work: Work::Write(64 << 10), depth: DEPTH, allocations_max: 0.0 },
 ];
 
 #[test]
@@ -106,7 +112,7 @@ fn measure(way: Way, cases: &[Case], findings: &mut Vec<String>) -> Arc<Done> {
     let kinds = [1, 4].map(|connections| [Version::V4_2, Version::V3].map(|version| (version, connections)));
     for (version, connections) in kinds.into_iter().flatten() {
         for case in cases {
-            let plan = Plan { connections, warm_up: WARM_UP, operations, sites };
+            let plan = Plan { connections, depth: case.depth, warm_up: WARM_UP, operations, sites };
             let server = Arc::clone(&serving);
             let locks = move || server.locks_taken();
             let Cost { counted, locks, time } = load::run(serving.address, version, case.work, plan, locks);
