@@ -53,6 +53,12 @@ pub const PAYLOADS_MAX: usize = 8;
 /// Memory for received bytes that a connection keeps between records.
 pub const WINDOW_KEPT: usize = 2048;
 
+/// Memory for more than that, of so many connections, that a core keeps for the next ones.
+pub const WINDOWS_SPARE: usize = 16;
+
+/// Bytes of it that are kept of one.
+pub const WINDOW_SPARE_MAX: usize = 128 * 1024;
+
 /// Bytes waited for at once, at first: what a peer that is slow may take its time for.
 pub const RECEIVE_STEP_MIN: usize = PROGRESS_MIN;
 

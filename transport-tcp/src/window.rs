@@ -1,10 +1,17 @@
 //! Bytes that were received and not yet consumed.
 
+use std::cell::RefCell;
+
 use buf::Chain;
 use bytes::BytesMut;
 use engine::Loan;
 
-use crate::limits::WINDOW_KEPT;
+use crate::limits::{WINDOW_KEPT, WINDOW_SPARE_MAX, WINDOWS_SPARE};
+
+thread_local! {
+    /// Memory that windows had no room in, or no use for.
+    static SPARES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The bytes in stream order: first those in memory of the connection's own, then those in one of the core's buffers.
 /// Whole records are taken out of the core's buffer; only what is cut by its end goes through the own memory, and what is
@@ -58,7 +65,9 @@ impl Window {
         if self.own_start == self.own.len() {
             self.own.clear();
             self.own_start = 0;
-            self.own.shrink_to(WINDOW_KEPT);
+            if self.own.capacity() > WINDOW_KEPT {
+                leave(std::mem::take(&mut self.own));
+            }
         }
         if self.loan().is_empty() {
             self.loan = None;
@@ -111,7 +120,13 @@ impl Window {
             self.own_start = 0;
         }
         let end = loan.len().min(self.loan_start.saturating_add(count));
-        self.own.extend_from_slice(&loan[self.loan_start..end]);
+        let bytes = &loan[self.loan_start..end];
+        if self.own.len() + bytes.len() > self.own.capacity() {
+            let mut larger = SPARES.with_borrow_mut(Vec::pop).unwrap_or_default();
+            larger.extend_from_slice(&self.own);
+            leave(std::mem::replace(&mut self.own, larger));
+        }
+        self.own.extend_from_slice(bytes);
         self.loan_start = end;
         if end == loan.len() {
             self.loan = None;
@@ -125,4 +140,14 @@ impl Window {
     fn loan(&self) -> &[u8] {
         self.loan.as_ref().map_or(&[], |loan| &loan[self.loan_start..])
     }
+}
+
+/// Leaves a window's memory to others.
+fn leave(mut own: Vec<u8>) {
+    own.clear();
+    SPARES.with_borrow_mut(|spares| {
+        if spares.len() < WINDOWS_SPARE && (1..=WINDOW_SPARE_MAX).contains(&own.capacity()) {
+            spares.push(own);
+        }
+    });
 }

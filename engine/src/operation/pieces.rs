@@ -11,7 +11,8 @@ const PIECES_MAX: usize = 1024;
 /// Pieces that lie inside the operation: those of a few replies that leave together. More are on the heap.
 const PIECES_INLINE: usize = 16;
 
-/// Lists on the heap that a thread keeps for its next operations.
+/// Lists on the heap that a thread keeps for its next operations: as many sends as are usually under way at a time, and with
+/// [`PIECES_MAX`] pieces each a mebibyte.
 const SPARES_MAX: usize = 64;
 
 thread_local! {

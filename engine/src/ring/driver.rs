@@ -37,6 +37,9 @@ pub(crate) const CANCELLATION: u64 = u64::MAX - 1;
 /// system) keeps its memory for the rest of the process, as does what was sent and not acknowledged by then.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
+/// Queues of completions kept for operations to come: of receives that are under way at a time, more are rare.
+const QUEUES_KEPT_MAX: usize = 256;
+
 /// The place of an operation; empty once it has been taken out.
 struct Seat<O>(Option<O>);
 
@@ -84,6 +87,8 @@ struct State {
     table: Table<Flight>,
     /// Room for completions and wakers between turns, to spare allocations.
     completions: Vec<Completion>,
+    /// Queues of operations that have ended, for others that tell of more than two things before they are asked.
+    queues: Vec<VecDeque<Completion>>,
     /// Keeps the registered memory as long as the ring; dropped after it.
     _pool: buf::Pool,
 }
@@ -110,7 +115,13 @@ impl Driver {
             tracing::warn!(%error, "payload memory could not be registered; direct I/O costs more without");
         }
         let registered = ring.registered();
-        let state = State { ring, table: Table::new(in_flight_max), completions: Vec::new(), _pool: pool };
+        let state = State {
+            ring,
+            table: Table::new(in_flight_max),
+            completions: Vec::new(),
+            queues: Vec::new(),
+            _pool: pool,
+        };
         let driver = Rc::new(Self { state: RefCell::new(Some(Box::new(state))), port, registered });
         bell::arm(&mut driver.state().ring, driver.port.bell.as_raw_fd());
         (driver, registration.is_ok())
@@ -210,8 +221,8 @@ impl Driver {
 
     fn land_operation(&self, key: Key, completion: Completion) {
         let mut state = self.state();
-        let flight =
-            state.table.get_mut(key).expect("the table keeps an operation until its last completion");
+        let State { table, queues, .. } = &mut *state;
+        let flight = table.get_mut(key).expect("the table keeps an operation until its last completion");
         flight.landed = !completion.more();
         if flight.orphan {
             if completion.more() {
@@ -229,6 +240,9 @@ impl Driver {
         } else if flight.landed {
             flight.last = Some(completion);
         } else {
+            if flight.rest.capacity() == 0 {
+                flight.rest = queues.pop().unwrap_or_default();
+            }
             flight.rest.push_back(completion);
         }
         let waker = flight.waker.take();
@@ -262,8 +276,12 @@ impl Driver {
     }
 
     fn remove(&self, key: Key) -> Recycled<dyn Flying> {
-        let flight = self.state().table.remove(key);
-        flight.expect("who holds the key has not given it up").operation
+        let mut state = self.state();
+        let flight = state.table.remove(key).expect("who holds the key has not given it up");
+        if flight.rest.capacity() > 0 && state.queues.len() < QUEUES_KEPT_MAX {
+            state.queues.push(flight.rest);
+        }
+        flight.operation
     }
 
     /// Leaves an operation to itself: its completions are discarded and its memory freed after the last. The kernel is asked to

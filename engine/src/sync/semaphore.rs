@@ -1,7 +1,7 @@
 //! Permits for the tasks of one shard, first come first served.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +14,30 @@ pub struct Semaphore(Rc<State>);
 struct State {
     free: Cell<usize>,
     tickets: Cell<u64>,
-    waiting: RefCell<BTreeMap<u64, Waker>>,
+    /// By ticket, which are given in order.
+    waiting: RefCell<VecDeque<(u64, Waker)>>,
+}
+
+impl State {
+    fn begin_to_wait(&self, waker: &Waker) -> u64 {
+        self.tickets.set(self.tickets.get() + 1);
+        self.waiting.borrow_mut().push_back((self.tickets.get(), waker.clone()));
+        self.tickets.get()
+    }
+
+    fn wait_on(&self, ticket: u64, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Ok(at) = waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
+            waiting[at].1.clone_from(waker);
+        }
+    }
+
+    fn forget(&self, ticket: u64) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Ok(at) = waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket) {
+            waiting.remove(at);
+        }
+    }
 }
 
 impl Semaphore {
@@ -51,7 +74,7 @@ impl Semaphore {
     }
 
     fn wake_first(&self) {
-        let first = self.0.waiting.borrow().first_key_value().map(|(_, waker)| waker.clone());
+        let first = self.0.waiting.borrow().front().map(|(_, waker)| waker.clone());
         if self.0.free.get() > 0
             && let Some(waker) = first
         {
@@ -81,7 +104,7 @@ pub struct Acquire {
 impl Acquire {
     fn leave(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.semaphore.0.waiting.borrow_mut().remove(&ticket);
+            self.semaphore.0.forget(ticket);
             self.semaphore.wake_first();
         }
     }
@@ -93,17 +116,16 @@ impl Future for Acquire {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
         let this = &mut *self;
         let state = this.semaphore.0.clone();
-        let first = state.waiting.borrow().first_key_value().map(|(ticket, _)| *ticket);
+        let first = state.waiting.borrow().front().map(|(ticket, _)| *ticket);
         if state.free.get() > 0 && (first.is_none() || first == this.ticket) {
             let permit = this.semaphore.take();
             this.leave();
             return Poll::Ready(permit);
         }
-        let ticket = *this.ticket.get_or_insert_with(|| {
-            state.tickets.set(state.tickets.get() + 1);
-            state.tickets.get()
-        });
-        state.waiting.borrow_mut().insert(ticket, context.waker().clone());
+        match this.ticket {
+            Some(ticket) => state.wait_on(ticket, context.waker()),
+            None => this.ticket = Some(state.begin_to_wait(context.waker())),
+        }
         Poll::Pending
     }
 }

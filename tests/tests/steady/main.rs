@@ -25,9 +25,10 @@ use crate::serving::{Done, SHARDS, Serving, Way};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Operations that count, and those before.
+/// Operations that count, and those before: at least so many, and so many times as many as are under way at a time.
 const OPERATIONS: usize = 2_000;
-const WARM_UP: usize = 1_000;
+const WARM_UP: usize = 3_000;
+const WARM_UP_ROUNDS: usize = 60;
 
 /// Those that are looked at one by one.
 const OPERATIONS_TRACED: usize = 100;
@@ -42,6 +43,9 @@ const NONE_PER_SECOND: f64 = 40.0;
 /// Operations under way at a time on each connection, usually.
 const DEPTH: usize = 4;
 
+/// As many as a session has slots for, nearly.
+const DEEP: usize = 60;
+
 /// An operation and what it may cost.
 struct Case {
     name: &'static str,
@@ -52,11 +56,13 @@ struct Case {
     allocations_max: f64,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case { name: "GETATTR", work: Work::Attributes, depth: DEPTH, allocations_max: 0.0 },
     Case { name: "READ 4 KiB", work: Work::Read(4 << 10), depth: DEPTH, allocations_max: 0.0 },
-    Case { name: "READ 4 KiB deep", work: Work::Read(4 << 10), depth: 60, allocations_max: 0.0 },
+    Case { name: "READ 4 KiB deep", work: Work::Read(4 << 10), depth: DEEP, allocations_max: 0.0 },
     Case { name: "READ 64 KiB", work: Work::Read(64 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "WRITE 4 KiB", work: Work::Write(4 << 10), depth: DEPTH, allocations_max: 0.0 },
+    Case { name: "WRITE 4 KiB deep", work: Work::Write(4 << 10), depth: DEEP, allocations_max: 0.0 },
     Case { name: "WRITE 64 KiB", work: Work::Write(64 << 10), depth: DEPTH, allocations_max: 0.0 },
     Case { name: "WRITE 1 MiB", work: Work::Write(1 << 20), depth: DEPTH, allocations_max: 0.0 },
 ];
@@ -112,7 +118,8 @@ fn measure(way: Way, cases: &[Case], findings: &mut Vec<String>) -> Arc<Done> {
     let kinds = [1, 4].map(|connections| [Version::V4_2, Version::V3].map(|version| (version, connections)));
     for (version, connections) in kinds.into_iter().flatten() {
         for case in cases {
-            let plan = Plan { connections, depth: case.depth, warm_up: WARM_UP, operations, sites };
+            let warm_up = WARM_UP.max(WARM_UP_ROUNDS * connections * case.depth);
+            let plan = Plan { connections, depth: case.depth, warm_up, operations, sites };
             let server = Arc::clone(&serving);
             let locks = move || server.locks_taken();
             let Cost { counted, locks, time } = load::run(serving.address, version, case.work, plan, locks);
