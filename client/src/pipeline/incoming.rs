@@ -24,24 +24,16 @@ pub(super) struct Incoming {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// The head of a long record, until its rest has arrived.
+    /// The head of a record that is long or comes in fragments, until its rest has arrived.
     head: Vec<u8>,
-    /// Bytes of that record still to come.
-    left: usize,
-    /// Whether `head` was handed over or holds nothing.
-    is_taken: bool,
-    is_malformed: bool,
+    /// The fragment of that record that is arriving: bytes still to come, and whether it is the last. `None`: there is no such
+    /// record.
+    arriving: Option<(usize, bool)>,
 }
 
 impl Incoming {
     pub(super) fn new() -> Self {
-        let (head, is_taken, is_malformed) = (Vec::new(), true, false);
-        Self { buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, head, left: 0, is_taken, is_malformed }
-    }
-
-    /// Whether the peer has sent what is no record of one fragment: nothing behind it can be read.
-    pub(super) fn is_malformed(&self) -> bool {
-        self.is_malformed
+        Self { buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, head: Vec::new(), arriving: None }
     }
 
     /// Receives more; false at the end of the stream.
@@ -61,34 +53,43 @@ impl Incoming {
 
     /// The head of the next reply that has arrived to its end.
     pub(super) fn next_reply(&mut self) -> Option<&[u8]> {
-        if !self.is_taken {
-            let passed = self.left.min(self.end - self.start);
-            self.start += passed;
-            self.left -= passed;
-            if self.left > 0 {
-                return None;
+        loop {
+            if let Some((left, is_last)) = self.arriving {
+                let left = self.pass_over(left);
+                self.arriving = Some((left, is_last));
+                if left > 0 {
+                    return None;
+                }
+                if is_last {
+                    self.arriving = None;
+                    return Some(&self.head);
+                }
             }
-            self.is_taken = true;
-            return Some(&self.head);
+            let bytes = &self.buffer[self.start..self.end];
+            let mark = Mark::from_bytes(*bytes.first_chunk::<MARK_LEN>()?);
+            let length = mark.length as usize;
+            if self.arriving.is_none() {
+                if mark.last && length <= HEAD_MAX {
+                    let at = self.start + MARK_LEN;
+                    bytes.get(MARK_LEN..MARK_LEN + length)?;
+                    self.start = at + length;
+                    return Some(&self.buffer[at..at + length]);
+                }
+                self.head.clear();
+            }
+            self.start += MARK_LEN;
+            self.arriving = Some((length, mark.last));
         }
-        let bytes = &self.buffer[self.start..self.end];
-        let mark = Mark::from_bytes(*bytes.first_chunk::<MARK_LEN>()?);
-        if !mark.last {
-            self.is_malformed = true;
-            return None;
-        }
-        let length = mark.length as usize;
-        let head = bytes.get(MARK_LEN..MARK_LEN + length.min(HEAD_MAX))?;
-        if length <= HEAD_MAX {
-            let at = self.start + MARK_LEN;
-            self.start = at + length;
-            return Some(&self.buffer[at..at + length]);
-        }
-        self.head.clear();
-        self.head.extend_from_slice(head);
-        self.start += MARK_LEN + HEAD_MAX;
-        (self.left, self.is_taken) = (length - HEAD_MAX, false);
-        self.next_reply()
+    }
+
+    /// Takes what has arrived of a fragment of which so many bytes are to come: the record's head is kept, the rest is bulk data.
+    /// Answers how many bytes are to come then.
+    fn pass_over(&mut self, left: usize) -> usize {
+        let count = left.min(self.end - self.start);
+        let kept = count.min(HEAD_MAX - self.head.len());
+        self.head.extend_from_slice(&self.buffer[self.start..self.start + kept]);
+        self.start += count;
+        left - count
     }
 }
 
@@ -127,5 +128,48 @@ fn behind_sequence(mut decoder: Decoder<'_>) -> Answer<'_> {
         Ok((Status::Ok, true)) => Answer::Results(decoder),
         Ok((status, true)) => Answer::Failed(status.name()),
         Ok((_, false)) | Err(_) => Answer::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The replies that are read of a stream that comes in pieces of so many bytes.
+    fn read(stream: &[u8], piece_bytes: usize) -> Vec<Vec<u8>> {
+        let (mut incoming, mut replies) = (Incoming::new(), Vec::new());
+        for piece in stream.chunks(piece_bytes) {
+            incoming.buffer.copy_within(incoming.start..incoming.end, 0);
+            (incoming.start, incoming.end) = (0, incoming.end - incoming.start);
+            incoming.buffer[incoming.end..][..piece.len()].copy_from_slice(piece);
+            incoming.end += piece.len();
+            while let Some(reply) = incoming.next_reply() {
+                replies.push(reply.to_vec());
+            }
+        }
+        replies
+    }
+
+    #[test]
+    fn replies_are_read_however_they_are_cut() {
+        let record = |number: usize| (0..number * 5000).map(|at| (at % 251) as u8).collect::<Vec<_>>();
+        let (mut stream, mut heads) = (Vec::new(), Vec::new());
+        for (number, cuts) in
+            [(1, &[][..]), (3, &[]), (1, &[40, 4000]), (4, &[100, 100, 9000]), (0, &[]), (3, &[8192])]
+        {
+            let record = record(number);
+            let ends = cuts.iter().copied().chain([record.len()]);
+            let mut start = 0;
+            for end in ends {
+                let mark = Mark { last: end == record.len(), length: (end - start) as u32 };
+                stream.extend_from_slice(&mark.to_bytes());
+                stream.extend_from_slice(&record[start..end]);
+                start = end;
+            }
+            heads.push(record[..record.len().min(HEAD_MAX)].to_vec());
+        }
+        for piece_bytes in [1, 7, 4096, stream.len()] {
+            assert!(read(&stream, piece_bytes) == heads, "pieces of {piece_bytes} bytes");
+        }
     }
 }

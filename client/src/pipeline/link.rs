@@ -83,9 +83,6 @@ pub(super) async fn receive_all<S: Source>(run: Rc<Run<S>>, index: usize) {
         while let Some(head) = incoming.next_reply() {
             run.reply(index, head);
         }
-        if incoming.is_malformed() {
-            break;
-        }
         run.send();
     }
     run.lost(index);
