@@ -14,6 +14,7 @@ pub mod head;
 pub mod mount3;
 pub mod nfs3_call;
 pub mod nfs3_reply;
+pub mod rdma;
 pub mod record;
 pub mod results;
 mod round_trip;

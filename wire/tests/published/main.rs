@@ -3,5 +3,6 @@
 mod mount3;
 mod nfs3;
 mod nfs4;
+mod rdma;
 mod rpcbind;
 mod text;

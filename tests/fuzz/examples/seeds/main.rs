@@ -7,6 +7,7 @@
 mod calls;
 mod mount3;
 mod nfs3;
+mod rdma;
 mod replies;
 mod rpcbind;
 
@@ -75,6 +76,9 @@ fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     }
     for (name, message) in rpcbind::messages() {
         add("rpcbind", name, &[], &message);
+    }
+    for (name, message) in rdma::messages() {
+        add("rdma", name, &[], &message);
     }
     // Instructions: see the target.
     add("record", "fragments", &[0, 64, 4, 1, 2, 9, 0, 5], b"\x05inthr\x83ee.\x02od\x80\x85whole\x7fhuge");
