@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import urllib.request
 
@@ -17,7 +18,7 @@ LONGER = 3
 SYSTEM_CALLS = "raw_syscalls:sys_enter"
 # The group of the kernel's probes that are set, and removed at the end.
 PROBES = "penstock_compare"
-# Where memory comes from: a library whose name begins so, else the program itself; and the functions that hand it out.
+# Where memory comes from, unless the program brings its own: a library whose name begins so, and the functions that hand it out.
 C_FUNCTIONS = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"]
 ALLOCATORS = [("libjemalloc", C_FUNCTIONS), ("libtcmalloc", C_FUNCTIONS), ("libmimalloc", C_FUNCTIONS), ("libc.so", C_FUNCTIONS)]
 OWN_FUNCTIONS = ["mi_malloc", "mi_zalloc", "mi_calloc", "mi_realloc", "mi_malloc_aligned", "mi_zalloc_aligned", "mi_realloc_aligned"]
@@ -39,38 +40,41 @@ class Counter:
     def allocations(self, server):
         """The events that tell of an allocation of this server; none where they cannot be told."""
         if server.name not in self.events:
-            program = os.path.realpath(f"/proc/{server.process.pid}/exe")
-            events = probes(program, OWN_FUNCTIONS, len(self.events))
-            if not events:
-                path, functions = library(server.process.pid)
-                events = probes(path, functions, len(self.events)) if path else []
-            self.events[server.name] = events
+            if not self.events:
+                # Those of a run that was killed.
+                perf("probe", "-q", "-d", f"{PROBES}:*")
+            path, functions = allocator(server.process.pid)
+            self.events[server.name] = probes(path, functions, len(self.events))
         return self.events[server.name]
 
     def run(self, server, command):
-        """What is done in a run: `system_calls`, `allocations` and `copied_bytes`, each where it can be told."""
-        before = copied_bytes(server)
-        done = self.with_events(server, command) if self.can_count else None
-        if done is None:
+        """What is done in a run: `system_calls`, `allocations` and `copied_bytes`, each where it can be told. What was measured before
+        is worth more than a count, so that one that fails is none."""
+        try:
+            before = copied_bytes(server)
+            counts = self.with_events(server, command) if self.can_count else {}
+            after = copied_bytes(server)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            print(f"{server.name}: nothing is counted: {error}", file=sys.stderr)
             return {}
-        after = copied_bytes(server)
-        counts = {"system_calls": done.pop(SYSTEM_CALLS)}
-        if done:
-            counts["allocations"] = sum(done.values())
-        if before is not None and after is not None:
+        if counts and before is not None and after is not None:
             counts["copied_bytes"] = after - before
         return counts
 
     def with_events(self, server, command):
-        """How often each event took place while a command ran; nothing where they cannot be counted."""
-        names = [SYSTEM_CALLS, *self.allocations(server)]
+        """System calls and allocations while a command ran; nothing where they cannot be counted."""
+        allocations = self.allocations(server)
+        names = [SYSTEM_CALLS, *allocations]
         with tempfile.NamedTemporaryFile("r") as told:
             options = [option for name in names for option in ("-e", name)]
             done = perf("stat", "-x", ",", "-o", told.name, *options, "-p", str(server.process.pid), "--", *command)
-            found = {name: count for count, name in re.findall(r"^(\d+),[^,]*,([^,]+),", told.read(), re.MULTILINE)}
+            found = {name: int(count) for count, name in re.findall(r"^(\d+),[^,]*,([^,]+),", told.read(), re.MULTILINE)}
         if done.returncode != 0 or SYSTEM_CALLS not in found:
-            return None
-        return {name: int(count) for name, count in found.items()}
+            return {}
+        counts = {"system_calls": found[SYSTEM_CALLS]}
+        if allocations and all(name in found for name in allocations):
+            counts["allocations"] = sum(found[name] for name in allocations)
+        return counts
 
     def stop(self):
         if self.events:
@@ -82,15 +86,18 @@ def for_one(short, long, operations):
     return {name: (long[name] - short[name]) / operations for name in long if name in short}
 
 
-def library(pid):
-    """The library that hands out memory to a process, and by which functions."""
+def allocator(pid):
+    """The program or library that hands out memory to a process, and by which functions."""
+    program = os.path.realpath(f"/proc/{pid}/exe")
+    if OWN_FUNCTIONS[0] in perf("probe", "-x", program, "--funcs", OWN_FUNCTIONS[0]).stdout.split():
+        return program, OWN_FUNCTIONS
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
         paths = sorted({line.split(maxsplit=5)[5].strip() for line in maps if line.count("/")})
     for name, functions in ALLOCATORS:
         for path in paths:
             if os.path.basename(path).startswith(name):
                 return path, functions
-    return None, []
+    return program, []
 
 
 def probes(path, functions, number):

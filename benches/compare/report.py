@@ -93,18 +93,22 @@ def table(rows, results):
         good = good_runs(rounds, row.ours)
         if not good:
             errors = [done[row.ours]["error"] for done in rounds if row.ours in done]
-            lines.append(f"| {row.name} | failed: {errors[:1]} | | | | | | 0 | NO |")
+            lines.append(f"| {row.name} | failed: {errors[:1]} | | | | | | | | 0 | NO |")
             continue
         rate_ratio, count = ratio(rounds, row.ours, "ceiling", lambda run: run["rate"])
         cpu_ratio, _ = ratio(rounds, row.ours, "ceiling", lambda run: cost(row, run))
         ganesha_ratio, _ = ratio(rounds, row.ours, "ganesha", lambda run: cost(row, run))
+        peer = good_runs(rounds, "ganesha")
+        peer_rate = rate_of(row, median([run["rate"] for run in peer])) if peer else "-"
+        peer_p99 = shown(median([run["latency_us"]["p99"] for run in peer]), "{:.0f}")
         latency = "/".join(shown(median([run["latency_us"][key] for run in good]), "{:.0f}") for key in ("p50", "p99", "p99_9"))
         unit = "s/GiB" if row.block_bytes else "us"
         lines.append(f"| {row.name} | {rate_of(row, median([run['rate'] for run in good]))} "
                      f"| {shown(median([cost(row, run) for run in good]), '{:.3f}')} {unit} | {latency} | {shown(rate_ratio)} | {shown(cpu_ratio)} "
-                     f"| {shown(ganesha_ratio)} | {count} "
+                     f"| {shown(ganesha_ratio)} | {peer_rate} | {peer_p99} | {count} "
                      f"| {verdict(row, rate_ratio, cpu_ratio, ganesha_ratio)} |")
-    return lines_of("| load | penstock | CPU | p50/p99/p99.9 us | rate / ceiling | CPU / ceiling | CPU / ganesha | rounds | target |", lines)
+    return lines_of("| load | penstock | CPU | p50/p99/p99.9 us | rate / ceiling | CPU / ceiling | CPU / ganesha | ganesha | its p99 us "
+                    "| rounds | target |", lines)
 
 
 def counts_table(rows, counted):
@@ -149,7 +153,7 @@ def tail_beside(rounds, ours, other):
 
 def connections(rows, results):
     """What an operation costs over more and more connections, and how much more than over one, beside the ceiling."""
-    if len(rows) < 2:
+    if len(rows) < 2 or rows[0].connections != 1:
         return ""
     lines, first = [], rows[0]
     for row in rows:
