@@ -7,7 +7,10 @@ set -euo pipefail
 . "$CLIENT_DIR/clients.sh"
 
 # Only the server on the machine has a second export, and a client that asks from the loopback.
-[ "$SERVER_PLACE" = host ]
+if [ "$SERVER_PLACE" != host ]; then
+    echo "not applicable: the server is in the guest"
+    exit 0
+fi
 # All of it is dirty before anything is sent: neither age nor amount has it written, nor what is due to one file system.
 echo 60000 >/proc/sys/vm/dirty_expire_centisecs
 echo 60 >/proc/sys/vm/dirty_ratio

@@ -10,7 +10,7 @@ use super::stage::{Load, Stage};
 const ENTITIES: u32 = 100_000;
 const AMPLE: u64 = 1_000_000_000_000;
 
-/// What the ratio to a server without limits has to be above, with a certainty of 19 in 20.
+/// What each ratio has to be above, with a certainty of 19 in 20.
 const RATIO_LEAST: f64 = 0.97;
 
 /// Student's t for that, by degrees of freedom from 14 on; what comes later is less.
@@ -103,7 +103,7 @@ impl Crowd {
         Self { beside_none: Ratios::of("none", beside(0)), beside_few: Ratios::of("three", beside(1)) }
     }
 
-    /// Whether it is as good as with none.
+    /// Whether it is as good as with none, and as with three.
     pub fn is_met(&self) -> bool {
         self.beside_none.is_met() && self.beside_few.is_met()
     }

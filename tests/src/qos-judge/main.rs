@@ -119,7 +119,7 @@ fn judge(settings: &Settings) -> Result<bool, String> {
         show(settings, Equality::head(), std::iter::once(equal.cells()));
     }
     if wants("crowd") {
-        eprintln!("crowd: {} pairs", settings.pairs);
+        eprintln!("crowd: {} rounds", settings.pairs);
         let crowd = crowd::run(settings.pairs as usize, CROWD_TIME);
         is_met &= crowd.is_met();
         told["crowd"] = crowd.json();
