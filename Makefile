@@ -14,7 +14,7 @@ help:
 	@echo 'make fuzz          every fuzz target for FUZZ_SECONDS=30 each'
 	@echo 'make conformance   pynfs, where the suite is at hand (tests/conformance/pynfs)'
 	@echo 'make bench         micro-benchmarks'
-	@echo 'make compare       throughput, CPU and latency beside the raw ceiling and NFS-Ganesha (about half an hour)'
+	@echo 'make compare       throughput, CPU and latency beside the raw ceiling and NFS-Ganesha (about an hour)'
 	@echo 'PENSTOCK_TEST_CLIENT=off leaves the virtual machine out of test and test-long.'
 
 serve:
