@@ -276,12 +276,19 @@ impl Driver {
     }
 
     fn remove(&self, key: Key) -> Recycled<dyn Flying> {
-        let mut state = self.state();
-        let flight = state.table.remove(key).expect("who holds the key has not given it up");
-        if flight.rest.capacity() > 0 && state.queues.len() < QUEUES_KEPT_MAX {
-            state.queues.push(flight.rest);
-        }
+        // Taken apart outside the borrow: what a flight has may wake others when it goes.
+        let flight = self.state().table.remove(key).expect("who holds the key has not given it up");
+        debug_assert!(flight.rest.is_empty(), "its last completion has been taken");
+        self.keep(flight.rest);
         flight.operation
+    }
+
+    fn keep(&self, mut queue: VecDeque<Completion>) {
+        queue.clear();
+        let mut state = self.state();
+        if queue.capacity() > 0 && state.queues.len() < QUEUES_KEPT_MAX {
+            state.queues.push(queue);
+        }
     }
 
     /// Leaves an operation to itself: its completions are discarded and its memory freed after the last. The kernel is asked to
