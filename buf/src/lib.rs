@@ -25,6 +25,7 @@ mod io;
 mod pipe;
 mod pool;
 mod region;
+mod slots;
 mod wait;
 
 pub use chain::{Block, Chain};
@@ -32,6 +33,7 @@ pub use io::{IoBuffer, IoBufferMut, Piece, Slice};
 pub use pipe::{PIPES_MAX, PipePool, Piped};
 pub use pool::{CLASS_BYTES, Pool, TakeError};
 pub use region::{REGISTRATION_BYTES_MAX, Region};
+pub use slots::{Slot, Slots};
 pub use wait::{Take, WAITERS_MAX};
 
 /// The page: the unit of alignment of every block, and the modulus of [`Pool::take`].

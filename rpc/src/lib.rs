@@ -14,7 +14,7 @@ mod reply;
 mod service;
 mod spare;
 
-pub use call::{Call, Payload, Payloads};
+pub use call::{Call, Data, Payload, Payloads, Remote};
 pub use peer::{ConnectionId, Peer, Transport};
 pub use reading::{Reading, ReadingHold};
 pub use reply::{Bulk, Bulks, Insert, Inserts, Outcome, Reply};

@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Connection, timeout::within};
+use transport::within;
+
+use crate::Connection;
 
 /// Unread time between two notes. A byte is taken to have come at most twice as much earlier than it did.
 const NOTE_SPACING: Duration = Duration::from_millis(250);

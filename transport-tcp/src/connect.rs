@@ -4,7 +4,9 @@ use std::{io, net::SocketAddr, rc::Rc};
 
 use rpc::Service;
 
-use crate::{Connection, Endpoint, share::Standing, socket::Socket, timeout::within};
+use transport::within;
+
+use crate::{Connection, Endpoint, share::Standing, socket::Socket};
 
 impl Endpoint {
     /// Opens a connection. Calls that the peer sends on it (a back channel) go to `service`.

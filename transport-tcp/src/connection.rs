@@ -9,6 +9,8 @@ use std::{
 
 use rpc::{Call, ConnectionId, Outcome, Peer, Reading, Service, Transport};
 
+use transport::{Answer, CALL, Pending, REPLY, Signal};
+
 use crate::{
     CallError, Message, Received,
     backlog::Backlog,
@@ -16,13 +18,10 @@ use crate::{
     fault::Fault,
     limits::PROVEN_BYTES,
     listener::Load,
-    message::{CALL, REPLY},
     outbox::Outbox,
-    pending::{Answer, Pending},
     progress::Progress,
     receive::Stream,
     share::{Share, Standing},
-    signal::Signal,
     socket::Socket,
     stats::add,
     zero_copy::ZeroCopy,
@@ -70,7 +69,7 @@ pub struct Connection {
     heads_held: Cell<usize>,
     pub(crate) outbox: Outbox,
     pub(crate) zero_copy: Rc<ZeroCopy>,
-    pending: Rc<Pending>,
+    pending: Rc<Pending<Received>>,
     /// Told when calls end or replies leave: the receiving task may go on.
     pub(crate) room: Rc<Signal>,
     /// Whether its service wants more of it.
@@ -189,7 +188,7 @@ impl Connection {
 
     async fn wait(
         &self,
-        answer: Option<Answer>,
+        answer: Option<Answer<Received>>,
         mut message: Message,
         timeout: Duration,
     ) -> Result<Received, CallError> {

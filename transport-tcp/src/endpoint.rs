@@ -11,8 +11,10 @@ use std::{
 
 use buf::{Chain, Pool, TakeError};
 use engine::Shard;
-use rpc::{ConnectionId, Service};
+use rpc::{ConnectionId, Service, Transport};
 use wire::origin::origin;
+
+use transport::{Signal, within};
 
 use crate::{
     CallError, Connection, Limits, Message, Received, Stats,
@@ -21,10 +23,8 @@ use crate::{
     },
     listener::Load,
     share::{Share, Standing},
-    signal::Signal,
     socket::Socket,
     stats::{add, less},
-    timeout::within,
     watch::watch,
 };
 
@@ -182,7 +182,7 @@ impl Shared {
     /// A name for a new connection.
     pub(crate) fn next_id(&self) -> ConnectionId {
         self.serial.set(self.serial.get() + 1);
-        ConnectionId::new(self.shard.index(), self.serial.get())
+        ConnectionId::new(self.shard.index(), Transport::Tcp, self.serial.get())
     }
 
     /// What of the payload memory the connections from this address's host may hold together.

@@ -1,50 +1,9 @@
-//! Messages as they leave and as they arrive, without record marks.
+//! Messages as they arrive, without record marks.
 
-use bytes::{Bytes, BytesMut};
-use rpc::{Bulk, Insert, Inserts, Payloads, Reply};
+use bytes::Bytes;
+use rpc::Payloads;
 
 use crate::share::Holds;
-
-/// RPC message type of a call (RFC 5531 §9).
-pub(crate) const CALL: u32 = 0;
-/// RPC message type of a reply.
-pub(crate) const REPLY: u32 = 1;
-
-/// One RPC message to be sent.
-#[derive(Debug)]
-pub struct Message {
-    /// All of the message that is not bulk data.
-    pub head: BytesMut,
-    /// Bulk data by ascending position in the head.
-    pub inserts: Inserts,
-}
-
-impl Message {
-    /// A message without bulk data.
-    pub fn new(head: BytesMut) -> Self {
-        Self { head, inserts: Inserts::new() }
-    }
-
-    /// Bytes of the whole message.
-    pub fn length(&self) -> usize {
-        self.head.len() + self.inserts.iter().map(|insert| insert.data.len()).sum::<usize>()
-    }
-
-    /// Bytes of it that lie in payload memory.
-    pub(crate) fn memory(&self) -> usize {
-        let in_memory = |insert: &Insert| match &insert.data {
-            Bulk::Chain(chain) => chain.len(),
-            Bulk::Piped(_) | Bulk::Shared(_) => 0,
-        };
-        self.inserts.iter().map(in_memory).sum()
-    }
-}
-
-impl From<Reply> for Message {
-    fn from(reply: Reply) -> Self {
-        Self { head: reply.head, inserts: reply.inserts }
-    }
-}
 
 /// One RPC message as it arrived. The memory it counts against is given back when it is dropped.
 #[derive(Debug)]
@@ -65,12 +24,11 @@ impl Received {
 
     /// Bytes of payload.
     pub(crate) fn payload_bytes(&self) -> usize {
-        self.payloads.iter().map(|payload| payload.data.len()).sum()
+        self.payloads.iter().map(|payload| payload.cut.length).sum()
     }
 
     /// Transaction id and message type, if the message is long enough to have them.
     pub(crate) fn prefix(&self) -> Option<(u32, u32)> {
-        let word = |at: usize| self.head.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-        Some((word(0)?, word(4)?))
+        transport::prefix(&self.head)
     }
 }

@@ -159,7 +159,7 @@ impl Stream {
         add(copied, caught);
         let data = self.fill(data, caught, tail, ahead).await?;
         record.holds.extend(holds);
-        record.payloads.push(Payload { cut: place.cut, data });
+        record.payloads.push(Payload { cut: place.cut, data: data.into() });
         Ok(true)
     }
 

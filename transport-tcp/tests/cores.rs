@@ -10,7 +10,7 @@ use std::{
 
 use bytes::BytesMut;
 use engine::{Engine, EngineConfig, Shard};
-use rpc::{Call, ConnectionId, Outcome, Reply, Service};
+use rpc::{Call, ConnectionId, Outcome, Reply, Service, Transport};
 use support::{ECHO, PATIENCE, Peer, message, record, reply, word};
 use transport_tcp::{Backchannels, CallError, Endpoint, Intake, Limits, Listener};
 
@@ -98,7 +98,7 @@ fn check_lost(engine: &Engine, back: &Backchannels) {
     let back = back.clone();
     let ask = move |_| async move {
         let call = BytesMut::from(&message(0, 77, b"")[..]);
-        let answer = back.call(ConnectionId::new(1, 1 << 40), call, PATIENCE).await;
+        let answer = back.call(ConnectionId::new(1, Transport::Tcp, 1 << 40), call, PATIENCE).await;
         result.send(answer).expect("the test listens");
     };
     engine.remote().spawn_on(0, ask).expect("the shard runs");

@@ -11,20 +11,23 @@ use std::{
 
 use engine::sync::oneshot;
 
-use crate::Received;
-
 /// Calls on one connection that have no reply yet, by transaction id.
-#[derive(Default)]
-pub(crate) struct Pending {
-    replies: RefCell<HashMap<u32, oneshot::Sender<Received>>>,
+pub struct Pending<R> {
+    replies: RefCell<HashMap<u32, oneshot::Sender<R>>>,
     last_xid: Cell<u32>,
     /// Set when no reply can arrive any more.
     ended: Cell<bool>,
 }
 
-impl Pending {
+impl<R> Default for Pending<R> {
+    fn default() -> Self {
+        Self { replies: RefCell::default(), last_xid: Cell::default(), ended: Cell::default() }
+    }
+}
+
+impl<R> Pending<R> {
     /// A new transaction id and the place where its reply arrives; `None` when no reply can arrive.
-    pub(crate) fn begin(self: &Rc<Self>) -> Option<Answer> {
+    pub fn begin(self: &Rc<Self>) -> Option<Answer<R>> {
         let mut xid = self.last_xid.get().wrapping_add(1);
         while self.replies.borrow().contains_key(&xid) {
             xid = xid.wrapping_add(1);
@@ -35,7 +38,7 @@ impl Pending {
 
     /// The place where the reply with this transaction id, which no call has that waits, arrives; `None` when no reply can
     /// arrive.
-    pub(crate) fn begin_as(self: &Rc<Self>, xid: u32) -> Option<Answer> {
+    pub fn begin_as(self: &Rc<Self>, xid: u32) -> Option<Answer<R>> {
         if self.ended.get() {
             return None;
         }
@@ -46,13 +49,20 @@ impl Pending {
     }
 
     /// Delivers a reply; false when nobody waits for it.
-    pub(crate) fn complete(&self, xid: u32, reply: Received) -> bool {
+    pub fn complete(&self, xid: u32, reply: R) -> bool {
         let sender = self.replies.borrow_mut().remove(&xid);
         sender.is_some_and(|sender| sender.send(reply).is_ok())
     }
 
+    /// Tells who waits for this reply, if anybody does, that it will not come.
+    pub fn fail(&self, xid: u32) {
+        // Taken out first: dropping a sender wakes its receiver.
+        let sender = self.replies.borrow_mut().remove(&xid);
+        drop(sender);
+    }
+
     /// Tells everyone who waits that no reply will come.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.ended.set(true);
         // Taken out first: dropping a sender wakes its receiver.
         drop(self.replies.take());
@@ -61,21 +71,22 @@ impl Pending {
 
 /// The reply to come; `None` when the connection ends before. Dropping it forgets the call.
 #[must_use = "a reply nobody waits for is dropped"]
-pub(crate) struct Answer {
-    pending: Rc<Pending>,
-    pub(crate) xid: u32,
-    reply: oneshot::Receiver<Received>,
+pub struct Answer<R> {
+    pending: Rc<Pending<R>>,
+    /// The transaction id.
+    pub xid: u32,
+    reply: oneshot::Receiver<R>,
 }
 
-impl Future for Answer {
-    type Output = Option<Received>;
+impl<R> Future for Answer<R> {
+    type Output = Option<R>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Received>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<R>> {
         Poll::Ready(ready!(Pin::new(&mut self.reply).poll(context)).ok())
     }
 }
 
-impl Drop for Answer {
+impl<R> Drop for Answer<R> {
     fn drop(&mut self) {
         // Absent when the reply has arrived; no other call has this id while its own sender is in the map.
         self.pending.replies.borrow_mut().remove(&self.xid);
@@ -86,26 +97,24 @@ impl Drop for Answer {
 mod tests {
     use std::task::Waker;
 
-    use bytes::Bytes;
-
     use super::*;
 
-    fn poll(answer: &mut Answer) -> Poll<Option<Received>> {
+    fn poll(answer: &mut Answer<u8>) -> Poll<Option<u8>> {
         Pin::new(answer).poll(&mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
     fn replies_find_their_calls_in_any_order() {
-        let pending = Rc::new(Pending::default());
+        let pending = Rc::new(Pending::<u8>::default());
         let mut first = pending.begin().expect("open");
         let mut second = pending.begin().expect("open");
         let forgotten = pending.begin().expect("open");
         let xid = forgotten.xid;
         drop(forgotten);
-        assert!(!pending.complete(xid, Received::small(Bytes::new())), "nobody waits for it");
-        assert!(pending.complete(second.xid, Received::small(Bytes::from_static(b"2"))));
+        assert!(!pending.complete(xid, 0), "nobody waits for it");
+        assert!(pending.complete(second.xid, 2));
         assert!(poll(&mut first).is_pending());
-        assert!(matches!(poll(&mut second), Poll::Ready(Some(reply)) if reply.head == b"2"[..]));
+        assert!(matches!(poll(&mut second), Poll::Ready(Some(2))));
         pending.end();
         assert!(matches!(poll(&mut first), Poll::Ready(None)));
         assert!(pending.begin().is_none());
@@ -113,12 +122,12 @@ mod tests {
 
     #[test]
     fn an_id_that_was_chosen_is_not_given_to_another() {
-        let pending = Rc::new(Pending::default());
+        let pending = Rc::new(Pending::<u8>::default());
         let mut chosen = pending.begin_as(1).expect("open");
         let given = pending.begin().expect("open");
         assert_eq!(given.xid, 2);
-        assert!(pending.complete(1, Received::small(Bytes::from_static(b"1"))));
-        assert!(matches!(poll(&mut chosen), Poll::Ready(Some(reply)) if reply.head == b"1"[..]));
+        assert!(pending.complete(1, 1));
+        assert!(matches!(poll(&mut chosen), Poll::Ready(Some(1))));
         drop(chosen);
         drop(pending.begin_as(1).expect("it is free again"));
     }

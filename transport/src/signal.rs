@@ -4,13 +4,13 @@ use std::{cell::Cell, future::poll_fn, task::Poll, task::Waker};
 
 /// Wakes the one task that waits. Whoever changes the state that is waited for calls [`Signal::notify`].
 #[derive(Default)]
-pub(crate) struct Signal {
+pub struct Signal {
     waker: Cell<Option<Waker>>,
 }
 
 impl Signal {
     /// Waits until `condition` holds. At most one task may wait at a time.
-    pub(crate) async fn until(&self, mut condition: impl FnMut() -> bool) {
+    pub async fn until(&self, mut condition: impl FnMut() -> bool) {
         poll_fn(|context| {
             if condition() {
                 return Poll::Ready(());
@@ -22,7 +22,7 @@ impl Signal {
     }
 
     /// Lets the waiting task look again.
-    pub(crate) fn notify(&self) {
+    pub fn notify(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

@@ -10,7 +10,7 @@ use std::{
 use engine::Shard;
 
 /// The future's result, or `None` when it is not there within `duration`. What was awaited is dropped then.
-pub(crate) async fn within<F: Future>(shard: &Shard, duration: Duration, future: F) -> Option<F::Output> {
+pub async fn within<F: Future>(shard: &Shard, duration: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut sleep = pin!(shard.sleep(duration));
     poll_fn(|context| {

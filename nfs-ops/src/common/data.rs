@@ -1,11 +1,10 @@
 //! READ, WRITE and COMMIT.
 
-use buf::Chain;
 use qos::{Kind, Pass};
-use rpc::{Bulk, Transport};
+use rpc::{Bulk, Data, Payload, Transport};
 use vfs::{CROSSOVER_BYTES, ReadDone, Stability, Vfs, Written};
 use wire::nfs4::{StableHow, Status, Verifier};
-use wire::xdr::Payload;
+use wire::xdr::{self, Cut};
 
 use super::names::changeable;
 use super::open_file::{OpenFile, require_regular};
@@ -114,14 +113,24 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
     request: &Request<V, E>,
     place: &Place<V>,
     offset: u64,
-    payload: Option<Chain>,
+    payload: Option<Payload>,
     asked: StableHow,
     open: impl AsyncFn() -> Result<OpenFile<V::File>, Failure>,
 ) -> Result<(Written, Verifier), Failure> {
-    let bytes = payload.as_ref().map_or(0, Chain::len);
+    let bytes = payload.as_ref().map_or(0, |payload| payload.cut.length);
     check_range(offset, bytes as u64)?;
     let mut pass = request.admit(Some(place), Kind::Write, bytes as u64).await?;
     let work = request.time(pass.take_work());
+    let (_pass, payload) = match payload.map(|payload| payload.data) {
+        Some(Data::Here(chain)) => (pass, Some(chain)),
+        None => (pass, None),
+        Some(remote) => {
+            // Memory is waited for outside the gate, and not before the limits allow the WRITE, as with a READ.
+            drop(pass);
+            let chain = remote.bring().await.ok_or(Status::Delay)?;
+            (request.enter(Some(place), Kind::Write).await?, Some(chain))
+        }
+    };
     let opened = open().await?;
     let storage = changeable(place)?.storage();
     let verifier = Verifier(storage.write_verifier());
@@ -147,26 +156,28 @@ pub fn check_range(offset: u64, bytes: u64) -> Result<(), Status> {
     if end.is_some_and(|end| end <= OFFSET_MAX) { Ok(()) } else { Err(Status::Fbig) }
 }
 
-/// A WRITE's payload in aligned memory: where the transport put it, or copied from the head where it was small.
+/// A WRITE's payload: where the transport put it or the client has it, or copied to aligned memory from the head where it was
+/// small.
 ///
 /// # Errors
 /// `NFS4ERR_SERVERFAULT` when the transport has not brought it.
 pub async fn take_payload<V: Vfs, E: Env + Backchannel>(
     request: &mut Request<V, E>,
     offset: u64,
-    data: &Payload,
-) -> Result<Option<Chain>, Failure> {
+    data: &xdr::Payload,
+) -> Result<Option<Payload>, Failure> {
     match data {
-        Payload::Cut { index, .. } => {
+        xdr::Payload::Cut { index, .. } => {
             let payload = request.payloads.get_mut(*index).and_then(Option::take);
-            Ok(Some(payload.ok_or(Status::Serverfault)?.data))
+            Ok(Some(payload.ok_or(Status::Serverfault)?))
         }
-        Payload::Inline(range) if range.is_empty() => Ok(None),
-        Payload::Inline(range) => {
+        xdr::Payload::Inline(range) if range.is_empty() => Ok(None),
+        xdr::Payload::Inline(range) => {
             let mut chain = request.server.env.payload(range.len(), offset).await;
             chain.copy_from(0, &request.head[range.clone()]);
             copies::add(&request.server.copies.written_bytes, range.len());
-            Ok(Some(chain))
+            let cut = Cut { position: range.start, length: range.len() };
+            Ok(Some(Payload { cut, data: chain.into() }))
         }
     }
 }

@@ -1,8 +1,10 @@
 //! READ_PLUS (RFC 7862 §15.10): data and holes of a range.
 //!
-//! Off unless the export asks for it: a Linux client that gets `NFS4ERR_NOTSUPP` uses READ, whose payload can be placed.
+//! Off unless the export asks for it: a Linux client that gets `NFS4ERR_NOTSUPP` uses READ, whose payload can be placed. Off over
+//! RDMA in any case, where the data of a READ goes straight to its place and that of READ_PLUS may not (RFC 8267 §5.3).
 
 use qos::Kind;
+use rpc::Transport;
 use vfs::{SeekTarget, Vfs};
 use wire::nfs4::{DataContent, ReadPlusArgs, Status};
 use wire::xdr::{Encoder, UNIT};
@@ -34,7 +36,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     reply: &mut Encoder,
 ) -> Result<(), Failure> {
     let place = compound.place(Status::Isdir)?;
-    if !place.export.settings.read_plus {
+    if !place.export.settings.read_plus || compound.request.peer.transport == Transport::Rdma {
         return Err(Status::Notsupp.into());
     }
     // Holes cost nothing, data no more than there is room for.

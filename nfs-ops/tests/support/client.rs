@@ -132,7 +132,7 @@ impl Connection {
     pub fn payload(&self, position: usize, data: &[u8]) -> Payload {
         let mut chain = self.world.env().pool().take(data.len(), 0).unwrap();
         chain.copy_from(0, data);
-        Payload { cut: Cut { position, length: data.len() }, data: chain }
+        Payload { cut: Cut { position, length: data.len() }, data: chain.into() }
     }
 
     pub fn world(&self) -> &World {

@@ -9,7 +9,7 @@ use nfs_ops::{
     Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts, Network, NfsService, Offloads,
     Protocols, Rights, Server, Settings, Shared, Squash,
 };
-use rpc::ConnectionId;
+use rpc::{ConnectionId, Transport};
 use state::{Config, Limits, MemoryStore, State};
 use vfs::mem::{Mem, MemFile, MemOptions, MemStorage};
 
@@ -207,7 +207,7 @@ impl World {
 
     pub fn connection_from(&self, address: &str) -> Connection {
         self.0.connections.set(self.0.connections.get() + 1);
-        let id = ConnectionId::new(0, self.0.connections.get());
+        let id = ConnectionId::new(0, Transport::Tcp, self.0.connections.get());
         Connection::new(self.clone(), id, address.parse().unwrap())
     }
 

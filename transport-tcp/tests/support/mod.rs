@@ -13,13 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use buf::PipePool;
+use buf::{Chain, PipePool};
 use bytes::{BufMut, BytesMut};
 use engine::{
     Engine, EngineConfig,
     sync::{Notify, cross},
 };
-use rpc::{Call, ConnectionId, Insert, Outcome, Reply, Service};
+use rpc::{Call, ConnectionId, Data, Insert, Outcome, Payload, Reply, Service};
 use rustix::{
     fs::{MemfdFlags, memfd_create},
     net::{AddressFamily, SocketType},
@@ -175,13 +175,19 @@ fn describe(mut call: Call) -> Reply {
     head.put_u32(call.payloads.len() as u32);
     head.put_u32(call.head.len() as u32);
     let Some(payload) = call.payloads.pop() else { return Reply::new(head) };
-    let address = payload.data.as_slices().next().map_or(0, |slice| slice.as_ptr() as usize);
+    let Data::Here(data) = payload.data else { panic!("it is here") };
+    let address = data.as_slices().next().map_or(0, |slice| slice.as_ptr() as usize);
     head.put_u32(payload.cut.position as u32);
     head.put_u32(payload.cut.length as u32);
     head.put_u32((address % buf::PAGE_BYTES) as u32);
     let position = head.len();
     head.put_u32(0xe0e0_e0e0);
-    Reply { head, inserts: vec![Insert { position, data: payload.data.into() }].into() }
+    Reply { head, inserts: vec![Insert { position, data: data.into() }].into() }
+}
+
+/// By TCP all payloads come here.
+fn here(payload: &Payload) -> &Chain {
+    payload.data.here().expect("it is here")
 }
 
 /// How the call came: the number of payloads, position, length and place in the page of each, and the whole message.
@@ -189,7 +195,7 @@ fn reassemble(call: &Call) -> Reply {
     let mut reply = EchoService::answer(call, &[]);
     reply.put_u32(call.payloads.len() as u32);
     for payload in &call.payloads {
-        let address = payload.data.as_slices().next().map_or(0, |slice| slice.as_ptr() as usize);
+        let address = here(payload).as_slices().next().map_or(0, |slice| slice.as_ptr() as usize);
         reply.put_u32(payload.cut.position as u32);
         reply.put_u32(payload.cut.length as u32);
         reply.put_u32((address % buf::PAGE_BYTES) as u32);
@@ -198,7 +204,7 @@ fn reassemble(call: &Call) -> Reply {
     for payload in &call.payloads {
         let (before, after) = head.split_at(payload.cut.position - (reply.len() - begin));
         reply.extend_from_slice(before);
-        payload.data.as_slices().for_each(|slice| reply.extend_from_slice(slice));
+        here(payload).as_slices().for_each(|slice| reply.extend_from_slice(slice));
         head = after;
     }
     reply.extend_from_slice(head);

@@ -1,0 +1,15 @@
+//! What transports have in common, whatever carries their messages.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod message;
+mod pending;
+mod signal;
+mod timeout;
+
+pub use error::CallError;
+pub use message::{CALL, Message, REPLY, prefix};
+pub use pending::{Answer, Pending};
+pub use signal::Signal;
+pub use timeout::within;
