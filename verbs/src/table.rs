@@ -2,6 +2,9 @@
 //!
 //! The library is built apart (`verbs-rdma/`), where the development packages are, and exports one function under
 //! [`TABLE_SYMBOL`], which returns a [`Table`]. Server and library come from one source, which [`TABLE_VERSION`] checks.
+//!
+//! UNSAFETY: functions of C promise nothing to the compiler, so that their types say so. Nothing is called here.
+#![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -120,8 +123,14 @@ pub struct Table {
     /// `reject`
     pub reject: unsafe extern "C" fn(*mut Instance, RequestId),
     /// `connect`
-    pub connect:
-        unsafe extern "C" fn(*mut Instance, *const NativeAddress, u32, *const u8, usize, *mut PairId) -> c_int,
+    pub connect: unsafe extern "C" fn(
+        *mut Instance,
+        *const NativeAddress,
+        u32,
+        *const u8,
+        usize,
+        *mut PairId,
+    ) -> c_int,
     /// `post`
     pub post: unsafe extern "C" fn(*mut Instance, PairId, *const Work, usize) -> c_int,
     /// `works_max`

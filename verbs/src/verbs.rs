@@ -67,7 +67,8 @@ pub trait Verbs {
     /// As `ibv_reg_mr`: mostly the limit of locked memory.
     ///
     /// # Safety
-    /// The memory stays mapped for as long as this value lives.
+    /// The memory stays mapped for as long as this value lives. What is registered for peers is not looked at while one that
+    /// knows a key of it may use it.
     unsafe fn register(&self, address: *mut u8, bytes: usize, access: Access) -> io::Result<MemoryId>;
 
     /// The key by which peers name memory that was registered for them.

@@ -63,7 +63,7 @@ pub enum WorkKind {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    /// Comes back with the completion.
+    /// Comes back with the completion. Not `u64::MAX`, which is the library's own.
     pub id: u64,
     /// What is done.
     pub kind: WorkKind,
