@@ -1,0 +1,314 @@
+//! The transport of one core: its connections, and what they share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use engine::Shard;
+use engine::sync::Semaphore;
+use rpc::{ConnectionId, Peer, Service, Transport};
+use transport::{CallError, Message, Signal, within};
+use verbs::{Completion, Event, EventKind, PairId, Verbs};
+use wire::rdma::{Inline, PrivateData};
+
+use crate::adapter::{Adapter, Told};
+use crate::intake::{Intake, Load, Wish};
+use crate::limits::{
+    BULK_MAX, CALLBACKS_MAX, COLLECT_MAX, CREDITS_MIN, Limits, MESSAGE_BYTES, MESSAGE_OVERHEAD,
+    RECEIVES_SPARE_PART, WARNINGS_MAX,
+};
+use crate::stats::{Stats, add};
+use crate::{Connection, connection::Terms};
+
+/// The period of [`WARNINGS_MAX`].
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
+
+/// How long closed connections are waited for: an adapter that is stuck holds nobody up.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What we tell peers.
+const TOLD: PrivateData = PrivateData {
+    remote_invalidation: true,
+    send_bytes: MESSAGE_BYTES as u32,
+    receive_bytes: MESSAGE_BYTES as u32,
+};
+
+/// The transport of one core. A handle: clones name the same transport; it stays on its core.
+#[derive(Clone)]
+pub struct Endpoint {
+    shared: Rc<Shared>,
+}
+
+/// What a core's connections share.
+pub(crate) struct Shared {
+    pub shard: Shard,
+    pub adapter: Adapter,
+    pub stats: Stats,
+    /// Turns of calls that are collected.
+    pub collecting: Semaphore,
+    limits: Limits,
+    connections: RefCell<HashMap<PairId, Rc<Connection>>>,
+    pairs: RefCell<HashMap<ConnectionId, PairId>>,
+    /// Receives that are promised to connections.
+    promised: Cell<u32>,
+    serial: Cell<u64>,
+    draining: Cell<bool>,
+    /// Told when a connection is gone.
+    emptier: Signal,
+    warnings: Cell<u32>,
+    warnings_since: Cell<Instant>,
+}
+
+impl Endpoint {
+    /// The transport of the calling core over these adapters, with no connection yet.
+    ///
+    /// # Errors
+    /// When the adapters cannot be told of the core's memory: mostly the limit of locked memory.
+    pub fn new(shard: &Shard, verbs: Box<dyn Verbs>, limits: Limits) -> io::Result<Self> {
+        let adapter = Adapter::new(verbs, shard.pool(), &limits)?;
+        let shared = Shared {
+            shard: shard.clone(),
+            adapter,
+            stats: Stats::default(),
+            collecting: Semaphore::new(COLLECT_MAX / (BULK_MAX + MESSAGE_OVERHEAD)),
+            limits,
+            connections: RefCell::default(),
+            pairs: RefCell::default(),
+            promised: Cell::default(),
+            serial: Cell::default(),
+            draining: Cell::default(),
+            emptier: Signal::default(),
+            warnings: Cell::default(),
+            warnings_since: Cell::new(Instant::now()),
+        };
+        Ok(Self { shared: Rc::new(shared) })
+    }
+
+    /// Listens. Peers that come are handed to the core with the fewest by [`Endpoint::run`]. Returns the address, with the port
+    /// that was chosen for 0.
+    ///
+    /// # Errors
+    /// As `rdma_bind_addr` and `rdma_listen`.
+    pub fn listen(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        self.shared.adapter.verbs().listen(address)
+    }
+
+    /// Serves until the task is aborted: peers that come to this core, and all their messages.
+    ///
+    /// # Panics
+    /// When the core has called this before.
+    pub async fn run<S: Service>(self, service: Rc<S>, intake: Intake) {
+        let shared = &self.shared;
+        let mut wishes = intake.receiver(shared.shard.index());
+        let accepting = Rc::clone(shared);
+        let of_accepted = Rc::clone(&service);
+        let _accepting = Aborting(shared.shard.spawn(async move {
+            while let Some((wish, load)) = wishes.recv().await {
+                accepting.accept(&wish, &of_accepted, load);
+            }
+        }));
+        if let Err(error) = shared.serve(&service, &intake).await {
+            tracing::error!(%error, "RDMA cannot be served any more on this core");
+        }
+    }
+
+    /// The connection with this id, if it is still there.
+    pub fn connection(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        let pair = *self.shared.pairs.borrow().get(&id)?;
+        self.shared.connections.borrow().get(&pair).cloned()
+    }
+
+    /// Sends a call to whoever opened a connection, over that connection, and waits for the reply.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] when there is no such connection or it ends before the reply,
+    /// [`CallError::TimedOut`].
+    pub async fn call_back(
+        &self,
+        id: ConnectionId,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
+        let connection = self.connection(id).ok_or(CallError::Lost)?;
+        connection.call(message, timeout).await
+    }
+
+    /// The core.
+    pub fn shard(&self) -> &Shard {
+        &self.shared.shard
+    }
+
+    /// The counters of this core.
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// Ends all connections: calls in progress are finished and answered; what is not finished within `grace` is cut off. Peers
+    /// that come later are rejected. Returns whether all ended by themselves.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        let shared = &self.shared;
+        shared.draining.set(true);
+        shared.adapter.verbs().close_listeners();
+        shared.all().iter().for_each(Connection::drain);
+        let is_empty = || shared.connections.borrow().is_empty();
+        let ended = within(&shared.shard, grace, shared.emptier.until(is_empty)).await;
+        shared.all().iter().for_each(|connection| connection.close());
+        // What they have asked for comes back.
+        within(&shared.shard, END_TIME_MAX, shared.emptier.until(is_empty)).await;
+        ended.is_some()
+    }
+}
+
+/// Aborts a task when it is dropped.
+struct Aborting<T>(engine::JoinHandle<T>);
+
+impl<T> Drop for Aborting<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Shared {
+    /// Looks for messages and events, and waits for them where there are none.
+    async fn serve<S: Service>(self: &Rc<Self>, service: &Rc<S>, intake: &Intake) -> io::Result<()> {
+        let descriptor = Rc::new(self.adapter.descriptor()?);
+        let (mut completions, mut events) = (Vec::new(), Vec::new());
+        let mut is_armed = false;
+        loop {
+            self.adapter.take(&mut completions, &mut events);
+            if !completions.is_empty() || !events.is_empty() {
+                is_armed = false;
+                completions.drain(..).for_each(|completion| self.complete(completion, service));
+                events.drain(..).for_each(|event| self.happened(&event, service, intake));
+                self.shard.yield_now().await;
+            } else if self.limits.busy_poll {
+                self.shard.yield_now().await;
+            } else if is_armed {
+                self.shard.poll(Rc::clone(&descriptor), libc::POLLIN).await?;
+                is_armed = false;
+            } else {
+                // What came before is not told of: it is looked for once more.
+                self.adapter.arm();
+                is_armed = true;
+            }
+        }
+    }
+
+    fn complete<S: Service>(&self, completion: Completion, service: &Rc<S>) {
+        match self.adapter.complete(completion) {
+            None => {}
+            Some(Told::Message { pair, slot, bytes }) => {
+                if let Some(connection) = self.of_pair(pair) {
+                    connection.receive(service, &slot.as_slice()[..bytes]);
+                }
+            }
+            Some(Told::Works { pair, works, reads, status }) => {
+                let Some(connection) = self.of_pair(pair) else { return };
+                connection.ended(works, reads);
+                if !status.is_success() {
+                    tracing::debug!(peer = %connection.peer.address, ?status, "an RDMA work failed");
+                    connection.close();
+                }
+            }
+        }
+    }
+
+    fn happened<S: Service>(self: &Rc<Self>, event: &Event, service: &Rc<S>, intake: &Intake) {
+        match event.kind {
+            EventKind::Request => {
+                if let Err(request) = intake.hand_over(Wish::of(event)) {
+                    add(&self.stats.refused, 1);
+                    self.adapter.verbs().reject(request);
+                }
+            }
+            EventKind::Disconnected => {
+                if let Some(connection) = self.of_pair(event.pair) {
+                    connection.close();
+                }
+            }
+            EventKind::Ended => self.forget(event.pair, service),
+            EventKind::DeviceRemoved => tracing::warn!(device = event.device.0, "an RDMA adapter is gone"),
+            // Whoever was accepted may send at once.
+            EventKind::Established | EventKind::Refused => {}
+        }
+    }
+
+    /// Accepts a peer, if there are receives for it.
+    fn accept<S: Service>(self: &Rc<Self>, wish: &Wish, service: &Rc<S>, load: Load) {
+        let verbs = self.adapter.verbs();
+        let credits = if self.draining.get() || wish.reads_max == 0 { 0 } else { self.credits() };
+        if credits < CREDITS_MIN {
+            add(&self.stats.refused, 1);
+            self.warn_rarely(wish.peer, &"refused: no receives are left for it, or it bears no reads");
+            return verbs.reject(wish.request);
+        }
+        let pair = match verbs.accept(wish.request, wish.reads_max, &TOLD.to_bytes()) {
+            Ok(pair) => pair,
+            Err(error) => {
+                add(&self.stats.refused, 1);
+                return self.warn_rarely(wish.peer, &error);
+            }
+        };
+        self.promised.update(|promised| promised + credits + CALLBACKS_MAX);
+        let reads_max = wish.reads_max as usize;
+        let inline = Inline::between(wish.told, Some(TOLD));
+        let peer = Peer { connection: self.next_id(), address: wish.peer, transport: Transport::Rdma };
+        let terms = Terms { pair, inline, credits, reads_max };
+        let connection = Connection::start(self, peer, terms, service, Some(load));
+        add(&self.stats.connections, 1);
+        add(&self.stats.connections_opened, 1);
+        tracing::debug!(peer = %wish.peer, ?terms, "RDMA connection");
+        self.pairs.borrow_mut().insert(connection.id(), pair);
+        self.connections.borrow_mut().insert(pair, connection);
+    }
+
+    /// Calls that one more connection can have outstanding: no receive is promised twice.
+    fn credits(&self) -> u32 {
+        let posted = u32::try_from(self.adapter.posted()).unwrap_or(u32::MAX);
+        let left = (posted - posted / RECEIVES_SPARE_PART).saturating_sub(self.promised.get());
+        // Half of what is left, so that there is some for the next ones.
+        (left.saturating_sub(CALLBACKS_MAX) / 2).min(self.limits.credits_max)
+    }
+
+    /// A queue pair has ended.
+    fn forget<S: Service>(&self, pair: PairId, service: &Rc<S>) {
+        self.adapter.verbs().destroy(pair);
+        let Some(connection) = self.connections.borrow_mut().remove(&pair) else { return };
+        connection.close();
+        self.pairs.borrow_mut().remove(&connection.id());
+        self.promised.update(|promised| promised - connection.credits - CALLBACKS_MAX);
+        self.stats.connections.set(self.stats.connections.get() - 1);
+        connection.finished(service);
+        self.emptier.notify();
+    }
+
+    fn of_pair(&self, pair: PairId) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(&pair).cloned()
+    }
+
+    fn all(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().values().cloned().collect()
+    }
+
+    /// A name for a new connection.
+    fn next_id(&self) -> ConnectionId {
+        self.serial.set(self.serial.get() + 1);
+        ConnectionId::new(self.shard.index(), Transport::Rdma, self.serial.get())
+    }
+
+    /// Warns of a peer's misbehaviour, but not so often that the log becomes a weapon.
+    pub fn warn_rarely(&self, peer: SocketAddr, what: &dyn std::fmt::Display) {
+        if self.warnings_since.get().elapsed() >= WARNING_PERIOD {
+            self.warnings_since.set(Instant::now());
+            self.warnings.set(0);
+        }
+        self.warnings.update(|warnings| warnings.saturating_add(1));
+        if self.warnings.get() <= WARNINGS_MAX {
+            tracing::warn!(%peer, "RDMA connection closed: {what}");
+        }
+    }
+}
