@@ -48,6 +48,9 @@ pub enum Command {
     Serve(ServeArguments),
     /// Limit what clients, exports, directories, groups and the server may use, while it runs.
     Qos(QosArguments),
+    /// See what there is of RDMA on this machine.
+    #[command(subcommand)]
+    Rdma(RdmaCommand),
     /// Read a configuration file and say what it would export; nothing is started.
     Check(CheckArguments),
     /// Put a load on any server of NFSv3, NFSv4.1 or NFSv4.2 and measure what becomes of it.
@@ -101,6 +104,24 @@ pub struct ServeArguments {
     /// How to log. [default: text]
     #[arg(long = "log-format", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+}
+
+/// The subcommands of `penstock rdma`.
+#[derive(Debug, Subcommand)]
+pub enum RdmaCommand {
+    /// Show the adapters that NFS can be served over, or why there are none.
+    Status(RdmaStatusArguments),
+}
+
+/// Arguments of `penstock rdma status`.
+#[derive(Args, Debug)]
+pub struct RdmaStatusArguments {
+    /// The configuration file of the server, for its [rdma].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `penstock check`.

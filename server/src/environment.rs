@@ -10,7 +10,7 @@ use buf::{Chain, PAGE_BYTES, PipePool, Piped, TakeError};
 use bytes::{Bytes, BytesMut};
 use engine::Shard;
 use nfs_ops::{Backchannel, BackchannelError, Env, LoggedAdmission};
-use rpc::ConnectionId;
+use rpc::{ConnectionId, Transport};
 use tracing::Span;
 use transport_tcp::{CallError, Message};
 use wire::rpc::TraceContext;
@@ -160,12 +160,21 @@ async fn call_back_here(
     message: BytesMut,
     timeout: Duration,
 ) -> Result<Bytes, BackchannelError> {
-    let endpoint = shard::endpoint().ok_or(BackchannelError::Lost)?;
-    match endpoint.call_back(connection, Message::new(message), timeout).await {
-        Ok(received) => Ok(received.head.clone()),
-        Err(CallError::Lost) => Err(BackchannelError::Lost),
-        Err(CallError::TimedOut) => Err(BackchannelError::TimedOut),
-    }
+    let message = Message::new(message);
+    let answer = match connection.transport() {
+        Transport::Tcp => {
+            let endpoint = shard::endpoint().ok_or(BackchannelError::Lost)?;
+            endpoint.call_back(connection, message, timeout).await.map(|received| received.head.clone())
+        }
+        Transport::Rdma => {
+            let endpoint = shard::rdma_endpoint().ok_or(BackchannelError::Lost)?;
+            endpoint.call_back(connection, message, timeout).await
+        }
+    };
+    answer.map_err(|error| match error {
+        CallError::Lost => BackchannelError::Lost,
+        CallError::TimedOut => BackchannelError::TimedOut,
+    })
 }
 
 /// Monotonic nanoseconds at `now`; never 0, which nobody then takes for "never".

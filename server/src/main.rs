@@ -19,6 +19,7 @@ mod logging;
 mod memory;
 mod names;
 mod process;
+mod rdma;
 mod reload;
 mod rpcbind;
 mod serve;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Command, CommandLine};
+use crate::cli::{Command, CommandLine, RdmaCommand};
 
 /// Stays fast with one thread per core and gives memory back.
 #[global_allocator]
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Rm(arguments) => tool::remove::run(arguments),
         Command::Mkdir(arguments) => tool::make::run(arguments),
         Command::Qos(arguments) => tool::qos::run(arguments),
+        Command::Rdma(RdmaCommand::Status(arguments)) => tool::rdma::status(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::ConfigExample => {
             tool::print(&config::example());

@@ -23,13 +23,14 @@ use crate::fatal::Fatal;
 use crate::hosts::Hosts;
 use crate::limits::{Keeper, Names};
 use crate::memory::Memory;
+use crate::rdma::Rdma;
 use crate::reload::Reloader;
 use crate::rpcbind::Registration;
 use crate::signals::{self, Event};
 use crate::state_directory::{Identity, StateDirectory};
 use crate::store::RecordStore;
 use crate::traces::Export;
-use crate::{announce, bounds, descriptors, logging, process, shard};
+use crate::{announce, bounds, descriptors, logging, process, rdma, shard};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -98,7 +99,8 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     let exports = exports::open(&settings.exports, &hosts, &[], &limits, shards)?;
     let served = Served { hosts, exports, limits, names };
     process::drop_rights()?;
-    let engine = start_engine(engine_config, &settings, &served, &shared, origin, listeners)?;
+    let rdma = rdma::prepare(&settings.rdma, &settings.server.addresses, shards)?;
+    let engine = start_engine(engine_config, &settings, &served, &shared, origin, (listeners, rdma))?;
 
     // Ends before the store, so that what is stored last is waited for.
     let _control = ControlPlane::start(control, engine.remote().clone(), Arc::clone(&shared), keeper)?;
@@ -237,7 +239,7 @@ fn start_engine(
     served: &Served,
     shared: &Arc<Shared<File>>,
     origin: Instant,
-    listeners: Vec<Listener>,
+    (listeners, rdma): (Vec<Listener>, Option<Rdma>),
 ) -> Result<Engine, Fatal> {
     let shards = config.shard_count();
     let (started, starts) = channel();
@@ -250,6 +252,7 @@ fn start_engine(
         transport: bounds::of_transport(&served.limits),
         intake: Intake::new(shards),
         listeners: Mutex::new(listeners),
+        rdma,
         drain: Duration::from_secs(settings.server.drain_seconds.into()),
         started: Mutex::new(started),
     });

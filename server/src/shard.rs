@@ -17,6 +17,7 @@ use crate::environment::Environment;
 use crate::exports::{self, NfsServer, OpenExport};
 use crate::fatal::Fatal;
 use crate::names::{ANSWER_AGE_MAX, Names};
+use crate::rdma::Rdma;
 
 /// How often and how many times calls that began before a reload are looked for.
 const OLD_CALLS_LOOK: Duration = Duration::from_millis(20);
@@ -40,6 +41,8 @@ pub struct Plan {
     pub intake: Intake,
     /// Listening sockets; the first shard accepts, and hands over to all.
     pub listeners: Mutex<Vec<Listener>>,
+    /// What RDMA is served with, if it is.
+    pub rdma: Option<Rdma>,
     /// How long a stop waits for calls in progress.
     pub drain: Duration,
     /// Told once by each shard whether it runs.
@@ -56,6 +59,7 @@ impl Plan {
 struct Parts {
     server: Rc<NfsServer>,
     endpoint: Endpoint,
+    rdma: Option<transport_rdma::Endpoint>,
     /// Exports that are ready to be put in force.
     prepared: Option<ExportTable<Local>>,
 }
@@ -68,6 +72,11 @@ thread_local! {
 /// The transport of the calling shard, while it runs.
 pub fn endpoint() -> Option<Endpoint> {
     PARTS.with_borrow(|parts| parts.as_ref().map(|parts| parts.endpoint.clone()))
+}
+
+/// The transport over RDMA of the calling shard, while it runs, if there is one.
+pub fn rdma_endpoint() -> Option<transport_rdma::Endpoint> {
+    PARTS.with_borrow(|parts| parts.as_ref().and_then(|parts| parts.rdma.clone()))
 }
 
 /// The operations of the calling shard, while it runs.
@@ -120,8 +129,13 @@ pub async fn run(shard: Shard, plan: Arc<Plan>) {
     };
     // Whoever started the engine waits for this; if it is gone the process is ending.
     let _ = plan.started.lock().unwrap_or_else(PoisonError::into_inner).send(outcome);
-    let Some(((server, endpoint), admissions)) = parts else { return };
-    PARTS.set(Some(Parts { server: Rc::clone(&server), endpoint: endpoint.clone(), prepared: None }));
+    let Some((Made { server, endpoint, rdma }, admissions)) = parts else { return };
+    PARTS.set(Some(Parts {
+        server: Rc::clone(&server),
+        endpoint: endpoint.clone(),
+        rdma: rdma.clone(),
+        prepared: None,
+    }));
 
     let mut tasks = Vec::new();
     let mut accepting = Vec::new();
@@ -139,13 +153,22 @@ pub async fn run(shard: Shard, plan: Arc<Plan>) {
         tasks.push(shard.spawn(Rc::clone(log).keep(shard.clone())));
     }
     let service = Rc::new(NfsService(server));
+    if let (Some(rdma), Some(plan)) = (rdma.clone(), &plan.rdma) {
+        tasks.push(shard.spawn(rdma.run(Rc::clone(&service), plan.intake.clone())));
+    }
     let intake = plan.intake.clone();
     let serving_endpoint = endpoint.clone();
     accepting.push(shard.spawn(async move { intake.serve(serving_endpoint, service).await }));
 
     shard.shutting_down().await;
     accepting.iter().for_each(engine::JoinHandle::abort);
-    if !endpoint.drain(plan.drain).await {
+    let drain = plan.drain;
+    let rdma_drained = rdma.map(|rdma| shard.spawn(async move { rdma.drain(plan.drain).await }));
+    let mut is_drained = endpoint.drain(drain).await;
+    if let Some(rdma) = rdma_drained {
+        is_drained &= rdma.await.unwrap_or(false);
+    }
+    if !is_drained {
         tracing::warn!(
             shard = shard.index(),
             "connections were cut off: their calls took longer than `drain_seconds`"
@@ -185,11 +208,14 @@ fn open_admission_log(shard: &Shard, plan: &Plan) -> Result<Option<Rc<AdmissionL
     plan.admission_log.as_deref().map(open).transpose()
 }
 
-fn make(
-    shard: &Shard,
-    plan: &Plan,
-    admissions: Option<Rc<AdmissionLog>>,
-) -> Result<(Rc<NfsServer>, Endpoint), Fatal> {
+/// What a shard serves with.
+struct Made {
+    server: Rc<NfsServer>,
+    endpoint: Endpoint,
+    rdma: Option<transport_rdma::Endpoint>,
+}
+
+fn make(shard: &Shard, plan: &Plan, admissions: Option<Rc<AdmissionLog>>) -> Result<Made, Fatal> {
     let names = {
         let mut names = plan.names.lock().unwrap_or_else(PoisonError::into_inner);
         match &*names {
@@ -207,7 +233,8 @@ fn make(
     let number = u32::try_from(shard.index()).expect("the configuration bounds it");
     let server = NfsServer::new(Arc::clone(&plan.shared), environment, table, number);
     plan.shared.limiting.table.set_bell(number, bell(shard));
-    Ok((server, Endpoint::new(shard, plan.transport.clone())))
+    let rdma = plan.rdma.as_ref().map(|rdma| rdma.endpoint(shard)).transpose()?;
+    Ok(Made { server, endpoint: Endpoint::new(shard, plan.transport.clone()), rdma })
 }
 
 /// How others tell this shard that limits changed for requests which wait on it.

@@ -64,6 +64,18 @@ const HEAD: &str = r#"# Configuration of penstock. Every setting is shown with i
 # Spans that may wait to be exported (16 to 65536); what does not fit is dropped and counted.
 #queue_spans = 2048
 
+# NFS over RDMA, where there is an adapter and the library for it.
+[rdma]
+# auto: where there is an adapter. on: the server does not start without one. off: never.
+#mode = "auto"
+#port = 20049
+# The library for it. Default: beside the program, or in /usr/local/lib/penstock.
+#library = "/usr/local/lib/penstock/libpenstock_verbs.so"
+# Look for messages without pause: some microseconds less for each, for all of each core.
+#busy_poll = false
+# Receives that the connections of a core share, of 4 KiB each (64 to 32768); a connection takes up to 136.
+#receives = 4096
+
 # How requests are counted and grouped for limits, which are set while the server runs: penstock qos set.
 [qos]
 # A request counts as one operation for each so many KiB of payload begun (1 to 1048576).

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::limits::LimitsSection;
 use super::qos::QosSection;
+use super::rdma::RdmaMode;
 use crate::cli::{LogFormat, Rpcbind};
 
 /// The whole file.
@@ -18,6 +19,7 @@ pub struct File {
     pub limits: LimitsSection,
     pub log: LogSection,
     pub tracing: TracingSection,
+    pub rdma: RdmaSection,
     pub qos: QosSection,
     #[serde(rename = "export")]
     pub exports: Vec<Spanned<ExportSection>>,
@@ -71,6 +73,17 @@ pub struct TracingSection {
     pub otlp_endpoint: Option<Spanned<String>>,
     pub otlp_file: Option<Spanned<PathBuf>>,
     pub queue_spans: Option<Spanned<i64>>,
+}
+
+/// `[rdma]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RdmaSection {
+    pub mode: RdmaMode,
+    pub port: Option<Spanned<i64>>,
+    pub library: Option<Spanned<PathBuf>>,
+    pub busy_poll: bool,
+    pub receives: Option<Spanned<i64>>,
 }
 
 /// One `[[export]]`.

@@ -9,6 +9,7 @@ mod file;
 mod form;
 mod limits;
 mod qos;
+mod rdma;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use export::{ExportPlan, directory_problem};
 pub use limits::LIMIT_ROWS;
 pub use limits::Limits;
 pub use qos::{Pace, QosSettings, RATES, WEIGHTS};
+pub use rdma::{RdmaMode, RdmaSettings};
 pub use server::{AdminTcp, LOG_LEVEL_REMEDY, LogSettings, NFS_PORT, SHARDS_MAX, ServerSettings, log_filter};
 pub use tracing::{Destination, Endpoint, TracingSettings};
 
@@ -41,6 +43,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `[tracing]`.
     pub tracing: TracingSettings,
+    /// `[rdma]`.
+    pub rdma: RdmaSettings,
     /// `[qos]`.
     pub qos: QosSettings,
     /// Every `[[export]]`.
@@ -87,9 +91,10 @@ fn parse(path: &Path, text: &str) -> Result<Settings, Diagnostics> {
     let limits = file.limits.resolve(&mut source);
     let log = server::resolve_log(&file.log, &mut source);
     let tracing = tracing::resolve(&file.tracing, &mut source);
+    let rdma = rdma::resolve(&file.rdma, &mut source);
     let exports = export::resolve_all(&file.exports, &mut source);
     let qos = qos::resolve(&file.qos, &exports, &mut source);
-    let settings = Settings { server, limits, log, tracing, qos, exports };
+    let settings = Settings { server, limits, log, tracing, rdma, qos, exports };
     if let Some(number) = exposure::exposing(&settings.exports, &settings.server.state_directory) {
         let (reason, remedy) = exposure::problem(&settings.exports[number], &settings.server.state_directory);
         source.wrong(file.exports[number].get_ref().path.span(), reason, remedy);
@@ -156,6 +161,7 @@ fn for_directory(directory: &Path) -> Result<Settings, Diagnostics> {
         limits: Limits::default(),
         log: LogSettings::default(),
         tracing: TracingSettings::default(),
+        rdma: RdmaSettings::default(),
         qos: QosSettings::default(),
         exports: vec![ExportPlan::simple(path)],
     })

@@ -68,6 +68,7 @@ metric::metrics! {
 /// What only a shard itself can tell.
 struct OfShard {
     transport: StatsSnapshot,
+    rdma: Option<transport_rdma::StatsSnapshot>,
     payload: Payload,
     copies: CopiesSnapshot,
     annotations: AnnotationCounts,
@@ -83,6 +84,7 @@ impl OfShard {
         let pool = shard.pool();
         Some(Self {
             transport: endpoint.stats().snapshot(),
+            rdma: shard::rdma_endpoint().map(|endpoint| endpoint.stats().snapshot()),
             payload: Payload {
                 memory_bytes: pool.bytes() as u64,
                 taken_bytes: pool.bytes_taken() as u64,
@@ -165,6 +167,9 @@ impl Gatherer {
         for (shard, of) in of_shards {
             let shard = of_shard(shard);
             gathered.add_with(&shard, "tcp", &of.transport.metrics());
+            if let Some(rdma) = &of.rdma {
+                gathered.add_with(&shard, "rdma", &rdma.metrics());
+            }
             gathered.add_with(&shard, "payload", &of.payload.metrics());
             gathered.add_with(&shard, "copied", &of.copies.metrics());
             gathered.add_with(&shard, "annotation", &of.annotations.metrics());

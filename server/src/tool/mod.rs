@@ -9,6 +9,7 @@ pub mod location;
 pub mod make;
 pub mod put;
 pub mod qos;
+pub mod rdma;
 mod remote;
 pub mod remove;
 pub mod stat;
