@@ -4,10 +4,11 @@ PORT ?= 2049
 EXPORT ?= ./export
 FUZZ_SECONDS ?= 30
 
-.PHONY: help serve test test-long check fuzz bench compare conformance
+.PHONY: help serve rdma test test-long check fuzz bench compare conformance
 
 help:
 	@echo 'make serve [PORT=2049] [EXPORT=./export]   build and serve a folder over NFS'
+	@echo 'make rdma          the library for NFS over RDMA; serve and test build it where they find what it needs'
 	@echo 'make test          every test, with the real Linux client in a virtual machine (about 20 minutes)'
 	@echo 'make test-long     the same in all combinations and full sizes (hours)'
 	@echo 'make check         formatting, lints, documentation, shell scripts'
@@ -19,6 +20,10 @@ help:
 
 serve:
 	@scripts/serve '$(PORT)' '$(EXPORT)'
+
+rdma:
+	@scripts/prerequisites serve rdma
+	@scripts/rdma
 
 test:
 	@scripts/test quick

@@ -11,8 +11,14 @@ mount_export() {
     3:guest) options+=,nolock,proto=tcp path=$SERVER_PATH_3 ;;
     *) options+=,port=$SERVER_PORT ;;
     esac
+    local address=$SERVER_ADDRESS
+    # The adapter is the guest's own: clients in other namespaces come over TCP.
+    if [ -n "${RDMA_ADDRESS:-}" ] && [ $# -lt 4 ]; then
+        address=$RDMA_ADDRESS options=vers=$1${3:+,$3},proto=rdma,port=$RDMA_PORT
+        if [ "$1" = 3 ]; then options+=,nolock,mountproto=tcp; fi
+    fi
     mkdir -p "$2"
-    timeout 60 "${@:4}" mount -t nfs -o "$options" "$SERVER_ADDRESS:$path" "$2"
+    timeout 60 "${@:4}" mount -t nfs -o "$options" "$address:$path" "$2"
     # The client may fall back to another version without a word.
     grep " $2 .*vers=${1}[,.]" /proc/self/mountinfo
 }

@@ -26,6 +26,15 @@ penstock_binary() {
     realpath "$binary"
 }
 
+# The library for RDMA: PENSTOCK_VERBS, else where cargo puts it, which is beside the server.
+verbs_library_path() { echo "${PENSTOCK_VERBS:-${CARGO_TARGET_DIR:-$top/target}/release/libpenstock_verbs.so}"; }
+verbs_library() {
+    local library
+    library=$(verbs_library_path)
+    [ -e "$library" ] || die "no library for RDMA at $library; run: make rdma"
+    realpath "$library"
+}
+
 # A TCP port that nobody listens on at the moment.
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

@@ -177,4 +177,5 @@ knfsd_start() {
         rpc.mountd -N 2
     fi
     rpc.nfsd --port "$server_port" 4
+    if [ -n "${RDMA_PORT:-}" ]; then echo "rdma $RDMA_PORT" >/proc/fs/nfsd/portlist; fi
 }
