@@ -1,0 +1,78 @@
+//! A thread that asks the kernel for what it grants only to who has never become somebody else.
+//!
+//! A server takes on the identities of its users on the threads of its cores. The kernel refuses connections' affairs, and
+//! works of adapters that are software, to a thread whose credentials are other than those at the opening, and compares their
+//! place in memory: whoever has changed them and changed them back is refused as well (`ib_safe_file_access`). Adapters that
+//! are hardware take works and tell of completions without the kernel.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::failure::Failure;
+
+type Question = Box<dyn FnOnce() + Send>;
+
+/// The thread, with the credentials of whoever started it.
+pub(crate) struct Clerk {
+    questions: Option<SyncSender<Question>>,
+    answered: Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What goes to the clerk and back while its owner waits.
+struct Carried<T>(T);
+
+// SAFETY: only `ask` makes it, and there the thread that owns what is carried waits for as long as the other one has it.
+unsafe impl<T> Send for Carried<T> {}
+
+impl<T: FnOnce()> Carried<T> {
+    fn run(self) {
+        (self.0)();
+    }
+}
+
+impl Clerk {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// As `pthread_create`.
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let (questions, asked) = sync_channel::<Question>(1);
+        let (answers, answered) = sync_channel(1);
+        let run = move || {
+            for question in asked {
+                question();
+                if answers.send(()).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("rdma-clerk".into()).spawn(run);
+        let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EAGAIN);
+        let thread = thread.map_err(|error| Failure::of("pthread_create", errno(error)))?;
+        Ok(Self { questions: Some(questions), answered, thread: Some(thread) })
+    }
+
+    /// Has the clerk do something, and waits until it is done.
+    pub(crate) fn ask<R>(&self, question: impl FnOnce() -> R) -> R {
+        let mut answer = None;
+        let carried = Carried(|| answer = Some(question()));
+        let boxed: Box<dyn FnOnce() + Send + '_> = Box::new(move || carried.run());
+        // SAFETY: only the lifetime differs. The question is over before this call returns, so that all it borrows lives.
+        let boxed = unsafe { std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Question>(boxed) };
+        let questions = self.questions.as_ref().expect("it is taken when the clerk ends");
+        // A clerk that has panicked has ended the process.
+        questions.send(boxed).expect("the clerk listens");
+        self.answered.recv().expect("the clerk answers");
+        answer.expect("the question was asked")
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
