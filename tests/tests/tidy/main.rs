@@ -157,10 +157,11 @@ fn unsafe_list() -> Vec<String> {
     list
 }
 
-/// The text of the module that a file's folder is: it may speak for all files in it.
+/// The text of the module, or crate, that a file's folder is: it may speak for all files in it.
 fn folder_text(path: &str) -> String {
     let (folder, _) = path.rsplit_once('/').expect("sources lie in folders");
-    std::fs::read_to_string(testkit::root().join(folder).join("mod.rs")).unwrap_or_default()
+    let root = |name| std::fs::read_to_string(testkit::root().join(folder).join(name)).unwrap_or_default();
+    root("mod.rs") + &root("lib.rs")
 }
 
 fn matches(listed: &str, path: &str) -> bool {
