@@ -33,8 +33,8 @@ fn mount_commands(export: &ExportPlan, host: &str, server: &ServerSettings) -> V
     [newest].into_iter().chain(of_nfs3).map(command).collect()
 }
 
-/// Prints what is served and how to mount it.
-pub fn print(exports: &[ExportPlan], host: &str, server: &ServerSettings) {
+/// Prints what is served and how to mount it; over RDMA too, where that has a port.
+pub fn print(exports: &[ExportPlan], host: &str, server: &ServerSettings, rdma_port: Option<u16>) {
     let mut text = format!("penstock serves on {}:\n", server.show_ports());
     for export in exports {
         let clients: Vec<_> = export.clients.iter().map(ClientPattern::to_string).collect();
@@ -48,6 +48,11 @@ pub fn print(exports: &[ExportPlan], host: &str, server: &ServerSettings) {
             export.protocol_names().join(" "),
             [clients, readers].concat().join(" "),
             mount_commands(export, host, server).join("\n    "),
+        );
+    }
+    if let Some(port) = rdma_port {
+        text += &format!(
+            "over RDMA with the options proto=rdma,port={port} instead (of NFS 3: and mountproto=tcp)\n"
         );
     }
     // Nobody may be reading; that is no reason not to serve.

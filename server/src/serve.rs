@@ -100,12 +100,13 @@ pub fn run(arguments: ServeArguments) -> Result<(), Box<dyn std::error::Error>> 
     let served = Served { hosts, exports, limits, names };
     process::drop_rights()?;
     let rdma = rdma::prepare(&settings.rdma, &settings.server.addresses, shards)?;
+    let rdma_port = rdma.as_ref().map(|_| settings.rdma.port);
     let engine = start_engine(engine_config, &settings, &served, &shared, origin, (listeners, rdma))?;
 
     // Ends before the store, so that what is stored last is waited for.
     let _control = ControlPlane::start(control, engine.remote().clone(), Arc::clone(&shared), keeper)?;
     registration.offer(&settings.exports);
-    announce::print(&settings.exports, &host(&settings.server), &settings.server);
+    announce::print(&settings.exports, &host(&settings.server), &settings.server, rdma_port);
     announce::notify(&[NotifyState::Ready]);
     let drain = Duration::from_secs(settings.server.drain_seconds.into()) + DRAIN_MARGIN;
     let reload = start_reloader(arguments, settings, served, &engine, &shared, origin, &registration)?;
