@@ -1,4 +1,4 @@
-"""The load inside the guest: guest_load.py ROUNDS NAME=FOLDER... Prints a line `RESULT {...}` for every run."""
+"""The load inside the guest: guest_load.py ROUNDS NAME... Each is mounted at /run/mnt/NAME. Prints a line `RESULT {...}` for every run."""
 
 import json
 import mmap
@@ -13,6 +13,8 @@ import condition
 BLOCK_BYTES = 1 << 20
 FILE_BYTES = 128 << 20
 READERS = 4
+SMALL_BYTES = 4 << 10
+SMALL_OPERATIONS = 2000
 
 
 def read(path):
@@ -38,6 +40,19 @@ def write(path):
     os.close(file)
 
 
+def small(path, flags, operation):
+    """Operations of 4 KiB at random places, past the client's cache."""
+    def part(_):
+        buffer = mmap.mmap(-1, SMALL_BYTES)
+        file = os.open(path, flags | os.O_DIRECT)
+        for _ in range(SMALL_OPERATIONS // READERS):
+            if operation(file, [buffer], random.randrange(FILE_BYTES // SMALL_BYTES) * SMALL_BYTES) != SMALL_BYTES:
+                raise OSError("a short operation")
+        os.close(file)
+
+    together(part)
+
+
 def together(part):
     failures = []
 
@@ -56,24 +71,33 @@ def together(part):
         raise failures[0]
 
 
+# Each with the bytes that it moves.
+LOADS = {
+    "READ 1MiB": (read, FILE_BYTES),
+    "WRITE 1MiB": (write, FILE_BYTES),
+    "READ 4KiB": (lambda path: small(path, os.O_RDONLY, os.preadv), SMALL_BYTES * SMALL_OPERATIONS),
+    "WRITE 4KiB": (lambda path: small(path, os.O_WRONLY, os.pwritev), SMALL_BYTES * SMALL_OPERATIONS),
+}
+
+
 def measured(load, path):
     begun, busy = time.monotonic(), condition.busy_seconds()
-    load(path)
-    return {"seconds": time.monotonic() - begun, "busy_seconds": condition.busy_seconds() - busy, "bytes": FILE_BYTES}
+    run, moved = LOADS[load]
+    run(path)
+    return {"seconds": time.monotonic() - begun, "busy_seconds": condition.busy_seconds() - busy, "bytes": moved}
 
 
 def main():
-    rounds, folders = int(sys.argv[1]), dict(word.split("=") for word in sys.argv[2:])
-    loads = {"READ 1MiB": read, "WRITE 1MiB": write}
-    paths = {server: os.path.join(folder, "file") for server, folder in folders.items()}
+    rounds, servers = int(sys.argv[1]), sys.argv[2:]
+    paths = {server: f"/run/mnt/{server}/file" for server in servers}
     # Makes the files, and brings them into the servers' page caches.
     for path in paths.values():
         write(path)
         read(path)
     for number in range(1, rounds + 1):
-        runs = [(load, server) for load in loads for server in paths]
+        runs = [(load, server) for load in LOADS for server in paths]
         for load, server in random.sample(runs, len(runs)):
-            result = measured(loads[load], paths[server])
+            result = measured(load, paths[server])
             print("RESULT", json.dumps({"round": number, "load": load, "server": server, **result}), flush=True)
 
 
