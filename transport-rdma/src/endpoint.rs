@@ -103,6 +103,7 @@ impl Endpoint {
     /// When the core has called this before.
     pub async fn run<S: Service>(self, service: Rc<S>, intake: Intake) {
         let shared = &self.shared;
+        let _leaving = Leaving(Rc::clone(shared));
         let mut wishes = intake.receiver(shared.shard.index());
         let accepting = Rc::clone(shared);
         let of_accepted = Rc::clone(&service);
@@ -172,6 +173,17 @@ impl<T> Drop for Aborting<T> {
     }
 }
 
+/// Closes all connections when it is dropped, and lets go of them: they and what they share hold each other.
+struct Leaving(Rc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.all().iter().for_each(|connection| connection.close());
+        let connections = self.0.connections.take();
+        drop(connections);
+    }
+}
+
 impl Shared {
     /// Looks for messages and events, and waits for them where there are none.
     async fn serve<S: Service>(self: &Rc<Self>, service: &Rc<S>, intake: &Intake) -> io::Result<()> {
@@ -185,7 +197,8 @@ impl Shared {
                 completions.drain(..).for_each(|completion| self.complete(completion, service));
                 events.drain(..).for_each(|event| self.happened(&event, service, intake));
                 self.shard.yield_now().await;
-            } else if self.limits.busy_poll {
+            } else if self.limits.busy_poll && !self.shard.is_shutting_down() {
+                // A core that shall end does so only when no task is ready any more.
                 self.shard.yield_now().await;
             } else if is_armed {
                 self.shard.poll(Rc::clone(&descriptor), libc::POLLIN).await?;
