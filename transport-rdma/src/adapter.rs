@@ -4,7 +4,8 @@
 //! until a completion says that it is done, and by nobody else; the regions behind it are dropped after the adapters.
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -14,7 +15,7 @@ use slab::Slab;
 use verbs::{Access, Completion, CompletionKind, DeviceId, Event, PairId, Status, Verbs};
 
 use crate::batch::{Batch, Parts};
-use crate::limits::{Limits, MESSAGE_BYTES};
+use crate::limits::{Limits, MESSAGE_BYTES, WORKS_MAX};
 use crate::memory::Memory;
 
 /// Completes a work that nobody waits for: its failure is told by what follows it.
@@ -50,7 +51,12 @@ pub(crate) struct Adapter {
     flights: RefCell<Slab<Flight>>,
     /// Told when a message has left.
     sent: Notify,
-    posted: Cell<usize>,
+    /// Receives that are posted on each adapter.
+    posted: RefCell<BTreeMap<DeviceId, u32>>,
+    /// Reads that one connection may have outstanding on each adapter.
+    reads_max: BTreeMap<DeviceId, u32>,
+    /// Works that any connection may have outstanding.
+    pub works_max: usize,
 }
 
 impl Adapter {
@@ -61,6 +67,7 @@ impl Adapter {
     /// As `ibv_reg_mr` and `ibv_post_srq_recv`.
     pub fn new(verbs: Box<dyn Verbs>, pool: &Pool, limits: &Limits) -> io::Result<Self> {
         let devices = verbs.devices();
+        let works_max = verbs.works_max().min(WORKS_MAX as usize);
         let each = |max: u32| max.min(limits.receives_max) as usize;
         let count: usize = devices.iter().map(|device| each(device.receives_max)).sum();
         // One more, for the message that is just looked at.
@@ -80,7 +87,9 @@ impl Adapter {
             _pool: pool.clone(),
             flights: RefCell::default(),
             sent: Notify::new(),
-            posted: Cell::new(0),
+            posted: RefCell::default(),
+            reads_max: devices.iter().map(|device| (device.id, device.reads_max)).collect(),
+            works_max,
         };
         for device in devices {
             for _ in 0..each(device.receives_max) {
@@ -104,9 +113,14 @@ impl Adapter {
         self.verbs.descriptor().try_clone_to_owned()
     }
 
-    /// How many receives are posted.
-    pub fn posted(&self) -> usize {
-        self.posted.get()
+    /// How many receives are posted on an adapter.
+    pub fn posted(&self, device: DeviceId) -> u32 {
+        self.posted.borrow().get(&device).copied().unwrap_or_default()
+    }
+
+    /// How many reads one connection of an adapter may have outstanding.
+    pub fn reads_max(&self, device: DeviceId) -> u32 {
+        self.reads_max.get(&device).copied().unwrap_or_default()
     }
 
     /// Has one more message received, before what the last one asks for is done: who is granted calls finds receives.
@@ -127,7 +141,7 @@ impl Adapter {
         // SAFETY: the flight owns the place until the completion.
         let posted = unsafe { self.verbs.receive(device, id as u64, place) };
         match posted {
-            Ok(()) => self.posted.update(|posted| posted + 1),
+            Ok(()) => *self.posted.borrow_mut().entry(device).or_default() += 1,
             Err(_) => drop(self.flights.borrow_mut().remove(id)),
         }
         posted
@@ -185,7 +199,7 @@ impl Adapter {
         match flight {
             Flight::Receive { slot, device } => {
                 debug_assert_eq!(completion.kind, CompletionKind::Receive);
-                self.posted.update(|posted| posted - 1);
+                *self.posted.borrow_mut().entry(device).or_default() -= 1;
                 self.receive_next(device);
                 let bytes = (completion.bytes as usize).min(MESSAGE_BYTES);
                 completion.status.is_success().then_some(Told::Message { pair: completion.pair, slot, bytes })

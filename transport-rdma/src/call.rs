@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
+use engine::sync::Permit;
 use rpc::{Payload, Payloads, Remote};
 use wire::head::{Located, Locator};
 use wire::rdma::{Chunk, Chunks};
@@ -27,6 +28,8 @@ pub(crate) struct BadChunk;
 pub(crate) struct Assembled {
     pub head: Bytes,
     pub payloads: Payloads,
+    /// Of a call that was collected: so many of them are in memory at a time.
+    pub turn: Option<Permit>,
 }
 
 impl Asked {
@@ -75,7 +78,7 @@ pub(crate) fn assemble_here(
     let mut head = rpc::take_head(stream.len() + 3);
     let Some(data) = &asked.chunks.reads.data else {
         head.extend_from_slice(stream);
-        return Ok(Assembled { head: head.freeze(), payloads: Payloads::new() });
+        return Ok(Assembled { head: head.freeze(), payloads: Payloads::new(), turn: None });
     };
     let (length, file_offset) = payload_of(stream, data).ok_or(BadChunk)?;
     let (position, chunk) = (data.0 as usize, data.1);
@@ -88,7 +91,7 @@ pub(crate) fn assemble_here(
         Some(chain)
     };
     let payload = Payload { cut: Cut { position, length }, data: rpc::Data::Remote(Remote::new(bringing)) };
-    Ok(Assembled { head: head.freeze(), payloads: [payload].into_iter().collect() })
+    Ok(Assembled { head: head.freeze(), payloads: [payload].into_iter().collect(), turn: None })
 }
 
 /// The stream, with the pad that went away with the data.
@@ -105,7 +108,7 @@ pub(crate) async fn assemble(
     stream: Bytes,
 ) -> Result<Assembled, BadChunk> {
     let shared = &connection.shared;
-    let _turn = shared.collecting.acquire().await;
+    let turn = Some(shared.collecting.acquire().await);
     add(&shared.stats.calls_collected, 1);
     let reads = &asked.chunks.reads;
     let stream = match &reads.stream {
@@ -113,10 +116,10 @@ pub(crate) async fn assemble(
         None => stream,
     };
     let Some(data) = &reads.data else {
-        return Ok(Assembled { head: stream, payloads: Payloads::new() });
+        return Ok(Assembled { head: stream, payloads: Payloads::new(), turn });
     };
     if payload_of(&stream, data).is_some() {
-        return assemble_here(connection, asked, &stream);
+        return Ok(Assembled { turn, ..assemble_here(connection, asked, &stream)? });
     }
     let (position, chunk) = (data.0 as usize, &data.1);
     if position > stream.len() {
@@ -128,7 +131,7 @@ pub(crate) async fn assemble(
     head.extend_from_slice(&argument);
     head.extend_from_slice(&[0; 3][..pad_len(argument.len())]);
     head.extend_from_slice(&stream[position..]);
-    Ok(Assembled { head: head.freeze(), payloads: Payloads::new() })
+    Ok(Assembled { head: head.freeze(), payloads: Payloads::new(), turn })
 }
 
 /// All bytes that a chunk has, at most so many.

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use engine::sync::{Notify, oneshot};
 use rpc::{Call, ConnectionId, Outcome, Peer, Reading, Service};
 use transport::{CALL, CallError, Message, Pending, REPLY, Signal, prefix, within};
-use verbs::PairId;
+use verbs::{DeviceId, PairId};
 use wire::rdma::{Chunk, Chunks, Content, Failure, Header, Inline, Received, Unacceptable, VERSION};
 
 use crate::batch::{Batch, Part};
 use crate::call::{Asked, Assembled, BadChunk, assemble, assemble_here};
 use crate::endpoint::Shared;
 use crate::intake::Load;
-use crate::limits::{CALLBACKS_MAX, WORKS_MAX};
+use crate::limits::CALLBACKS_MAX;
 use crate::reply::encoded;
 use crate::stats::add;
 
@@ -40,6 +40,7 @@ pub(crate) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub pair: PairId,
+    pub device: DeviceId,
     pub inline: Inline,
     /// Calls that the peer may have outstanding.
     pub credits: u32,
@@ -52,6 +53,7 @@ pub struct Connection {
     pub(crate) peer: Peer,
     pub(crate) shared: Rc<Shared>,
     pair: PairId,
+    pub(crate) device: DeviceId,
     pub(crate) inline: Inline,
     pub(crate) credits: u32,
     reads_max: usize,
@@ -99,6 +101,7 @@ impl Connection {
             peer,
             shared: Rc::clone(shared),
             pair: terms.pair,
+            device: terms.device,
             inline: terms.inline,
             credits: terms.credits,
             reads_max: terms.reads_max,
@@ -251,7 +254,7 @@ impl Connection {
         assembled: Assembled,
         unread: Duration,
     ) {
-        let Assembled { head, payloads } = assembled;
+        let Assembled { head, payloads, turn: _turn } = assembled;
         // What the RPC header says must be the transport's: by that alone are replies found.
         if prefix(&head) != Some((asked.xid, CALL)) {
             return self.error(asked.xid, VERSION, Failure::Chunk).await;
@@ -289,7 +292,10 @@ impl Connection {
     /// Asks the queue pair for all of a batch, when there is room for it. Nobody hears of one on a closed connection.
     pub(crate) async fn post(&self, batch: Batch, ended: Option<oneshot::Sender<crate::adapter::Ended>>) {
         let works = batch.works.len();
-        while self.works.get() > 0 && self.works.get() + works > WORKS_MAX as usize && !self.is_closed() {
+        while self.works.get() > 0
+            && self.works.get() + works > self.shared.adapter.works_max
+            && !self.is_closed()
+        {
             self.ended.notified().await;
         }
         if self.is_closed() {

@@ -1,7 +1,7 @@
 //! The transport of one core: its connections, and what they share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use engine::Shard;
 use engine::sync::Semaphore;
 use rpc::{ConnectionId, Peer, Service, Transport};
 use transport::{CallError, Message, Signal, within};
-use verbs::{Completion, Event, EventKind, PairId, Verbs};
+use verbs::{Completion, DeviceId, Event, EventKind, PairId, Verbs};
 use wire::rdma::{Inline, PrivateData};
 
 use crate::adapter::{Adapter, Told};
@@ -28,7 +28,7 @@ use crate::{Connection, connection::Terms};
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// How long closed connections are waited for: an adapter that is stuck holds nobody up.
-const END_TIME_MAX: Duration = Duration::from_secs(1);
+const END_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What we tell peers.
 const TOLD: PrivateData = PrivateData {
@@ -53,8 +53,8 @@ pub(crate) struct Shared {
     limits: Limits,
     connections: RefCell<HashMap<PairId, Rc<Connection>>>,
     pairs: RefCell<HashMap<ConnectionId, PairId>>,
-    /// Receives that are promised to connections.
-    promised: Cell<u32>,
+    /// Receives that are promised to connections, by adapter.
+    promised: RefCell<BTreeMap<DeviceId, u32>>,
     serial: Cell<u64>,
     draining: Cell<bool>,
     /// Told when a connection is gone.
@@ -78,7 +78,7 @@ impl Endpoint {
             limits,
             connections: RefCell::default(),
             pairs: RefCell::default(),
-            promised: Cell::default(),
+            promised: RefCell::default(),
             serial: Cell::default(),
             draining: Cell::default(),
             emptier: Signal::default(),
@@ -253,24 +253,25 @@ impl Shared {
     /// Accepts a peer, if there are receives for it.
     fn accept<S: Service>(self: &Rc<Self>, wish: &Wish, service: &Rc<S>, load: Load) {
         let verbs = self.adapter.verbs();
-        let credits = if self.draining.get() || wish.reads_max == 0 { 0 } else { self.credits() };
+        let reads_max = wish.reads_max.min(self.adapter.reads_max(wish.device));
+        let credits = if self.draining.get() || reads_max == 0 { 0 } else { self.credits(wish.device) };
         if credits < CREDITS_MIN {
             add(&self.stats.refused, 1);
             self.warn_rarely(wish.peer, &"refused: no receives are left for it, or it bears no reads");
             return verbs.reject(wish.request);
         }
-        let pair = match verbs.accept(wish.request, wish.reads_max, &TOLD.to_bytes()) {
+        let pair = match verbs.accept(wish.request, reads_max, &TOLD.to_bytes()) {
             Ok(pair) => pair,
             Err(error) => {
                 add(&self.stats.refused, 1);
                 return self.warn_rarely(wish.peer, &error);
             }
         };
-        self.promised.update(|promised| promised + credits + CALLBACKS_MAX);
-        let reads_max = wish.reads_max as usize;
+        *self.promised.borrow_mut().entry(wish.device).or_default() += credits + CALLBACKS_MAX;
+        let reads_max = reads_max as usize;
         let inline = Inline::between(wish.told, Some(TOLD));
         let peer = Peer { connection: self.next_id(), address: wish.peer, transport: Transport::Rdma };
-        let terms = Terms { pair, inline, credits, reads_max };
+        let terms = Terms { pair, device: wish.device, inline, credits, reads_max };
         let connection = Connection::start(self, peer, terms, service, Some(load));
         add(&self.stats.connections, 1);
         add(&self.stats.connections_opened, 1);
@@ -279,10 +280,10 @@ impl Shared {
         self.connections.borrow_mut().insert(pair, connection);
     }
 
-    /// Calls that one more connection can have outstanding: no receive is promised twice.
-    fn credits(&self) -> u32 {
-        let posted = u32::try_from(self.adapter.posted()).unwrap_or(u32::MAX);
-        let left = (posted - posted / RECEIVES_SPARE_PART).saturating_sub(self.promised.get());
+    /// Calls that one more connection of an adapter can have outstanding: no receive is promised twice.
+    fn credits(&self, device: DeviceId) -> u32 {
+        let (posted, promised) = (self.adapter.posted(device), self.promised.borrow().get(&device).copied());
+        let left = (posted - posted / RECEIVES_SPARE_PART).saturating_sub(promised.unwrap_or_default());
         // Half of what is left, so that there is some for the next ones.
         (left.saturating_sub(CALLBACKS_MAX) / 2).min(self.limits.credits_max)
     }
@@ -293,7 +294,8 @@ impl Shared {
         let Some(connection) = self.connections.borrow_mut().remove(&pair) else { return };
         connection.close();
         self.pairs.borrow_mut().remove(&connection.id());
-        self.promised.update(|promised| promised - connection.credits - CALLBACKS_MAX);
+        *self.promised.borrow_mut().entry(connection.device).or_default() -=
+            connection.credits + CALLBACKS_MAX;
         self.stats.connections.set(self.stats.connections.get() - 1);
         connection.finished(service);
         self.emptier.notify();

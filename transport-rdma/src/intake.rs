@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::sync::cross::{Mailbox, Receiver};
-use verbs::{Event, RequestId};
+use verbs::{DeviceId, Event, RequestId};
 use wire::rdma::PrivateData;
 
 /// Wishes on their way to one core; at the bound a peer is rejected.
@@ -15,6 +15,7 @@ const WISHES_MAX: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Wish {
     pub request: RequestId,
+    pub device: DeviceId,
     pub peer: SocketAddr,
     /// Reads that it bears at a time.
     pub reads_max: u32,
@@ -27,6 +28,7 @@ impl Wish {
         let peer = SocketAddr::from(event.peer);
         Self {
             request: event.request,
+            device: event.device,
             peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             reads_max: event.reads_max,
             told: PrivateData::find(event.private()),
