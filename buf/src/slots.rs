@@ -1,8 +1,10 @@
 //! Messages' own memory: many places of one size, which adapters know as one region.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use crate::PAGE_BYTES;
 use crate::region::{Region, Span};
@@ -17,6 +19,8 @@ pub struct Slots {
 struct Inner {
     region: Rc<Region>,
     free: RefCell<Vec<Span>>,
+    /// Who waits for one.
+    waiting: RefCell<Vec<Waker>>,
 }
 
 /// One of them. Dropping it gives it back.
@@ -40,13 +44,25 @@ impl Slots {
         let mut rest = Region::map(count.saturating_mul(bytes))?;
         let region = rest.region().clone();
         let free = (0..count).map_while(|_| rest.split_off(bytes)).collect();
-        Ok(Self { inner: Rc::new(Inner { region, free: RefCell::new(free) }) })
+        Ok(Self { inner: Rc::new(Inner { region, free: RefCell::new(free), waiting: RefCell::default() }) })
     }
 
     /// One that nobody has.
     pub fn take(&self) -> Option<Slot> {
         let span = self.inner.free.borrow_mut().pop()?;
         Some(Slot { span: Some(span), slots: Rc::clone(&self.inner) })
+    }
+
+    /// The same, as soon as there is one.
+    pub async fn take_wait(&self) -> Slot {
+        poll_fn(|context| match self.take() {
+            Some(slot) => Poll::Ready(slot),
+            None => {
+                self.inner.waiting.borrow_mut().push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     /// How many nobody has.
@@ -75,6 +91,8 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.free.borrow_mut().extend(self.span.take());
+        let waiting = self.slots.waiting.take();
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 

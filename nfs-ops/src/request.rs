@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use qos::limits::{Charged, Cost, Path};
 use qos::{Admit, Kind, Pass, Work};
-use rpc::{Bulks, Call, Payload, Peer, Reading, ReadingHold};
+use rpc::{Bulks, Call, Payload, Peer, Reading, ReadingHold, Transport};
 use smallvec::SmallVec;
 use state::Session;
 use vfs::Vfs;
@@ -134,7 +134,12 @@ impl<V: Vfs, E: Env + Backchannel> Request<V, E> {
 
     /// What this caller may do on an export.
     pub fn permission(&self, settings: &ExportSettings) -> Permission {
-        settings.permission(self.protocol, self.peer.address.ip(), self.peer.address.port())
+        let port = match self.peer.transport {
+            Transport::Tcp => self.peer.address.port(),
+            // Nobody there has a say in it: it is as good as a reserved one, as the kernel's server has it.
+            Transport::Rdma => 0,
+        };
+        settings.permission(self.protocol, self.peer.address.ip(), port)
     }
 
     /// Waits for admission to the export of `place`: until the limits allow it, then until the gate is open. What is held until

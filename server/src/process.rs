@@ -32,6 +32,10 @@ pub fn prepare() -> Result<u64, Fatal> {
     if let Err(errno) = setrlimit(Resource::Fsize, unlimited) {
         tracing::debug!("the limit on file sizes stays: {errno}");
     }
+    // Adapters for RDMA have all payload memory locked. Later there is no right to this any more.
+    if let Err(errno) = setrlimit(Resource::Memlock, unlimited) {
+        tracing::debug!("the limit on locked memory stays: {errno}");
+    }
     raise_descriptor_ceiling();
     engine::raise_file_limit().map_err(|error| {
         Fatal::new(format!("the limit on open files cannot be raised: {error}"), "run as root")

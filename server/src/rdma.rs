@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use engine::Shard;
-use rustix::process::{Resource, Rlimit, setrlimit};
 use transport_rdma::{Endpoint, Intake, Limits, WORKS_MAX};
 use verbs::{Device, Library, Options, Unavailable, Verbs};
 
@@ -80,7 +79,6 @@ pub fn prepare(settings: &RdmaSettings, addresses: &[IpAddr], shards: usize) -> 
             return Ok(None);
         }
     }
-    allow_locked_memory();
     let all = [Ipv6Addr::UNSPECIFIED.into()];
     let addresses = if addresses.is_empty() { &all[..] } else { addresses };
     Ok(Some(Rdma {
@@ -97,19 +95,24 @@ pub fn prepare(settings: &RdmaSettings, addresses: &[IpAddr], shards: usize) -> 
     }))
 }
 
-/// All payload memory is locked for adapters.
-fn allow_locked_memory() {
-    if let Err(errno) = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }) {
-        tracing::debug!("the limit on locked memory stays: {errno}");
-    }
-}
-
 impl Rdma {
-    /// The transport of the calling shard. The first one listens.
+    /// The transport of the calling shard, if there can be one. The first one listens.
     ///
     /// # Errors
-    /// When adapters cannot be told of the shard's memory, or, where RDMA must be served, nobody can listen.
-    pub fn endpoint(&self, shard: &Shard) -> Result<Endpoint, Fatal> {
+    /// When RDMA must be served, and adapters cannot be told of the shard's memory or nobody can listen.
+    pub fn endpoint(&self, shard: &Shard) -> Result<Option<Endpoint>, Fatal> {
+        match self.try_endpoint(shard) {
+            Ok(endpoint) => Ok(Some(endpoint)),
+            Err(fatal) if self.mode == RdmaMode::On => Err(fatal),
+            Err(fatal) => {
+                tracing::warn!(shard = shard.index(), "RDMA is off on this shard: {fatal}");
+                self.intake.leave(shard.index());
+                Ok(None)
+            }
+        }
+    }
+
+    fn try_endpoint(&self, shard: &Shard) -> Result<Endpoint, Fatal> {
         let library = Library::open(&self.library, &self.options)
             .map_err(|why| Fatal::new(format!("RDMA cannot be used: {why}"), OFF_REMEDY))?;
         let endpoint = Endpoint::new(shard, Box::new(library), self.limits.clone()).map_err(|error| {

@@ -233,7 +233,7 @@ fn make(shard: &Shard, plan: &Plan, admissions: Option<Rc<AdmissionLog>>) -> Res
     let number = u32::try_from(shard.index()).expect("the configuration bounds it");
     let server = NfsServer::new(Arc::clone(&plan.shared), environment, table, number);
     plan.shared.limiting.table.set_bell(number, bell(shard));
-    let rdma = plan.rdma.as_ref().map(|rdma| rdma.endpoint(shard)).transpose()?;
+    let rdma = plan.rdma.as_ref().map(|rdma| rdma.endpoint(shard)).transpose()?.flatten();
     Ok(Made { server, endpoint: Endpoint::new(shard, plan.transport.clone()), rdma })
 }
 

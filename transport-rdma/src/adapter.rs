@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use buf::{Pool, Slot, Slots};
-use engine::sync::{Notify, oneshot};
+use engine::sync::oneshot;
 use slab::Slab;
 use verbs::{Access, Completion, CompletionKind, DeviceId, Event, PairId, Status, Verbs};
 
@@ -49,8 +49,6 @@ pub(crate) struct Adapter {
     sends: Slots,
     _pool: Pool,
     flights: RefCell<Slab<Flight>>,
-    /// Told when a message has left.
-    sent: Notify,
     /// Receives that are posted on each adapter.
     posted: RefCell<BTreeMap<DeviceId, u32>>,
     /// Reads that one connection may have outstanding on each adapter.
@@ -74,6 +72,8 @@ impl Adapter {
         let receives = Slots::new(count + 1, MESSAGE_BYTES)?;
         let sends = Slots::new(limits.receives_max as usize, MESSAGE_BYTES)?;
         let mut memory = Memory::default();
+        // What comes last goes first: memory outlives who knows it, also when something fails below.
+        let verbs = verbs;
         for region in [pool.region(), receives.region(), sends.region()] {
             // SAFETY: the regions live as long as the pool and the slots, which are dropped after the verbs.
             let id = unsafe { verbs.register(region.address(), region.bytes(), Access::Local)? };
@@ -86,7 +86,6 @@ impl Adapter {
             sends,
             _pool: pool.clone(),
             flights: RefCell::default(),
-            sent: Notify::new(),
             posted: RefCell::default(),
             reads_max: devices.iter().map(|device| (device.id, device.reads_max)).collect(),
             works_max,
@@ -142,19 +141,14 @@ impl Adapter {
         let posted = unsafe { self.verbs.receive(device, id as u64, place) };
         match posted {
             Ok(()) => *self.posted.borrow_mut().entry(device).or_default() += 1,
-            Err(_) => drop(self.flights.borrow_mut().remove(id)),
+            Err(_) => self.forget(id),
         }
         posted
     }
 
     /// A place for a message that leaves, when there is one.
     pub async fn slot(&self) -> Slot {
-        loop {
-            if let Some(slot) = self.sends.take() {
-                return slot;
-            }
-            self.sent.notified().await;
-        }
+        self.sends.take_wait().await
     }
 
     /// Asks a queue pair for all of a batch, which is not empty. What is told of its end comes with the memory it was about.
@@ -172,9 +166,15 @@ impl Adapter {
         // SAFETY: all places are in memory of `held`, which the flight owns until the last one's completion.
         let posted = unsafe { self.verbs.post(pair, &works) };
         if posted.is_err() {
-            drop(self.flights.borrow_mut().remove(id));
+            self.forget(id);
         }
         posted
+    }
+
+    /// Lets go of what no adapter has, when the table is nobody's.
+    fn forget(&self, id: usize) {
+        let flight = self.flights.borrow_mut().remove(id);
+        drop(flight);
     }
 
     /// Has the descriptor tell of what comes from now on.
@@ -210,7 +210,6 @@ impl Adapter {
                     Some(ended) => drop(ended.send((completion.status, held))),
                     None => drop(held),
                 }
-                self.sent.notify_all();
                 Some(Told::Works { pair, works, reads, status: completion.status })
             }
         }

@@ -29,7 +29,7 @@ pub(crate) struct Assembled {
     pub head: Bytes,
     pub payloads: Payloads,
     /// Of a call that was collected: so many of them are in memory at a time.
-    pub turn: Option<Permit>,
+    pub turn: Option<(Permit, Permit)>,
 }
 
 impl Asked {
@@ -108,7 +108,8 @@ pub(crate) async fn assemble(
     stream: Bytes,
 ) -> Result<Assembled, BadChunk> {
     let shared = &connection.shared;
-    let turn = Some(shared.collecting.acquire().await);
+    let own = connection.collecting.acquire().await;
+    let turn = Some((own, shared.collecting.acquire().await));
     add(&shared.stats.calls_collected, 1);
     let reads = &asked.chunks.reads;
     let stream = match &reads.stream {
@@ -137,6 +138,10 @@ pub(crate) async fn assemble(
 /// All bytes that a chunk has, at most so many.
 async fn collect(connection: &Rc<Connection>, chunk: &Chunk, bytes_max: usize) -> Result<Bytes, BadChunk> {
     let length = usize::try_from(chunk.length()).ok().filter(|bytes| *bytes > 0 && *bytes <= bytes_max);
-    let chain = connection.pull(chunk, length.ok_or(BadChunk)?, 0).await.ok_or(BadChunk)?;
+    let Some(chain) = connection.pull(chunk, length.ok_or(BadChunk)?, 0).await else {
+        // It is no fault of the chunk's: the call comes again over another connection.
+        connection.close();
+        return Err(BadChunk);
+    };
     Ok(chain.to_vec().into())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use buf::Chain;
 use bytes::Bytes;
-use engine::sync::{Notify, oneshot};
+use engine::sync::{Notify, Semaphore, oneshot};
 use rpc::{Call, ConnectionId, Outcome, Peer, Reading, Service};
 use transport::{CALL, CallError, Message, Pending, REPLY, Signal, prefix, within};
 use verbs::{DeviceId, PairId};
@@ -18,7 +18,7 @@ use crate::batch::{Batch, Part};
 use crate::call::{Asked, Assembled, BadChunk, assemble, assemble_here};
 use crate::endpoint::Shared;
 use crate::intake::Load;
-use crate::limits::CALLBACKS_MAX;
+use crate::limits::{CALLBACKS_MAX, COLLECTED_MAX, PULL_MAX, UNEXPECTED_MAX};
 use crate::reply::encoded;
 use crate::stats::add;
 
@@ -68,6 +68,15 @@ pub struct Connection {
     /// Works that the queue pair has, and how many of them are reads.
     works: Cell<usize>,
     reads: Cell<usize>,
+    /// Bytes of payload that are read from the peer.
+    pulled: Cell<usize>,
+    /// When a message came last, and when works last ended or began to be outstanding.
+    received_at: Cell<Instant>,
+    moved_at: Cell<Instant>,
+    /// Messages that nobody waited for.
+    unexpected: Cell<u32>,
+    /// Turns of its calls that are collected.
+    pub(crate) collecting: Semaphore,
     /// Told when works have ended.
     ended: Notify,
     pending: Rc<Pending<Bytes>>,
@@ -112,6 +121,11 @@ impl Connection {
             readable,
             works: Cell::default(),
             reads: Cell::default(),
+            pulled: Cell::default(),
+            received_at: Cell::new(shared.shard.now()),
+            moved_at: Cell::new(shared.shard.now()),
+            unexpected: Cell::default(),
+            collecting: Semaphore::new(COLLECTED_MAX),
             ended: Notify::new(),
             pending: Rc::default(),
             callbacks_max: Cell::new(1),
@@ -141,11 +155,15 @@ impl Connection {
     /// A message has come. While the connection drains only answers to calls of ours are taken: calls in progress may wait for
     /// them.
     pub(crate) fn receive<S: Service>(self: &Rc<Self>, service: &Rc<S>, message: &[u8]) {
+        self.received_at.set(self.shared.shard.now());
         let stats = &self.shared.stats;
         match Received::parse(message) {
             _ if self.is_closed() => {}
             Ok(Received { header, stream }) => self.receive_usable(service, &header, stream),
-            Err(Unacceptable::Ignored) => add(&stats.ignored, 1),
+            Err(Unacceptable::Ignored) => {
+                add(&stats.ignored, 1);
+                self.note_unexpected();
+            }
             Err(Unacceptable::Answered { xid, version, failure }) => self.refuse(xid, version, failure),
         }
     }
@@ -269,8 +287,10 @@ impl Connection {
         }
     }
 
-    /// Reads from the peer's chunk so many bytes into aligned memory, which is taken now; `None` when that cannot be.
+    /// Reads from the peer's chunk so many bytes into aligned memory, which is taken when it is its turn; `None` when that cannot
+    /// be.
     pub(crate) async fn pull(&self, chunk: &Chunk, length: usize, modulo: usize) -> Option<Chain> {
+        let _turn = self.pull_turn(length).await;
         let chain = self.shared.shard.pool().take_wait(length, modulo).await.ok()?;
         let mut batch = Batch::default();
         batch.read(&self.shared.adapter.memory, chain, chunk);
@@ -289,6 +309,15 @@ impl Connection {
         }
     }
 
+    /// Waits until what is read from the peer leaves room for so much more: who reads slowly holds little memory.
+    async fn pull_turn(&self, bytes: usize) -> PullTurn<'_> {
+        while self.pulled.get() > 0 && self.pulled.get() + bytes > PULL_MAX && !self.is_closed() {
+            self.ended.notified().await;
+        }
+        self.pulled.update(|pulled| pulled + bytes);
+        PullTurn { connection: self, bytes }
+    }
+
     /// Asks the queue pair for all of a batch, when there is room for it. Nobody hears of one on a closed connection.
     pub(crate) async fn post(&self, batch: Batch, ended: Option<oneshot::Sender<crate::adapter::Ended>>) {
         let works = batch.works.len();
@@ -301,6 +330,9 @@ impl Connection {
         if self.is_closed() {
             return;
         }
+        if self.works.get() == 0 {
+            self.moved_at.set(self.shared.shard.now());
+        }
         match self.shared.adapter.post(self.pair, batch, ended) {
             Ok(()) => self.works.update(|outstanding| outstanding + works),
             Err(error) => self.give_up(&error),
@@ -311,7 +343,29 @@ impl Connection {
     pub(crate) fn ended(&self, works: usize, reads: usize) {
         self.works.update(|outstanding| outstanding - works);
         self.reads.update(|outstanding| outstanding - reads);
+        self.moved_at.set(self.shared.shard.now());
         self.ended.notify_all();
+    }
+
+    /// Ends it when the peer takes nothing any more, or has been silent for so long that it may be gone: what it holds is wanted
+    /// by others. Clients that are there renew their leases more often.
+    pub(crate) fn look_after(&self, now: Instant) {
+        let limits = &self.shared.limits;
+        let since = |at: &Cell<Instant>| now.saturating_duration_since(at.get());
+        if self.works.get() > 0 && since(&self.moved_at) >= limits.stall_max {
+            self.fault(&"it takes nothing that is sent");
+        } else if self.calls.get() == 0 && since(&self.received_at) >= limits.idle_max {
+            tracing::debug!(peer = %self.peer.address, "RDMA connection ends: nothing came for long");
+            self.close();
+        }
+    }
+
+    /// A message that nobody waited for. Few are late answers; many take receives from others.
+    fn note_unexpected(&self) {
+        self.unexpected.update(|unexpected| unexpected + 1);
+        if self.unexpected.get() > UNEXPECTED_MAX {
+            self.fault(&"it sends messages that nobody waits for");
+        }
     }
 
     fn give_up(&self, error: &io::Error) {
@@ -366,12 +420,15 @@ impl Connection {
         self.callback_room.notify_all();
         if !self.pending.complete(header.xid, Bytes::copy_from_slice(stream)) {
             tracing::debug!(peer = %self.peer.address, xid = header.xid, "reply to no call");
+            self.note_unexpected();
         }
     }
 
     /// The peer could not use a call of ours.
     fn lose_answer(&self, xid: u32) {
-        self.pending.fail(xid);
+        if !self.pending.fail(xid) {
+            self.note_unexpected();
+        }
     }
 
     /// What the peer did ends the connection.
@@ -436,6 +493,19 @@ impl Connection {
         let may_go_on = || self.is_closed() || (!self.reading.is_held() && !self.backlog.borrow().is_empty());
         self.readable.until(may_go_on).await;
         if self.is_closed() { None } else { self.backlog.borrow_mut().pop_front() }
+    }
+}
+
+/// A payload in the count of what is read from its connection's peer.
+struct PullTurn<'a> {
+    connection: &'a Connection,
+    bytes: usize,
+}
+
+impl Drop for PullTurn<'_> {
+    fn drop(&mut self) {
+        self.connection.pulled.update(|pulled| pulled - self.bytes);
+        self.connection.ended.notify_all();
     }
 }
 

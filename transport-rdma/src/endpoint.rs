@@ -13,13 +13,14 @@ use engine::sync::Semaphore;
 use rpc::{ConnectionId, Peer, Service, Transport};
 use transport::{CallError, Message, Signal, within};
 use verbs::{Completion, DeviceId, Event, EventKind, PairId, Verbs};
+use wire::origin::origin;
 use wire::rdma::{Inline, PrivateData};
 
 use crate::adapter::{Adapter, Told};
 use crate::intake::{Intake, Load, Wish};
 use crate::limits::{
-    BULK_MAX, CALLBACKS_MAX, COLLECT_MAX, CREDITS_MIN, Limits, MESSAGE_BYTES, MESSAGE_OVERHEAD,
-    RECEIVES_SPARE_PART, WARNINGS_MAX,
+    BULK_MAX, CALLBACKS_MAX, COLLECT_MAX, CREDITS_MIN, HOST_SPARE_PART, Limits, MESSAGE_BYTES,
+    MESSAGE_OVERHEAD, RECEIVES_SPARE_PART, WARNINGS_MAX, WATCH_PERIOD,
 };
 use crate::stats::{Stats, add};
 use crate::{Connection, connection::Terms};
@@ -28,7 +29,7 @@ use crate::{Connection, connection::Terms};
 const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// How long closed connections are waited for: an adapter that is stuck holds nobody up.
-const END_TIME_MAX: Duration = Duration::from_secs(3);
+const END_TIME_MAX: Duration = Duration::from_millis(1500);
 
 /// What we tell peers.
 const TOLD: PrivateData = PrivateData {
@@ -50,7 +51,7 @@ pub(crate) struct Shared {
     pub stats: Stats,
     /// Turns of calls that are collected.
     pub collecting: Semaphore,
-    limits: Limits,
+    pub limits: Limits,
     connections: RefCell<HashMap<PairId, Rc<Connection>>>,
     pairs: RefCell<HashMap<ConnectionId, PairId>>,
     /// Receives that are promised to connections, by adapter.
@@ -112,8 +113,11 @@ impl Endpoint {
                 accepting.accept(&wish, &of_accepted, load);
             }
         }));
+        let watched = Rc::clone(shared);
+        let _watching = Aborting(shared.shard.spawn(async move { watched.watch().await }));
         if let Err(error) = shared.serve(&service, &intake).await {
             tracing::error!(%error, "RDMA cannot be served any more on this core");
+            intake.leave(shared.shard.index());
         }
     }
 
@@ -211,6 +215,15 @@ impl Shared {
         }
     }
 
+    /// Looks over the connections from time to time.
+    async fn watch(&self) {
+        loop {
+            self.shard.sleep(WATCH_PERIOD).await;
+            let now = self.shard.now();
+            self.all().iter().for_each(|connection| connection.look_after(now));
+        }
+    }
+
     fn complete<S: Service>(&self, completion: Completion, service: &Rc<S>) {
         match self.adapter.complete(completion) {
             None => {}
@@ -254,7 +267,7 @@ impl Shared {
     fn accept<S: Service>(self: &Rc<Self>, wish: &Wish, service: &Rc<S>, load: Load) {
         let verbs = self.adapter.verbs();
         let reads_max = wish.reads_max.min(self.adapter.reads_max(wish.device));
-        let credits = if self.draining.get() || reads_max == 0 { 0 } else { self.credits(wish.device) };
+        let credits = if self.draining.get() || reads_max == 0 { 0 } else { self.credits(wish) };
         if credits < CREDITS_MIN {
             add(&self.stats.refused, 1);
             self.warn_rarely(wish.peer, &"refused: no receives are left for it, or it bears no reads");
@@ -280,12 +293,24 @@ impl Shared {
         self.connections.borrow_mut().insert(pair, connection);
     }
 
-    /// Calls that one more connection of an adapter can have outstanding: no receive is promised twice.
-    fn credits(&self, device: DeviceId) -> u32 {
-        let (posted, promised) = (self.adapter.posted(device), self.promised.borrow().get(&device).copied());
-        let left = (posted - posted / RECEIVES_SPARE_PART).saturating_sub(promised.unwrap_or_default());
+    /// Calls that one more connection of an adapter can have outstanding: no receive is promised twice, and not all of them to
+    /// one host.
+    fn credits(&self, wish: &Wish) -> u32 {
+        let (posted, host) = (self.adapter.posted(wish.device), origin(wish.peer.ip()));
+        let promised = self.promised.borrow().get(&wish.device).copied().unwrap_or_default();
+        let of_host: u32 = self
+            .connections
+            .borrow()
+            .values()
+            .filter(|one| one.device == wish.device && origin(one.peer.address.ip()) == host)
+            .map(|one| one.credits + CALLBACKS_MAX)
+            .sum();
+        let all = posted - posted / RECEIVES_SPARE_PART;
+        let left = all.saturating_sub(promised).saturating_sub(CALLBACKS_MAX);
+        let left_to_host =
+            (all - all / HOST_SPARE_PART).saturating_sub(of_host).saturating_sub(CALLBACKS_MAX);
         // Half of what is left, so that there is some for the next ones.
-        (left.saturating_sub(CALLBACKS_MAX) / 2).min(self.limits.credits_max)
+        (left / 2).min(left_to_host).min(self.limits.credits_max)
     }
 
     /// A queue pair has ended.

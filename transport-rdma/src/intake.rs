@@ -57,6 +57,11 @@ impl Intake {
         self.mailbox.receiver(shard).expect("a core serves its connections once")
     }
 
+    /// A core serves no more: it gets no further peers.
+    pub fn leave(&self, shard: usize) {
+        self.loads[shard].fetch_add(usize::MAX / 2, Ordering::Relaxed);
+    }
+
     /// Hands a peer to the core with the fewest; gives it back when that takes none.
     pub(crate) fn hand_over(&self, wish: Wish) -> Result<(), RequestId> {
         let (request, load) = (wish.request, Load::of_least(&self.loads));

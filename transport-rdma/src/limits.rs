@@ -1,5 +1,7 @@
 //! Every bound of the transport, in one place, with its reason.
 
+use std::time::Duration;
+
 /// Bytes of one Send in either direction: what Linux clients take and offer, and one page.
 pub const MESSAGE_BYTES: usize = 4096;
 
@@ -16,6 +18,9 @@ pub const CALLBACKS_MAX: u32 = 8;
 /// until its connection is closed, and not from the others.
 pub const RECEIVES_SPARE_PART: u32 = 4;
 
+/// Of those that are promised, one such part is promised to other hosts than the one that has most.
+pub const HOST_SPARE_PART: u32 = 4;
+
 /// Works that one connection may have outstanding: replies of as many pieces as chunks can have, some at a time.
 pub const WORKS_MAX: u32 = 256;
 
@@ -27,6 +32,18 @@ pub const MESSAGE_OVERHEAD: usize = 64 * 1024;
 
 /// Bytes of calls that are being collected from the memory of their clients, on one core.
 pub const COLLECT_MAX: usize = 64 * BULK_MAX;
+
+/// Calls of one connection among them.
+pub const COLLECTED_MAX: usize = 8;
+
+/// Payload that is read from one client at a time, if it is not one payload alone: more than the fastest link has on its way.
+pub const PULL_MAX: usize = 4 * BULK_MAX;
+
+/// How often connections are looked over.
+pub const WATCH_PERIOD: Duration = Duration::from_secs(1);
+
+/// Messages of one connection that nobody waited for: answers to calls back that were given up.
+pub const UNEXPECTED_MAX: u32 = 64;
 
 /// Warnings about misbehaving peers in one period; further ones are only counted.
 pub const WARNINGS_MAX: u32 = 10;
@@ -40,10 +57,22 @@ pub struct Limits {
     pub credits_max: u32,
     /// Whether a core looks for messages without pause instead of being told of them: fewer microseconds for all of a processor.
     pub busy_poll: bool,
+    /// Time in which nothing that was asked of a connection ends, after which it is closed: a peer that takes no messages holds
+    /// payload memory that others want. Longer than adapters try again by themselves.
+    pub stall_max: Duration,
+    /// Time in which nothing comes of a connection without calls, after which it is closed: nobody else says that a client is
+    /// gone. Linux's closes its own after five minutes.
+    pub idle_max: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { receives_max: 4096, credits_max: CREDITS_MAX, busy_poll: false }
+        Self {
+            receives_max: 4096,
+            credits_max: CREDITS_MAX,
+            busy_poll: false,
+            stall_max: Duration::from_secs(15),
+            idle_max: Duration::from_secs(360),
+        }
     }
 }

@@ -101,7 +101,8 @@ impl Connection {
         inserts: Inserts,
         place: &Chunk,
     ) -> Result<Chunk, Unsendable> {
-        let parts = self.parts(&[], head, inserts).await?;
+        let may_wait = inserts.is_empty() && batch.held.is_empty();
+        let parts = self.parts(&[], head, inserts, may_wait).await?;
         let filled = place.filled(length(&parts) as u64).ok_or(Unsendable::NoRoom)?;
         add(&self.shared.stats.replies_written, 1);
         batch.write(&self.shared.adapter.memory, parts, place);
@@ -112,7 +113,8 @@ impl Connection {
     async fn inline_parts(&self, header: &[u8], head: &[u8], inserts: Inserts) -> Result<Parts, Unsendable> {
         let bulk = inserts.iter().map(|insert| insert.data.len()).sum::<usize>();
         add(&self.shared.stats.payload_inline_sent_bytes, bulk);
-        let parts = self.parts(header, head, inserts).await?;
+        // All of it is shorter than a message, so that nothing is waited for.
+        let parts = self.parts(header, head, inserts, false).await?;
         if places(&parts) <= PLACES_MAX {
             return Ok(parts);
         }
@@ -123,26 +125,32 @@ impl Connection {
     }
 
     /// A reply's bytes where adapters can reach them: `header`, then the head with its inserts.
-    async fn parts(&self, header: &[u8], head: &[u8], inserts: Inserts) -> Result<Parts, Unsendable> {
+    async fn parts(
+        &self,
+        header: &[u8],
+        head: &[u8],
+        inserts: Inserts,
+        may_wait: bool,
+    ) -> Result<Parts, Unsendable> {
         let (mut parts, mut from, mut before) = (Parts::new(), 0, header);
         for Insert { position, data } in inserts {
-            parts.push(self.text(before, &head[from..position]).await?);
+            parts.push(self.text(before, &head[from..position], may_wait).await?);
             parts.push(Part::Payload(self.in_memory(data).await?));
             (from, before) = (position, &[]);
         }
         if from < head.len() || !before.is_empty() {
-            parts.push(self.text(before, &head[from..]).await?);
+            parts.push(self.text(before, &head[from..], may_wait).await?);
         }
         Ok(parts)
     }
 
     /// Text in a message's place, or in payload memory if it is longer.
-    async fn text(&self, before: &[u8], text: &[u8]) -> Result<Part, Unsendable> {
+    async fn text(&self, before: &[u8], text: &[u8], may_wait: bool) -> Result<Part, Unsendable> {
         let bytes = before.len() + text.len();
         if bytes <= MESSAGE_BYTES {
             return Ok(self.message(&[before, text]).await);
         }
-        let mut chain = self.memory(bytes).await?;
+        let mut chain = self.memory(bytes, may_wait).await?;
         chain.copy_from(0, before);
         chain.copy_from(before.len(), text);
         Ok(Part::Payload(chain))
@@ -164,7 +172,7 @@ impl Connection {
         match data {
             Bulk::Chain(chain) => Ok(chain),
             Bulk::Shared(bytes) => {
-                let mut chain = self.memory(bytes.len()).await?;
+                let mut chain = self.memory(bytes.len(), false).await?;
                 add(&self.shared.stats.payload_copied_bytes, bytes.len());
                 chain.copy_from(0, &bytes);
                 Ok(chain)
@@ -173,8 +181,14 @@ impl Connection {
         }
     }
 
-    async fn memory(&self, bytes: usize) -> Result<Chain, Unsendable> {
-        self.shared.shard.pool().take_wait(bytes, 0).await.map_err(|_| Unsendable::Lost)
+    /// Payload memory for what lies elsewhere. Who holds some already does not wait for more, as others may do the same.
+    async fn memory(&self, bytes: usize, may_wait: bool) -> Result<Chain, Unsendable> {
+        let pool = self.shared.shard.pool();
+        match pool.take(bytes, 0) {
+            Some(chain) => Ok(chain),
+            None if may_wait => pool.take_wait(bytes, 0).await.map_err(|_| Unsendable::Lost),
+            None => Err(Unsendable::Lost),
+        }
     }
 }
 

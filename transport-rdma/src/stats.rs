@@ -28,8 +28,6 @@ metric::counters! {
         pub calls_collected: Counter,
         /// Replies that were written into the memory of their clients.
         pub replies_written: Counter,
-        /// Payload bytes that came with the message of their call.
-        pub payload_inline_received_bytes: Counter,
         /// Payload bytes that left with the message of their reply.
         pub payload_inline_sent_bytes: Counter,
         /// Payload bytes read from the memory of clients, into their place.

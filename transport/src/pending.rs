@@ -54,11 +54,11 @@ impl<R> Pending<R> {
         sender.is_some_and(|sender| sender.send(reply).is_ok())
     }
 
-    /// Tells who waits for this reply, if anybody does, that it will not come.
-    pub fn fail(&self, xid: u32) {
+    /// Tells who waits for this reply that it will not come; false when nobody waits for it.
+    pub fn fail(&self, xid: u32) -> bool {
         // Taken out first: dropping a sender wakes its receiver.
         let sender = self.replies.borrow_mut().remove(&xid);
-        drop(sender);
+        sender.is_some()
     }
 
     /// Tells everyone who waits that no reply will come.

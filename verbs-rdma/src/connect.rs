@@ -83,7 +83,7 @@ impl Core {
             check("rdma_accept", unsafe { rdma_accept(pair.connection.id(), &raw mut parameters) })
         });
         if let Err(failure) = outcome {
-            self.forget_number(&pair);
+            self.forget_number(id, &pair);
             pair.connection.reject();
             return Err(failure);
         }
@@ -182,9 +182,9 @@ impl Core {
     }
 
     /// Has completions of the queue pair belong to none.
-    pub(crate) fn forget_number(&mut self, pair: &Pair) {
+    pub(crate) fn forget_number(&mut self, id: PairId, pair: &Pair) {
         if let Some(device) = pair.device {
-            self.devices[device].pairs.remove(&pair.number);
+            self.devices[device].forget_number(pair.number, id);
         }
     }
 }

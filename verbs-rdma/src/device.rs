@@ -90,6 +90,13 @@ impl Device {
         Ok(Self { id, gone: false, limits, pairs, receives, of_works, of_receives, channel, domain, context })
     }
 
+    /// Has completions of a queue pair belong to none, unless the adapter has its number for another by now.
+    pub(crate) fn forget_number(&mut self, number: u32, of: PairId) {
+        if self.pairs.get(&number) == Some(&of) {
+            self.pairs.remove(&number);
+        }
+    }
+
     /// Whether peers' answers to our reads need memory that peers may write.
     pub(crate) fn reads_need_remote_write(&self) -> bool {
         // SAFETY: the context is open.

@@ -68,6 +68,10 @@ impl Core {
                 self.ending.retain(|&ending| ending != id);
             } else {
                 pair.connection.end_queue_pair();
+                // What the adapter tells of it from now on is told already.
+                if let Some(device) = pair.device {
+                    self.devices[device].forget_number(pair.number, id);
+                }
                 let left = pair.outstanding.drain(..).map(|(work, _)| work).chain(pair.unposted.drain(..));
                 self.given_up.extend(left.map(|work| given_up(device, id, work)));
             }
@@ -94,7 +98,7 @@ impl Core {
     /// Forgets a pair. Its queue pair ends here, if it has not ended before.
     pub(crate) fn destroy(&mut self, id: PairId) {
         let Some(pair) = self.pairs.remove(&id) else { return };
-        self.forget_number(&pair);
+        self.forget_number(id, &pair);
         self.ending.retain(|&ending| ending != id);
         self.ready.retain(|event| event.pair != id);
         self.set_alarm();

@@ -120,7 +120,7 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
     let bytes = payload.as_ref().map_or(0, |payload| payload.cut.length);
     check_range(offset, bytes as u64)?;
     let mut pass = request.admit(Some(place), Kind::Write, bytes as u64).await?;
-    let work = request.time(pass.take_work());
+    let mut work = request.time(pass.take_work());
     let (_pass, payload) = match payload.map(|payload| payload.data) {
         Some(Data::Here(chain)) => (pass, Some(chain)),
         None => (pass, None),
@@ -128,7 +128,10 @@ pub async fn write<V: Vfs, E: Env + Backchannel>(
             // Memory is waited for outside the gate, and not before the limits allow the WRITE, as with a READ.
             drop(pass);
             let chain = remote.bring().await.ok_or(Status::Delay)?;
-            (request.enter(Some(place), Kind::Write).await?, Some(chain))
+            let pass = request.enter(Some(place), Kind::Write).await?;
+            // The way from the client says nothing of the storage.
+            work = work.map(|work| work.again(request.server.env.now_ns()));
+            (pass, Some(chain))
         }
     };
     let opened = open().await?;

@@ -7,7 +7,7 @@ use crate::support::*;
 
 /// A server that grants so many calls.
 fn granting(credits_max: u32) -> Server {
-    let limits = Limits { receives_max: 128, credits_max, busy_poll: false };
+    let limits = Limits { receives_max: 128, credits_max, ..Limits::default() };
     Server::with(&Setting { limits, ..Setting::default() })
 }
 
@@ -21,13 +21,14 @@ fn as_many_calls_are_granted_as_can_be_received() {
         granted.push(client.answer().header.credits);
         clients.push(client);
     }
-    // Of 128 receives a quarter is kept; each connection has half of what is left, beside 8 for calls back.
-    assert_eq!(granted, [44, 18]);
+    // Of 128 receives a quarter is kept, and of those left another from one host; each connection has half of what is left, beside
+    // 8 for calls back.
+    assert_eq!(granted, [44, 12]);
     // All of them at once, and none is short of a receive.
     for (client, credits) in clients.iter().zip(&granted) {
         (0..*credits).for_each(|xid| client.send(&inline(xid, HOLD, b"")));
     }
-    server.wait_until("all are there", |state| state.begun == 2 + 44 + 18);
+    server.wait_until("all are there", |state| state.begun == 2 + 44 + 12);
     server.release();
     for (client, credits) in clients.iter().zip(&granted) {
         (0..*credits).for_each(|xid| assert_eq!(client.expect(xid, b"").header.credits, *credits));
@@ -80,10 +81,24 @@ fn calls_that_end_without_an_answer_are_no_longer_outstanding() {
     let client = Client::connect(&server);
     for round in 0..20 {
         (0..7).for_each(|xid| client.send(&inline(xid, DISCARD, b"")));
-        (0..20).for_each(|_| client.send(&words(&[1, 2, 3])));
+        (0..3).for_each(|_| client.send(&words(&[1, 2, 3])));
         client.echo(round);
     }
-    assert_eq!(server.state().stats.ignored, 400);
+    assert_eq!(server.state().stats.ignored, 60);
+}
+
+#[test]
+fn who_sends_what_nobody_waits_for_loses_its_connection_before_long() {
+    let server = granting(8);
+    let (client, other) = (Client::connect(&server), Client::connect(&server));
+    for _ in 0..4 {
+        (0..16).for_each(|_| client.send(&words(&[1, 2, 3])));
+        client.echo(1);
+    }
+    client.send(&words(&[1, 2, 3]));
+    assert!(client.is_closed());
+    other.echo(1);
+    assert_eq!(server.state().stats.faults, 1);
 }
 
 #[test]

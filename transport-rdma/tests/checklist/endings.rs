@@ -227,3 +227,25 @@ fn thousands_of_connections_leave_nothing_behind() {
     assert_eq!(server.control().receives_waiting(), 128);
     assert_eq!(server.state().stats.connections_opened, 4001);
 }
+
+#[test]
+fn who_takes_nothing_and_who_is_silent_for_long_is_closed() {
+    let stall_max = Duration::from_millis(500);
+    let limits = Limits { stall_max, idle_max: Duration::from_secs(3), ..Limits::default() };
+    let server = Server::with(&Setting { limits, ..Setting::default() });
+    let (deaf, mut silent, busy) =
+        (Client::connect(&server), Client::connect(&server), Client::connect(&server));
+    deaf.echo(1);
+    // A call in progress is no silence, however long it takes.
+    busy.send(&inline(1, HOLD, b""));
+    server.control().hold(WorkKind::Send);
+    deaf.send(&inline(2, ECHO, b""));
+    server.wait_until("it is given up", |state| state.stats.faults == 1 && state.stats.connections == 2);
+    server.control().resume();
+    silent.echo(3);
+    server.wait_until("it is closed", |state| state.stats.connections == 1);
+    assert!(silent.is_closed());
+    server.release();
+    busy.expect(1, b"");
+    assert_eq!(server.state().stats.faults, 1);
+}

@@ -40,7 +40,7 @@ fn what_comes_while_a_connection_is_not_read_is_served_when_it_is() {
 
 #[test]
 fn credits_hold_for_what_waits() {
-    let limits = Limits { receives_max: 128, credits_max: 16, busy_poll: false };
+    let limits = Limits { receives_max: 128, credits_max: 16, ..Limits::default() };
     let server = Server::with(&Setting { limits, ..Setting::default() });
     let client = Client::connect(&server);
     client.send(&inline(0, ALONE, b""));
