@@ -44,7 +44,8 @@ pub fn members() -> Vec<String> {
 /// All files of the workspace's packages, the documents and the scripts, named from the root, in order.
 pub fn files() -> Vec<String> {
     let mut files = Vec::new();
-    let roots = members().into_iter().chain(["docs", "scripts", ".ci", "packaging", "verbs-rdma"].map(str::to_owned));
+    let roots =
+        members().into_iter().chain(["docs", "scripts", ".ci", "packaging", "verbs-rdma"].map(str::to_owned));
     for member in roots {
         collect(&root().join(member), &mut files);
     }
