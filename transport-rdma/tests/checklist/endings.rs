@@ -233,8 +233,7 @@ fn who_takes_nothing_and_who_is_silent_for_long_is_closed() {
     let stall_max = Duration::from_millis(500);
     let limits = Limits { stall_max, idle_max: Duration::from_secs(3), ..Limits::default() };
     let server = Server::with(&Setting { limits, ..Setting::default() });
-    let (deaf, mut silent, busy) =
-        (Client::connect(&server), Client::connect(&server), Client::connect(&server));
+    let (deaf, silent, busy) = (Client::connect(&server), Client::connect(&server), Client::connect(&server));
     deaf.echo(1);
     // A call in progress is no silence, however long it takes.
     busy.send(&inline(1, HOLD, b""));
