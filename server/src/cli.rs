@@ -116,7 +116,7 @@ pub enum RdmaCommand {
 /// Arguments of `penstock rdma status`.
 #[derive(Args, Debug)]
 pub struct RdmaStatusArguments {
-    /// The configuration file of the server, for its [rdma].
+    /// The configuration file of the server, for its section `[rdma]`.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// One JSON object.
