@@ -10,14 +10,13 @@ use buf::Chain;
 use bytes::Bytes;
 use engine::sync::{Notify, Semaphore, oneshot};
 use rpc::{Call, ConnectionId, Outcome, Peer, Reading, Service};
-use transport::{CALL, CallError, Message, Pending, REPLY, Signal, prefix, within};
+use transport::{CALL, CallError, Load, Message, Pending, REPLY, Signal, prefix, within};
 use verbs::{DeviceId, PairId};
 use wire::rdma::{Chunk, Chunks, Content, Failure, Header, Inline, Received, Unacceptable, VERSION};
 
 use crate::batch::{Batch, Part};
 use crate::call::{Asked, Assembled, BadChunk, assemble, assemble_here};
 use crate::endpoint::Shared;
-use crate::intake::Load;
 use crate::limits::{CALLBACKS_MAX, COLLECTED_MAX, PULL_MAX, UNEXPECTED_MAX};
 use crate::reply::encoded;
 use crate::stats::add;
@@ -435,7 +434,7 @@ impl Connection {
     pub(crate) fn fault(&self, what: &dyn std::fmt::Display) {
         if !self.is_closed() {
             add(&self.shared.stats.faults, 1);
-            self.shared.warn_rarely(self.peer.address, what);
+            self.shared.warnings.closed(self.peer.address, what);
             self.close();
         }
     }

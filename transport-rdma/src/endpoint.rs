@@ -5,28 +5,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::Shard;
 use engine::sync::Semaphore;
 use rpc::{ConnectionId, Peer, Service, Transport};
-use transport::{CallError, Message, Signal, within};
+use transport::{CallError, Load, Message, Signal, Warnings, within};
 use verbs::{Completion, DeviceId, Event, EventKind, PairId, Verbs};
 use wire::origin::origin;
 use wire::rdma::{Inline, PrivateData};
 
 use crate::adapter::{Adapter, Told};
-use crate::intake::{Intake, Load, Wish};
+use crate::intake::{Intake, Wish};
 use crate::limits::{
     BULK_MAX, CALLBACKS_MAX, COLLECT_MAX, CREDITS_MIN, HOST_SPARE_PART, Limits, MESSAGE_BYTES,
-    MESSAGE_OVERHEAD, RECEIVES_SPARE_PART, WARNINGS_MAX, WATCH_PERIOD,
+    MESSAGE_OVERHEAD, RECEIVES_SPARE_PART, WATCH_PERIOD,
 };
 use crate::stats::{Stats, add};
 use crate::{Connection, connection::Terms};
-
-/// The period of [`WARNINGS_MAX`].
-const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// How long closed connections are waited for: an adapter that is stuck holds nobody up.
 const END_TIME_MAX: Duration = Duration::from_millis(1500);
@@ -60,8 +57,7 @@ pub(crate) struct Shared {
     draining: Cell<bool>,
     /// Told when a connection is gone.
     emptier: Signal,
-    warnings: Cell<u32>,
-    warnings_since: Cell<Instant>,
+    pub warnings: Warnings,
 }
 
 impl Endpoint {
@@ -83,8 +79,7 @@ impl Endpoint {
             serial: Cell::default(),
             draining: Cell::default(),
             emptier: Signal::default(),
-            warnings: Cell::default(),
-            warnings_since: Cell::new(Instant::now()),
+            warnings: Warnings::default(),
         };
         Ok(Self { shared: Rc::new(shared) })
     }
@@ -270,14 +265,14 @@ impl Shared {
         let credits = if self.draining.get() || reads_max == 0 { 0 } else { self.credits(wish) };
         if credits < CREDITS_MIN {
             add(&self.stats.refused, 1);
-            self.warn_rarely(wish.peer, &"refused: no receives are left for it, or it bears no reads");
+            self.warnings.closed(wish.peer, &"refused: no receives are left for it, or it bears no reads");
             return verbs.reject(wish.request);
         }
         let pair = match verbs.accept(wish.request, reads_max, &TOLD.to_bytes()) {
             Ok(pair) => pair,
             Err(error) => {
                 add(&self.stats.refused, 1);
-                return self.warn_rarely(wish.peer, &error);
+                return self.warnings.closed(wish.peer, &error);
             }
         };
         *self.promised.borrow_mut().entry(wish.device).or_default() += credits + CALLBACKS_MAX;
@@ -338,17 +333,5 @@ impl Shared {
     fn next_id(&self) -> ConnectionId {
         self.serial.set(self.serial.get() + 1);
         ConnectionId::new(self.shard.index(), Transport::Rdma, self.serial.get())
-    }
-
-    /// Warns of a peer's misbehaviour, but not so often that the log becomes a weapon.
-    pub fn warn_rarely(&self, peer: SocketAddr, what: &dyn std::fmt::Display) {
-        if self.warnings_since.get().elapsed() >= WARNING_PERIOD {
-            self.warnings_since.set(Instant::now());
-            self.warnings.set(0);
-        }
-        self.warnings.update(|warnings| warnings.saturating_add(1));
-        if self.warnings.get() <= WARNINGS_MAX {
-            tracing::warn!(%peer, "RDMA connection closed: {what}");
-        }
     }
 }

@@ -1,10 +1,9 @@
 //! Peers that wish to connect, on their way to the core with the fewest connections.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::sync::cross::{Mailbox, Receiver};
+use transport::{Load, Loads};
 use verbs::{DeviceId, Event, RequestId};
 use wire::rdma::PrivateData;
 
@@ -40,16 +39,13 @@ impl Wish {
 #[derive(Clone)]
 pub struct Intake {
     mailbox: Mailbox<(Wish, Load)>,
-    loads: Arc<[AtomicUsize]>,
+    loads: Loads,
 }
 
 impl Intake {
     /// The way to `shards` cores.
     pub fn new(shards: usize) -> Self {
-        Self {
-            mailbox: Mailbox::new(shards, WISHES_MAX),
-            loads: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        }
+        Self { mailbox: Mailbox::new(shards, WISHES_MAX), loads: Loads::new(shards) }
     }
 
     /// What comes to a core.
@@ -59,34 +55,12 @@ impl Intake {
 
     /// A core serves no more: it gets no further peers.
     pub fn leave(&self, shard: usize) {
-        self.loads[shard].fetch_add(usize::MAX / 2, Ordering::Relaxed);
+        self.loads.leave(shard);
     }
 
     /// Hands a peer to the core with the fewest; gives it back when that takes none.
     pub(crate) fn hand_over(&self, wish: Wish) -> Result<(), RequestId> {
-        let (request, load) = (wish.request, Load::of_least(&self.loads));
-        self.mailbox.to(load.shard).try_send((wish, load)).map_err(|_| request)
-    }
-}
-
-/// One connection in the count of its core.
-#[derive(Debug)]
-pub(crate) struct Load {
-    loads: Arc<[AtomicUsize]>,
-    shard: usize,
-}
-
-impl Load {
-    fn of_least(loads: &Arc<[AtomicUsize]>) -> Self {
-        let counts = loads.iter().enumerate().map(|(shard, load)| (load.load(Ordering::Relaxed), shard));
-        let (_, shard) = counts.min().expect("there is at least one core");
-        loads[shard].fetch_add(1, Ordering::Relaxed);
-        Self { loads: Arc::clone(loads), shard }
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.loads[self.shard].fetch_sub(1, Ordering::Relaxed);
+        let (request, load) = (wish.request, self.loads.add());
+        self.mailbox.to(load.shard()).try_send((wish, load)).map_err(|_| request)
     }
 }

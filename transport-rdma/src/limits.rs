@@ -45,9 +45,6 @@ pub const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// Messages of one connection that nobody waited for: answers to calls back that were given up.
 pub const UNEXPECTED_MAX: u32 = 64;
 
-/// Warnings about misbehaving peers in one period; further ones are only counted.
-pub const WARNINGS_MAX: u32 = 10;
-
 /// What an administrator or a test may set.
 #[derive(Clone, Debug)]
 pub struct Limits {

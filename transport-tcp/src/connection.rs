@@ -9,7 +9,7 @@ use std::{
 
 use rpc::{Call, ConnectionId, Outcome, Peer, Reading, Service, Transport};
 
-use transport::{Answer, CALL, Pending, REPLY, Signal};
+use transport::{Answer, CALL, Load, Pending, REPLY, Signal};
 
 use crate::{
     CallError, Message, Received,
@@ -17,7 +17,6 @@ use crate::{
     endpoint::Shared,
     fault::Fault,
     limits::PROVEN_BYTES,
-    listener::Load,
     outbox::Outbox,
     progress::Progress,
     receive::Stream,
@@ -292,7 +291,7 @@ impl Connection {
     fn note(&self, fault: &Fault) {
         if fault.is_misbehaviour() {
             add(&self.shared.stats.faults, 1);
-            self.shared.warn_rarely(self.peer.address, fault);
+            self.shared.warnings.closed(self.peer.address, fault);
         } else {
             tracing::debug!(peer = %self.peer.address, "connection ends: {fault}");
         }

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     rc::{Rc, Weak},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use buf::{Chain, Pool, TakeError};
@@ -14,25 +14,18 @@ use engine::Shard;
 use rpc::{ConnectionId, Service, Transport};
 use wire::origin::origin;
 
-use transport::{Signal, within};
+use transport::{Load, Signal, Warnings, within};
 
 use crate::{
     CallError, Connection, Limits, Message, Received, Stats,
     limits::{
         ADDRESS_SHARE_EIGHTHS, NEWCOMER_RESERVE_EIGHTHS, NEWCOMER_SHARE_EIGHTHS, RECEIVE_SHARE_EIGHTHS,
     },
-    listener::Load,
     share::{Share, Standing},
     socket::Socket,
     stats::{add, less},
     watch::watch,
 };
-
-/// Warnings about misbehaving peers in one period; further ones are only counted.
-const WARNINGS_MAX: u32 = 10;
-
-/// The period of [`WARNINGS_MAX`].
-const WARNING_PERIOD: Duration = Duration::from_secs(10);
 
 /// The transport of one core. A handle: clones name the same transport; it stays on its core.
 #[derive(Clone)]
@@ -63,8 +56,7 @@ pub(crate) struct Shared {
     pub(crate) watched: Signal,
     /// Told when a connection is gone.
     emptier: Signal,
-    warnings: Cell<u32>,
-    warnings_since: Cell<Instant>,
+    pub(crate) warnings: Warnings,
 }
 
 impl Endpoint {
@@ -88,8 +80,7 @@ impl Endpoint {
             finished: Cell::new(false),
             watched: Signal::default(),
             emptier: Signal::default(),
-            warnings: Cell::new(0),
-            warnings_since: Cell::new(Instant::now()),
+            warnings: Warnings::default(),
         });
         shard.spawn(watch(Rc::downgrade(&shared)));
         Self { shared }
@@ -117,7 +108,7 @@ impl Endpoint {
         let shared = &self.shared;
         if shared.draining.get() || shared.connections.borrow().len() >= shared.limits.connections_max {
             add(&shared.stats.refused, 1);
-            shared.warn_rarely(address, &"refused: the core holds as many connections as it may");
+            shared.warnings.closed(address, &"refused: the core holds as many connections as it may");
             return None;
         }
         let socket = Socket::new(&shared.shard, socket);
@@ -255,18 +246,6 @@ impl Shared {
         let waiting =
             shares.iter().filter_map(|(address, share)| Some((*address, share.upgrade()?.waiting())));
         waiting.filter(|(_, waiting)| *waiting > 0).collect()
-    }
-
-    /// Warns of a peer's misbehaviour, but not so often that the log becomes a weapon.
-    pub(crate) fn warn_rarely(&self, peer: SocketAddr, what: &dyn std::fmt::Display) {
-        if self.warnings_since.get().elapsed() >= WARNING_PERIOD {
-            self.warnings_since.set(Instant::now());
-            self.warnings.set(0);
-        }
-        self.warnings.update(|warnings| warnings.saturating_add(1));
-        if self.warnings.get() <= WARNINGS_MAX {
-            tracing::warn!(%peer, "connection closed: {what}");
-        }
     }
 }
 

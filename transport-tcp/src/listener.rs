@@ -5,16 +5,13 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::Duration,
 };
 
 use engine::{Shard, sync::cross::Mailbox};
 use rpc::Service;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use transport::{Load, Loads};
 
 use crate::{Endpoint, limits::BACKLOG};
 
@@ -87,17 +84,13 @@ impl Listener {
 #[derive(Clone)]
 pub struct Intake {
     mailbox: Mailbox<Accepted>,
-    /// Connections of each core, those on their way included.
-    loads: Arc<[AtomicUsize]>,
+    loads: Loads,
 }
 
 impl Intake {
     /// The way to `shards` cores.
     pub fn new(shards: usize) -> Self {
-        Self {
-            mailbox: Mailbox::new(shards, HANDED_OVER_MAX),
-            loads: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        }
+        Self { mailbox: Mailbox::new(shards, HANDED_OVER_MAX), loads: Loads::new(shards) }
     }
 
     /// Serves the connections that come to the calling core until its endpoint is drained or the task is
@@ -121,8 +114,8 @@ impl Intake {
         };
         // An IPv4 client on a socket of both families is an IPv4 client to everyone else.
         let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let load = Load::of_least(&self.loads);
-        let sender = self.mailbox.to(load.shard);
+        let load = self.loads.add();
+        let sender = self.mailbox.to(load.shard());
         if sender.try_send(Accepted { socket, address, load }).is_err() {
             tracing::warn!(peer = %address, "connection closed: its core takes none over");
         }
@@ -133,25 +126,4 @@ struct Accepted {
     socket: OwnedFd,
     address: SocketAddr,
     load: Load,
-}
-
-/// One connection in the count of its core.
-pub(crate) struct Load {
-    loads: Arc<[AtomicUsize]>,
-    shard: usize,
-}
-
-impl Load {
-    fn of_least(loads: &Arc<[AtomicUsize]>) -> Self {
-        let counts = loads.iter().enumerate().map(|(shard, load)| (load.load(Ordering::Relaxed), shard));
-        let (_, shard) = counts.min().expect("there is at least one core");
-        loads[shard].fetch_add(1, Ordering::Relaxed);
-        Self { loads: Arc::clone(loads), shard }
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.loads[self.shard].fetch_sub(1, Ordering::Relaxed);
-    }
 }
