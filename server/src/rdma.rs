@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use engine::Shard;
-use transport_rdma::{Endpoint, Intake, Limits, WORKS_MAX};
+use transport_rdma::{Endpoint, Intake, Limits, MESSAGE_BYTES, WORKS_MAX};
 use verbs::{Device, Library, Options, Unavailable, Verbs};
 
 use crate::config::{RdmaMode, RdmaSettings};
@@ -19,7 +19,8 @@ const FOLDERS: [&str; 2] = ["/usr/local/lib/penstock", "/usr/lib/penstock"];
 /// Connections of one core that completion queues are made for.
 const CONNECTIONS_THOUGHT_OF: u32 = 256;
 
-const OFF_REMEDY: &str = "correct that, or set `mode = \"off\"` in [rdma]";
+const OFF_REMEDY: &str =
+    "build the library with `make rdma` if it is missing, or set `mode = \"off\"` in [rdma]";
 
 /// What every shard needs to serve over RDMA.
 pub struct Rdma {
@@ -70,6 +71,10 @@ pub fn prepare(settings: &RdmaSettings, addresses: &[IpAddr], shards: usize) -> 
             for Device { name, link, state, mtu_bytes, .. } in &devices {
                 tracing::info!(name, link, state, mtu_bytes, "RDMA adapter");
             }
+            // As many that leave as come from one adapter.
+            let messages = (devices.len() + 1) * shards * settings.receives as usize;
+            let mib = (messages * MESSAGE_BYTES) >> 20;
+            tracing::info!("memory: besides {mib} MiB for messages of RDMA, taken and locked at start");
         }
         Err(why) if settings.mode == RdmaMode::On => {
             return Err(Fatal::new(format!("RDMA is wanted and not to be had: {why}"), OFF_REMEDY));
