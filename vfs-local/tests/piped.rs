@@ -6,6 +6,7 @@ use std::fs::File as StdFile;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use buf::PipePool;
 use engine::Shard;
@@ -112,15 +113,24 @@ fn what_is_not_in_memory_is_not_waited_for() {
     };
     with(storage(&mounted.path), move |local, shard| async move {
         let (pipes, file) = (PipePool::new(), open(&local, "cold").await);
+        let mut from_memory = 0;
         // All of it, its beginning, its middle, its end.
         for (offset, bytes) in [(0, MIB), (0, PAGE), (MIB / 2, 8 * PAGE), (MIB - PAGE, PAGE)] {
             forget(offset, bytes);
-            assert!(read_piped(&local, &pipes, &file, 0, MIB).is_none(), "{bytes} at {offset} are on disk");
+            // The kernel keeps a page that somebody holds just then.
+            let mut tries = 1;
+            while read_piped(&local, &pipes, &file, 0, MIB).is_some() {
+                assert!(tries < 100, "{bytes} at {offset} are on disk");
+                (tries, from_memory) = (tries + 1, from_memory + 1);
+                std::thread::sleep(Duration::from_millis(10));
+                forget(offset, bytes);
+            }
             assert!(read(&local, &shard, &file, 0, MIB).await.0 == pattern(MIB));
             let piped = read_piped(&local, &pipes, &file, 0, MIB).expect("it is in memory");
             assert!(piped == (pattern(MIB), true));
+            from_memory += 1;
         }
-        assert_eq!(local.read_stats().piped, 4, "those from memory");
+        assert_eq!(local.read_stats().piped, from_memory, "those from memory");
     });
 }
 
