@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use buf::{Pool, Slot, Slots};
+use buf::{Chain, Pool, Slot, Slots};
 use engine::sync::oneshot;
 use slab::Slab;
+use smallvec::SmallVec;
 use verbs::{Access, Completion, CompletionKind, DeviceId, Event, PairId, Status, Verbs};
+use wire::rdma::{Chunk, Segment};
 
 use crate::batch::{Batch, Parts};
 use crate::limits::{Limits, MESSAGE_BYTES, WORKS_MAX};
@@ -58,12 +60,12 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    /// Registers the core's payload memory and memory for messages, and has as many receives posted on each adapter as
-    /// connections may share.
+    /// Registers the core's payload memory, for those that may touch it, and memory for messages, and has as many receives posted
+    /// on each adapter as connections may share.
     ///
     /// # Errors
     /// As `ibv_reg_mr` and `ibv_post_srq_recv`.
-    pub fn new(verbs: Box<dyn Verbs>, pool: &Pool, limits: &Limits) -> io::Result<Self> {
+    pub fn new(verbs: Box<dyn Verbs>, pool: &Pool, of_pool: Access, limits: &Limits) -> io::Result<Self> {
         let devices = verbs.devices();
         let works_max = verbs.works_max().min(WORKS_MAX as usize);
         let each = |max: u32| max.min(limits.receives_max) as usize;
@@ -74,9 +76,11 @@ impl Adapter {
         let mut memory = Memory::default();
         // What comes last goes first: memory outlives who knows it, also when something fails below.
         let verbs = verbs;
-        for region in [pool.region(), receives.region(), sends.region()] {
-            // SAFETY: the regions live as long as the pool and the slots, which are dropped after the verbs.
-            let id = unsafe { verbs.register(region.address(), region.bytes(), Access::Local)? };
+        let of_messages = [receives.region(), sends.region()].map(|region| (region, Access::Local));
+        for (region, access) in [(pool.region(), of_pool)].into_iter().chain(of_messages) {
+            // SAFETY: the regions live as long as the pool and the slots, which are dropped after the verbs. What peers may
+            // touch is what calls of ours name, which is lent to them until they have answered.
+            let id = unsafe { verbs.register(region.address(), region.bytes(), access)? };
             memory.add(region, id);
         }
         let adapter = Self {
@@ -110,6 +114,22 @@ impl Adapter {
     /// As `dup`.
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         self.verbs.descriptor().try_clone_to_owned()
+    }
+
+    /// As a peer is told of memory that is to be lent to it; `None` when it is not for peers, or lies in too many pieces.
+    pub fn chunk(&self, device: DeviceId, chain: &Chain) -> Option<Chunk> {
+        let segment = |slice: &[u8]| {
+            let place = self.memory.place(slice)?;
+            let handle = self.verbs.remote_key(device, place.memory)?;
+            Some(Segment { handle, length: place.length, offset: place.address })
+        };
+        let segments: Option<SmallVec<[Segment; 2]>> = chain.as_slices().map(segment).collect();
+        Chunk::of(&segments?)
+    }
+
+    /// Reads that one connection of any adapter may have outstanding here.
+    pub fn reads_borne(&self) -> u32 {
+        self.reads_max.values().copied().max().unwrap_or_default()
     }
 
     /// How many receives are posted on an adapter.

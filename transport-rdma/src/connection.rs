@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use buf::Chain;
 use bytes::Bytes;
 use engine::sync::{Notify, Semaphore, oneshot};
-use rpc::{Call, ConnectionId, Outcome, Peer, Reading, Service};
-use transport::{CALL, CallError, Load, Message, Pending, REPLY, Signal, prefix, within};
+use rpc::{ConnectionId, Peer, Reading};
+use transport::{CALL, Load, REPLY, Signal, prefix, within};
 use verbs::{DeviceId, PairId};
-use wire::rdma::{Chunk, Chunks, Content, Failure, Header, Inline, Received, Unacceptable, VERSION};
+use wire::rdma::{Chunk, Content, Failure, Header, Received, Unacceptable, VERSION};
 
+use crate::asking::Asking;
 use crate::batch::{Batch, Part};
-use crate::call::{Asked, Assembled, BadChunk, assemble, assemble_here};
+use crate::call::Asked;
 use crate::endpoint::Shared;
-use crate::limits::{CALLBACKS_MAX, COLLECTED_MAX, PULL_MAX, UNEXPECTED_MAX};
-use crate::reply::encoded;
+use crate::limits::{COLLECTED_MAX, PULL_MAX, UNEXPECTED_MAX};
+use crate::served::Served;
 use crate::stats::add;
 
 /// Time after which the service is told that a connection is not read.
@@ -40,22 +41,35 @@ pub(crate) enum Phase {
 pub(crate) struct Terms {
     pub pair: PairId,
     pub device: DeviceId,
-    pub inline: Inline,
+    /// Bytes of a message that leaves.
+    pub send_bytes: usize,
+    /// Bytes of a message that comes.
+    pub receive_bytes: usize,
+    /// Whether a reply of ours may end the registration of memory that its call named.
+    pub remote_invalidation: bool,
     /// Calls that the peer may have outstanding.
     pub credits: u32,
+    /// Calls of ours that may be outstanding, however many the peer grants.
+    pub asks_max: u32,
     /// Reads that may be outstanding.
     pub reads_max: usize,
+    /// Whether calls of ours may name memory for the peer to use: those of who opened the connection.
+    pub offers: bool,
 }
 
-/// A connection that was accepted. It lives on one core.
+impl Terms {
+    /// Receives that it takes: one for each call of the peer's, and one for each answer to ours.
+    pub fn receives(&self) -> u32 {
+        self.credits + self.asks_max
+    }
+}
+
+/// A connection, accepted or opened. It lives on one core.
 pub struct Connection {
     pub(crate) peer: Peer,
     pub(crate) shared: Rc<Shared>,
-    pair: PairId,
-    pub(crate) device: DeviceId,
-    pub(crate) inline: Inline,
-    pub(crate) credits: u32,
-    reads_max: usize,
+    pub(crate) terms: Terms,
+    served: Box<dyn Served>,
     phase: Cell<Phase>,
     /// Calls in progress, and errors that are being told.
     calls: Cell<u32>,
@@ -78,12 +92,8 @@ pub struct Connection {
     pub(crate) collecting: Semaphore,
     /// Told when works have ended.
     ended: Notify,
-    pending: Rc<Pending<Bytes>>,
-    /// Calls back that may be outstanding, as the peer told last.
-    callbacks_max: Cell<u32>,
-    callbacks: Cell<u32>,
-    /// Told when one more call back may go.
-    callback_room: Notify,
+    /// Calls of ours.
+    pub(crate) asking: Asking,
     /// Told when a call has ended.
     idle: Notify,
     _load: Option<Load>,
@@ -96,11 +106,11 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(crate) fn start<S: Service>(
+    pub(crate) fn start(
         shared: &Rc<Shared>,
         peer: Peer,
         terms: Terms,
-        service: &Rc<S>,
+        served: Box<dyn Served>,
         load: Option<Load>,
     ) -> Rc<Self> {
         let readable = Rc::<Signal>::default();
@@ -108,11 +118,8 @@ impl Connection {
         let connection = Rc::new(Self {
             peer,
             shared: Rc::clone(shared),
-            pair: terms.pair,
-            device: terms.device,
-            inline: terms.inline,
-            credits: terms.credits,
-            reads_max: terms.reads_max,
+            terms,
+            served,
             phase: Cell::new(Phase::Open),
             calls: Cell::default(),
             backlog: RefCell::default(),
@@ -126,14 +133,11 @@ impl Connection {
             unexpected: Cell::default(),
             collecting: Semaphore::new(COLLECTED_MAX),
             ended: Notify::new(),
-            pending: Rc::default(),
-            callbacks_max: Cell::new(1),
-            callbacks: Cell::default(),
-            callback_room: Notify::new(),
+            asking: Asking::default(),
             idle: Notify::new(),
             _load: load,
         });
-        shared.shard.spawn_detached(read_backlog(Rc::clone(&connection), Rc::clone(service)));
+        shared.shard.spawn_detached(read_backlog(Rc::clone(&connection)));
         connection
     }
 
@@ -147,18 +151,18 @@ impl Connection {
         self.phase.get() == Phase::Open
     }
 
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.phase.get() == Phase::Closed
     }
 
     /// A message has come. While the connection drains only answers to calls of ours are taken: calls in progress may wait for
     /// them.
-    pub(crate) fn receive<S: Service>(self: &Rc<Self>, service: &Rc<S>, message: &[u8]) {
+    pub(crate) fn receive(self: &Rc<Self>, message: &[u8]) {
         self.received_at.set(self.shared.shard.now());
         let stats = &self.shared.stats;
         match Received::parse(message) {
             _ if self.is_closed() => {}
-            Ok(Received { header, stream }) => self.receive_usable(service, &header, stream),
+            Ok(Received { header, stream }) => self.receive_usable(&header, stream),
             Err(Unacceptable::Ignored) => {
                 add(&stats.ignored, 1);
                 self.note_unexpected();
@@ -167,7 +171,7 @@ impl Connection {
         }
     }
 
-    fn receive_usable<S: Service>(self: &Rc<Self>, service: &Rc<S>, header: &Header, stream: &[u8]) {
+    fn receive_usable(self: &Rc<Self>, header: &Header, stream: &[u8]) {
         let (chunks, is_here) = match header.content {
             Content::Message(chunks) => (chunks, true),
             Content::NoMessage(chunks) => (chunks, false),
@@ -175,18 +179,21 @@ impl Connection {
             Content::Error(_) => return self.lose_answer(header.xid),
         };
         let xid = header.xid;
+        if !is_here && self.is_written_answer(xid, &chunks) {
+            return self.receive_answer(header, &chunks, None);
+        }
         // The stream is in the message or in memory of the client, and never in both.
         if is_here == chunks.reads.stream.is_some() {
             return self.refuse(xid, VERSION, Failure::Chunk);
         }
         if !is_here {
-            return self.accept_call(service, Asked { xid, chunks }, &[]);
+            return self.accept_call(Asked { xid, chunks }, &[]);
         }
         match prefix(stream) {
-            Some((of_stream, CALL)) if of_stream == xid => {
-                self.accept_call(service, Asked { xid, chunks }, stream);
+            Some((of_stream, CALL)) if of_stream == xid => self.accept_call(Asked { xid, chunks }, stream),
+            Some((of_stream, REPLY)) if of_stream == xid => {
+                self.receive_answer(header, &chunks, Some(stream));
             }
-            Some((of_stream, REPLY)) if of_stream == xid => self.receive_answer(header, stream),
             _ => self.refuse(xid, VERSION, Failure::Chunk),
         }
     }
@@ -203,7 +210,7 @@ impl Connection {
         });
     }
 
-    fn accept_call<S: Service>(self: &Rc<Self>, service: &Rc<S>, asked: Asked, stream: &[u8]) {
+    fn accept_call(self: &Rc<Self>, asked: Asked, stream: &[u8]) {
         if !self.begin() {
             return;
         }
@@ -213,7 +220,7 @@ impl Connection {
             self.backlog.borrow_mut().push_back((asked, message, self.shared.shard.now()));
             return self.readable.notify();
         }
-        self.start_call(service, asked, stream, Duration::ZERO);
+        self.served.start(self, asked, stream, Duration::ZERO);
     }
 
     /// Counts one more call, unless none is begun any more, or the peer has more than it may: then its connection ends, as it
@@ -222,7 +229,7 @@ impl Connection {
         if !self.is_open() {
             return false;
         }
-        if self.calls.get() < self.credits {
+        if self.calls.get() < self.terms.credits {
             self.calls.update(|calls| calls + 1);
             return true;
         }
@@ -230,60 +237,15 @@ impl Connection {
         false
     }
 
-    fn end(&self) {
+    /// A call has ended.
+    pub(crate) fn end(&self) {
         self.calls.update(|calls| calls - 1);
         self.idle.notify_all();
     }
 
-    /// Runs a call as a task of its own, which ends only with its answer.
-    fn start_call<S: Service>(
-        self: &Rc<Self>,
-        service: &Rc<S>,
-        asked: Asked,
-        stream: &[u8],
-        unread: Duration,
-    ) {
-        let (connection, service) = (Rc::clone(self), Rc::clone(service));
-        if !asked.is_here(stream) {
-            let stream = Bytes::copy_from_slice(stream);
-            self.shared.shard.spawn_detached(async move {
-                match assemble(&connection, &asked, stream).await {
-                    Ok(assembled) => connection.answer(service, &asked, assembled, unread).await,
-                    Err(BadChunk) => connection.error(asked.xid, VERSION, Failure::Chunk).await,
-                }
-                connection.end();
-            });
-            return;
-        }
-        let Ok(assembled) = assemble_here(self, &asked, stream) else {
-            unreachable!("what is here was just looked at");
-        };
-        self.shared.shard.start_detached(move || async move {
-            connection.answer(service, &asked, assembled, unread).await;
-            connection.end();
-        });
-    }
-
-    async fn answer<S: Service>(
-        self: &Rc<Self>,
-        service: Rc<S>,
-        asked: &Asked,
-        assembled: Assembled,
-        unread: Duration,
-    ) {
-        let Assembled { head, payloads, turn: _turn } = assembled;
-        // What the RPC header says must be the transport's: by that alone are replies found.
-        if prefix(&head) != Some((asked.xid, CALL)) {
-            return self.error(asked.xid, VERSION, Failure::Chunk).await;
-        }
-        let reading = self.reading.clone();
-        let unread_ns = unread.as_nanos() as u64;
-        let outcome = service.call(Call { head, payloads, peer: self.peer, unread_ns, reading }).await;
-        match outcome {
-            Outcome::Reply(reply) => self.reply(asked, reply).await,
-            Outcome::Discard => {}
-            Outcome::Disconnect => self.fault(&"a call whose header cannot be read"),
-        }
+    /// Whether it is read, for who answers its calls.
+    pub(crate) fn reading(&self) -> Reading {
+        self.reading.clone()
     }
 
     /// Reads from the peer's chunk so many bytes into aligned memory, which is taken when it is its turn; `None` when that cannot
@@ -295,7 +257,7 @@ impl Connection {
         batch.read(&self.shared.adapter.memory, chain, chunk);
         let reads = batch.reads();
         // More than are borne at a time go when they go alone: the adapter has the rest wait.
-        while self.reads.get() > 0 && self.reads.get() + reads > self.reads_max && !self.is_closed() {
+        while self.reads.get() > 0 && self.reads.get() + reads > self.terms.reads_max && !self.is_closed() {
             self.ended.notified().await;
         }
         self.reads.update(|outstanding| outstanding + reads);
@@ -317,8 +279,13 @@ impl Connection {
         PullTurn { connection: self, bytes }
     }
 
-    /// Asks the queue pair for all of a batch, when there is room for it. Nobody hears of one on a closed connection.
-    pub(crate) async fn post(&self, batch: Batch, ended: Option<oneshot::Sender<crate::adapter::Ended>>) {
+    /// Asks the queue pair for all of a batch, when there is room for it; whether it did. Nobody hears of one on a closed
+    /// connection.
+    pub(crate) async fn post(
+        &self,
+        batch: Batch,
+        ended: Option<oneshot::Sender<crate::adapter::Ended>>,
+    ) -> bool {
         let works = batch.works.len();
         while self.works.get() > 0
             && self.works.get() + works > self.shared.adapter.works_max
@@ -327,15 +294,17 @@ impl Connection {
             self.ended.notified().await;
         }
         if self.is_closed() {
-            return;
+            return false;
         }
         if self.works.get() == 0 {
             self.moved_at.set(self.shared.shard.now());
         }
-        match self.shared.adapter.post(self.pair, batch, ended) {
+        let posted = self.shared.adapter.post(self.terms.pair, batch, ended);
+        match &posted {
             Ok(()) => self.works.update(|outstanding| outstanding + works),
-            Err(error) => self.give_up(&error),
+            Err(error) => self.give_up(error),
         }
+        posted.is_ok()
     }
 
     /// Works have ended, and reads among them, whether or not somebody still waits for them.
@@ -360,7 +329,7 @@ impl Connection {
     }
 
     /// A message that nobody waited for. Few are late answers; many take receives from others.
-    fn note_unexpected(&self) {
+    pub(crate) fn note_unexpected(&self) {
         self.unexpected.update(|unexpected| unexpected + 1);
         if self.unexpected.get() > UNEXPECTED_MAX {
             self.fault(&"it sends messages that nobody waits for");
@@ -370,64 +339,6 @@ impl Connection {
     fn give_up(&self, error: &io::Error) {
         tracing::debug!(peer = %self.peer.address, %error, "RDMA connection ends");
         self.close();
-    }
-
-    /// Sends a call and waits for its reply. The message's first word, its transaction id, is set here.
-    ///
-    /// # Errors
-    /// [`CallError::Lost`] when the connection ends before the reply or the call is longer than one message,
-    /// [`CallError::TimedOut`].
-    ///
-    /// # Panics
-    /// When the message is shorter than a transaction id: the caller's mistake.
-    pub async fn call(&self, message: Message, timeout: Duration) -> Result<Bytes, CallError> {
-        let called = async {
-            let _turn = self.callback_turn().await;
-            self.call_now(message).await
-        };
-        within(&self.shared.shard, timeout, called).await.unwrap_or(Err(CallError::TimedOut))
-    }
-
-    async fn callback_turn(&self) -> CallbackTurn<'_> {
-        while !self.is_closed() && self.callbacks.get() >= self.callbacks_max.get().min(CALLBACKS_MAX) {
-            self.callback_room.notified().await;
-        }
-        self.callbacks.update(|callbacks| callbacks + 1);
-        CallbackTurn { connection: self }
-    }
-
-    async fn call_now(&self, mut message: Message) -> Result<Bytes, CallError> {
-        let answer = self.pending.begin().ok_or(CallError::Lost)?;
-        message.head[..4].copy_from_slice(&answer.xid.to_be_bytes());
-        let content = Content::Message(Chunks::default());
-        let header = Header { xid: answer.xid, version: VERSION, credits: CALLBACKS_MAX, content };
-        let header = encoded(&header);
-        if header.len() + message.head.len() > self.inline.reply_bytes as usize || !message.inserts.is_empty()
-        {
-            return Err(CallError::Lost);
-        }
-        let mut batch = Batch::default();
-        let part = self.message(&[&header, &message.head]).await;
-        batch.send(&self.shared.adapter.memory, [part].into_iter().collect(), None);
-        self.post(batch, None).await;
-        answer.await.ok_or(CallError::Lost)
-    }
-
-    fn receive_answer(&self, header: &Header, stream: &[u8]) {
-        add(&self.shared.stats.replies, 1);
-        self.callbacks_max.set(header.credits.max(1));
-        self.callback_room.notify_all();
-        if !self.pending.complete(header.xid, Bytes::copy_from_slice(stream)) {
-            tracing::debug!(peer = %self.peer.address, xid = header.xid, "reply to no call");
-            self.note_unexpected();
-        }
-    }
-
-    /// The peer could not use a call of ours.
-    fn lose_answer(&self, xid: u32) {
-        if !self.pending.fail(xid) {
-            self.note_unexpected();
-        }
     }
 
     /// What the peer did ends the connection.
@@ -462,28 +373,28 @@ impl Connection {
     /// Closes the connection at once. Calls in progress go on, but nobody hears their answers.
     pub fn close(&self) {
         if self.phase.replace(Phase::Closed) < Phase::Closed {
-            self.shared.adapter.verbs().disconnect(self.pair);
-            self.pending.end();
+            self.shared.adapter.verbs().disconnect(self.terms.pair);
+            self.asking.end();
             self.readable.notify();
             self.ended.notify_all();
-            self.callback_room.notify_all();
             self.idle.notify_all();
         }
     }
 
     /// The queue pair has ended: nothing arrives any more, and nothing is sent. Tells the service at once, and again when the
     /// last of the connection's calls has ended.
-    pub(crate) fn finished<S: Service>(self: &Rc<Self>, service: &Rc<S>) {
-        service.disconnected(self.id());
+    pub(crate) fn finished(self: &Rc<Self>) {
+        self.asking.forget();
+        self.served.disconnected(self.id());
         if self.calls.get() == 0 {
             return;
         }
-        let (connection, service) = (Rc::clone(self), Rc::clone(service));
+        let connection = Rc::clone(self);
         self.shared.shard.spawn_detached(async move {
             while connection.calls.get() > 0 {
                 connection.idle.notified().await;
             }
-            service.disconnected(connection.id());
+            connection.served.disconnected(connection.id());
         });
     }
 
@@ -508,32 +419,20 @@ impl Drop for PullTurn<'_> {
     }
 }
 
-/// One call back in the count of its connection.
-struct CallbackTurn<'a> {
-    connection: &'a Connection,
-}
-
-impl Drop for CallbackTurn<'_> {
-    fn drop(&mut self) {
-        self.connection.callbacks.update(|callbacks| callbacks - 1);
-        self.connection.callback_room.notify_all();
-    }
-}
-
 /// Reads what waits, until the connection is closed, and tells the service when it waits for long.
-async fn read_backlog<S: Service>(connection: Rc<Connection>, service: Rc<S>) {
+async fn read_backlog(connection: Rc<Connection>) {
     loop {
         let nothing = || connection.is_closed() || !connection.backlog.borrow().is_empty();
         connection.readable.until(nothing).await;
         let mut next = within(&connection.shared.shard, UNREAD_TOLD, connection.next_of_backlog()).await;
         if next.is_none() {
-            service.unread(connection.id(), true);
+            connection.served.unread(connection.id(), true);
             next = Some(connection.next_of_backlog().await);
-            service.unread(connection.id(), false);
+            connection.served.unread(connection.id(), false);
         }
         let Some((asked, stream, since)) = next.flatten() else { break };
         let unread = connection.shared.shard.now().saturating_duration_since(since);
-        connection.start_call(&service, asked, &stream, unread);
+        connection.served.start(&connection, asked, &stream, unread);
     }
     // They were never begun.
     let left = connection.backlog.take().len();

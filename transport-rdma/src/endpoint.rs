@@ -12,7 +12,7 @@ use engine::Shard;
 use engine::sync::Semaphore;
 use rpc::{ConnectionId, Peer, Service, Transport};
 use transport::{CallError, Load, Message, Signal, Warnings, within};
-use verbs::{Completion, DeviceId, Event, EventKind, PairId, Verbs};
+use verbs::{Access, Completion, DeviceId, Event, EventKind, PairId, Verbs};
 use wire::origin::origin;
 use wire::rdma::{Inline, PrivateData};
 
@@ -22,14 +22,16 @@ use crate::limits::{
     BULK_MAX, CALLBACKS_MAX, COLLECT_MAX, CREDITS_MIN, HOST_SPARE_PART, Limits, MESSAGE_BYTES,
     MESSAGE_OVERHEAD, RECEIVES_SPARE_PART, WATCH_PERIOD,
 };
+use crate::opening::Opening;
+use crate::served::{By, Served};
 use crate::stats::{Stats, add};
 use crate::{Connection, connection::Terms};
 
 /// How long closed connections are waited for: an adapter that is stuck holds nobody up.
 const END_TIME_MAX: Duration = Duration::from_millis(1500);
 
-/// What we tell peers.
-const TOLD: PrivateData = PrivateData {
+/// What we tell peers that connect.
+pub(crate) const TOLD: PrivateData = PrivateData {
     remote_invalidation: true,
     send_bytes: MESSAGE_BYTES as u32,
     receive_bytes: MESSAGE_BYTES as u32,
@@ -38,7 +40,7 @@ const TOLD: PrivateData = PrivateData {
 /// The transport of one core. A handle: clones name the same transport; it stays on its core.
 #[derive(Clone)]
 pub struct Endpoint {
-    shared: Rc<Shared>,
+    pub(crate) shared: Rc<Shared>,
 }
 
 /// What a core's connections share.
@@ -49,12 +51,16 @@ pub(crate) struct Shared {
     /// Turns of calls that are collected.
     pub collecting: Semaphore,
     pub limits: Limits,
+    /// The one call that gets memory to lend.
+    pub lending: Semaphore,
     connections: RefCell<HashMap<PairId, Rc<Connection>>>,
+    /// Those that peers have not answered.
+    pub opening: RefCell<HashMap<PairId, Opening>>,
     pairs: RefCell<HashMap<ConnectionId, PairId>>,
     /// Receives that are promised to connections, by adapter.
     promised: RefCell<BTreeMap<DeviceId, u32>>,
     serial: Cell<u64>,
-    draining: Cell<bool>,
+    pub draining: Cell<bool>,
     /// Told when a connection is gone.
     emptier: Signal,
     pub warnings: Warnings,
@@ -66,14 +72,32 @@ impl Endpoint {
     /// # Errors
     /// When the adapters cannot be told of the core's memory: mostly the limit of locked memory.
     pub fn new(shard: &Shard, verbs: Box<dyn Verbs>, limits: Limits) -> io::Result<Self> {
-        let adapter = Adapter::new(verbs, shard.pool(), &limits)?;
+        Self::with(shard, verbs, limits, Access::Local)
+    }
+
+    /// The same for connections that are opened: the core's payload memory is for peers too, as far as a call lends it to them.
+    /// Its connections are served as long as the core.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn for_calls(shard: &Shard, verbs: Box<dyn Verbs>, limits: Limits) -> io::Result<Self> {
+        let endpoint = Self::with(shard, verbs, limits, Access::Remote)?;
+        let shared = Rc::clone(&endpoint.shared);
+        shard.spawn_detached(async move { shared.serve_all(None).await });
+        Ok(endpoint)
+    }
+
+    fn with(shard: &Shard, verbs: Box<dyn Verbs>, limits: Limits, of_pool: Access) -> io::Result<Self> {
+        let adapter = Adapter::new(verbs, shard.pool(), of_pool, &limits)?;
         let shared = Shared {
             shard: shard.clone(),
             adapter,
             stats: Stats::default(),
             collecting: Semaphore::new(COLLECT_MAX / (BULK_MAX + MESSAGE_OVERHEAD)),
             limits,
+            lending: Semaphore::new(1),
             connections: RefCell::default(),
+            opening: RefCell::default(),
             pairs: RefCell::default(),
             promised: RefCell::default(),
             serial: Cell::default(),
@@ -99,21 +123,14 @@ impl Endpoint {
     /// When the core has called this before.
     pub async fn run<S: Service>(self, service: Rc<S>, intake: Intake) {
         let shared = &self.shared;
-        let _leaving = Leaving(Rc::clone(shared));
         let mut wishes = intake.receiver(shared.shard.index());
         let accepting = Rc::clone(shared);
-        let of_accepted = Rc::clone(&service);
         let _accepting = Aborting(shared.shard.spawn(async move {
             while let Some((wish, load)) = wishes.recv().await {
-                accepting.accept(&wish, &of_accepted, load);
+                accepting.accept(&wish, &service, load);
             }
         }));
-        let watched = Rc::clone(shared);
-        let _watching = Aborting(shared.shard.spawn(async move { watched.watch().await }));
-        if let Err(error) = shared.serve(&service, &intake).await {
-            tracing::error!(%error, "RDMA cannot be served any more on this core");
-            intake.leave(shared.shard.index());
-        }
+        shared.serve_all(Some(&intake)).await;
     }
 
     /// The connection with this id, if it is still there.
@@ -184,8 +201,19 @@ impl Drop for Leaving {
 }
 
 impl Shared {
+    /// Serves all connections until it is dropped. Peers that come are handed over, if any are expected.
+    async fn serve_all(self: &Rc<Self>, intake: Option<&Intake>) {
+        let _leaving = Leaving(Rc::clone(self));
+        let watched = Rc::clone(self);
+        let _watching = Aborting(self.shard.spawn(async move { watched.watch().await }));
+        if let Err(error) = self.serve(intake).await {
+            tracing::error!(%error, "RDMA cannot be served any more on this core");
+            intake.inspect(|intake| intake.leave(self.shard.index()));
+        }
+    }
+
     /// Looks for messages and events, and waits for them where there are none.
-    async fn serve<S: Service>(self: &Rc<Self>, service: &Rc<S>, intake: &Intake) -> io::Result<()> {
+    async fn serve(self: &Rc<Self>, intake: Option<&Intake>) -> io::Result<()> {
         let descriptor = Rc::new(self.adapter.descriptor()?);
         let (mut completions, mut events) = (Vec::new(), Vec::new());
         let mut is_armed = false;
@@ -193,8 +221,8 @@ impl Shared {
             self.adapter.take(&mut completions, &mut events);
             if !completions.is_empty() || !events.is_empty() {
                 is_armed = false;
-                completions.drain(..).for_each(|completion| self.complete(completion, service));
-                events.drain(..).for_each(|event| self.happened(&event, service, intake));
+                completions.drain(..).for_each(|completion| self.complete(completion));
+                events.drain(..).for_each(|event| self.happened(&event, intake));
                 self.shard.yield_now().await;
             } else if self.limits.busy_poll && !self.shard.is_shutting_down() {
                 // A core that shall end does so only when no task is ready any more.
@@ -219,12 +247,12 @@ impl Shared {
         }
     }
 
-    fn complete<S: Service>(&self, completion: Completion, service: &Rc<S>) {
+    fn complete(&self, completion: Completion) {
         match self.adapter.complete(completion) {
             None => {}
             Some(Told::Message { pair, slot, bytes }) => {
                 if let Some(connection) = self.of_pair(pair) {
-                    connection.receive(service, &slot.as_slice()[..bytes]);
+                    connection.receive(&slot.as_slice()[..bytes]);
                 }
             }
             Some(Told::Works { pair, works, reads, status }) => {
@@ -238,10 +266,12 @@ impl Shared {
         }
     }
 
-    fn happened<S: Service>(self: &Rc<Self>, event: &Event, service: &Rc<S>, intake: &Intake) {
+    fn happened(self: &Rc<Self>, event: &Event, intake: Option<&Intake>) {
         match event.kind {
             EventKind::Request => {
-                if let Err(request) = intake.hand_over(Wish::of(event)) {
+                let wish = Wish::of(event);
+                let handed = intake.map_or(Err(event.request), |intake| intake.hand_over(wish));
+                if let Err(request) = handed {
                     add(&self.stats.refused, 1);
                     self.adapter.verbs().reject(request);
                 }
@@ -251,10 +281,11 @@ impl Shared {
                     connection.close();
                 }
             }
-            EventKind::Ended => self.forget(event.pair, service),
+            EventKind::Ended => self.forget(event.pair),
             EventKind::DeviceRemoved => tracing::warn!(device = event.device.0, "an RDMA adapter is gone"),
             // Whoever was accepted may send at once.
-            EventKind::Established | EventKind::Refused => {}
+            EventKind::Established => self.opened(event),
+            EventKind::Refused => self.refused(event),
         }
     }
 
@@ -275,49 +306,83 @@ impl Shared {
                 return self.warnings.closed(wish.peer, &error);
             }
         };
-        *self.promised.borrow_mut().entry(wish.device).or_default() += credits + CALLBACKS_MAX;
-        let reads_max = reads_max as usize;
         let inline = Inline::between(wish.told, Some(TOLD));
-        let peer = Peer { connection: self.next_id(), address: wish.peer, transport: Transport::Rdma };
-        let terms = Terms { pair, device: wish.device, inline, credits, reads_max };
-        let connection = Connection::start(self, peer, terms, service, Some(load));
+        let terms = Terms {
+            pair,
+            device: wish.device,
+            send_bytes: inline.reply_bytes as usize,
+            receive_bytes: inline.call_bytes as usize,
+            remote_invalidation: inline.remote_invalidation,
+            credits,
+            asks_max: CALLBACKS_MAX,
+            reads_max: reads_max as usize,
+            offers: false,
+        };
+        self.add(wish.peer, terms, Box::new(By(Rc::clone(service))), Some(load));
+    }
+
+    /// One more connection.
+    pub(crate) fn add(
+        self: &Rc<Self>,
+        address: SocketAddr,
+        terms: Terms,
+        served: Box<dyn Served>,
+        load: Option<Load>,
+    ) -> Rc<Connection> {
+        *self.promised.borrow_mut().entry(terms.device).or_default() += terms.receives();
+        let peer = Peer { connection: self.next_id(), address, transport: Transport::Rdma };
+        let connection = Connection::start(self, peer, terms, served, load);
         add(&self.stats.connections, 1);
         add(&self.stats.connections_opened, 1);
-        tracing::debug!(peer = %wish.peer, ?terms, "RDMA connection");
-        self.pairs.borrow_mut().insert(connection.id(), pair);
-        self.connections.borrow_mut().insert(pair, connection);
+        tracing::debug!(peer = %address, ?terms, "RDMA connection");
+        self.pairs.borrow_mut().insert(connection.id(), terms.pair);
+        self.connections.borrow_mut().insert(terms.pair, Rc::clone(&connection));
+        connection
     }
 
     /// Calls that one more connection of an adapter can have outstanding: no receive is promised twice, and not all of them to
     /// one host.
     fn credits(&self, wish: &Wish) -> u32 {
-        let (posted, host) = (self.adapter.posted(wish.device), origin(wish.peer.ip()));
-        let promised = self.promised.borrow().get(&wish.device).copied().unwrap_or_default();
+        let host = origin(wish.peer.ip());
         let of_host: u32 = self
             .connections
             .borrow()
             .values()
-            .filter(|one| one.device == wish.device && origin(one.peer.address.ip()) == host)
-            .map(|one| one.credits + CALLBACKS_MAX)
+            .filter(|one| one.terms.device == wish.device && origin(one.peer.address.ip()) == host)
+            .map(|one| one.terms.receives())
             .sum();
-        let all = posted - posted / RECEIVES_SPARE_PART;
-        let left = all.saturating_sub(promised).saturating_sub(CALLBACKS_MAX);
+        let all = self.shareable(wish.device);
         let left_to_host =
             (all - all / HOST_SPARE_PART).saturating_sub(of_host).saturating_sub(CALLBACKS_MAX);
+        self.asks(wish.device).min(left_to_host)
+    }
+
+    /// Receives of an adapter that are there for connections.
+    fn shareable(&self, device: DeviceId) -> u32 {
+        let posted = self.adapter.posted(device);
+        posted - posted / RECEIVES_SPARE_PART
+    }
+
+    /// Messages that one more connection of an adapter can be promised receives for, besides those of calls back.
+    pub(crate) fn asks(&self, device: DeviceId) -> u32 {
+        let promised = self.promised.borrow().get(&device).copied().unwrap_or_default();
+        let left = self.shareable(device).saturating_sub(promised).saturating_sub(CALLBACKS_MAX);
         // Half of what is left, so that there is some for the next ones.
-        (left / 2).min(left_to_host).min(self.limits.credits_max)
+        (left / 2).min(self.limits.credits_max)
     }
 
     /// A queue pair has ended.
-    fn forget<S: Service>(&self, pair: PairId, service: &Rc<S>) {
+    fn forget(&self, pair: PairId) {
         self.adapter.verbs().destroy(pair);
+        let opening = self.opening.borrow_mut().remove(&pair);
+        drop(opening);
         let Some(connection) = self.connections.borrow_mut().remove(&pair) else { return };
         connection.close();
         self.pairs.borrow_mut().remove(&connection.id());
-        *self.promised.borrow_mut().entry(connection.device).or_default() -=
-            connection.credits + CALLBACKS_MAX;
+        *self.promised.borrow_mut().entry(connection.terms.device).or_default() -=
+            connection.terms.receives();
         self.stats.connections.set(self.stats.connections.get() - 1);
-        connection.finished(service);
+        connection.finished();
         self.emptier.notify();
     }
 

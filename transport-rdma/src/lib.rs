@@ -11,6 +11,7 @@
 //! asked for they are forgotten.
 
 mod adapter;
+mod asking;
 mod batch;
 mod call;
 mod connection;
@@ -18,9 +19,12 @@ mod endpoint;
 mod intake;
 mod limits;
 mod memory;
+mod opening;
 mod reply;
+mod served;
 mod stats;
 
+pub use asking::{Answered, Room};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use intake::Intake;

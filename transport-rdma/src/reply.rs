@@ -42,7 +42,7 @@ impl Connection {
     /// Says that a message could not be used, or its reply not be sent.
     pub(crate) async fn error(&self, xid: u32, version: u32, failure: Failure) {
         add(&self.shared.stats.errors_sent, 1);
-        let header = Header { xid, version, credits: self.credits, content: Content::Error(failure) };
+        let header = Header { xid, version, credits: self.terms.credits, content: Content::Error(failure) };
         let mut batch = Batch::default();
         let message = self.message(&[&encoded(&header)]).await;
         batch.send(&self.shared.adapter.memory, [message].into_iter().collect(), None);
@@ -64,10 +64,11 @@ impl Connection {
             let data = take_first(&mut head, &mut inserts);
             chunks.write = Some(self.write_data(&mut batch, data, &place).await?);
         }
-        let header = |content| Header { xid: asked.xid, version: VERSION, credits: self.credits, content };
+        let header =
+            |content| Header { xid: asked.xid, version: VERSION, credits: self.terms.credits, content };
         let stream = head.len() + inserts.iter().map(|insert| insert.data.len()).sum::<usize>();
         let first = encoded(&header(Content::Message(chunks)));
-        let message = if first.len() + stream <= self.inline.reply_bytes as usize {
+        let message = if first.len() + stream <= self.terms.send_bytes {
             self.inline_parts(&first, &head, inserts).await?
         } else {
             let place = asked.chunks.reply.as_ref().ok_or(Unsendable::NoRoom)?;
@@ -76,7 +77,7 @@ impl Connection {
         };
         rpc::keep_head(first);
         rpc::keep_head(head);
-        let key = if self.inline.remote_invalidation { asked.only_key() } else { None };
+        let key = if self.terms.remote_invalidation { asked.only_key() } else { None };
         add(&self.shared.stats.invalidated, usize::from(key.is_some()));
         batch.send(&self.shared.adapter.memory, message, key);
         self.post(batch, None).await;
@@ -192,8 +193,8 @@ impl Connection {
     }
 }
 
-/// Takes the first bulk data out of a reply, with its pad.
-fn take_first(head: &mut BytesMut, inserts: &mut Inserts) -> Bulk {
+/// Takes the first bulk data out of a message, with its pad.
+pub(crate) fn take_first(head: &mut BytesMut, inserts: &mut Inserts) -> Bulk {
     let Insert { position, data } = inserts.remove(0);
     let pad = pad_len(data.len());
     head.copy_within(position + pad.., position);

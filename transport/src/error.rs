@@ -9,4 +9,7 @@ pub enum CallError {
     /// The peer did not answer in time. The call may or may not have been executed.
     #[error("no reply in time")]
     TimedOut,
+    /// The peer's transport has answered that it cannot use the call, or has no way for its reply. An RDMA peer alone says so.
+    #[error("the peer's transport refused the call")]
+    Refused,
 }

@@ -97,7 +97,7 @@ impl Backchannel for World {
         let timeout = Duration::from_nanos(timeout_ns);
         match self.0.endpoint.call_back(connection, Message::new(message), timeout).await {
             Ok(received) => Ok(received.head.clone()),
-            Err(CallError::Lost) => Err(BackchannelError::Lost),
+            Err(CallError::Lost | CallError::Refused) => Err(BackchannelError::Lost),
             Err(CallError::TimedOut) => Err(BackchannelError::TimedOut),
         }
     }

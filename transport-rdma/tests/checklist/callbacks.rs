@@ -135,13 +135,13 @@ fn one_that_waits_for_its_turn_can_time_out_too() {
 }
 
 #[test]
-fn a_call_back_that_the_client_cannot_use_is_lost_alone() {
+fn a_call_back_that_the_client_cannot_use_fails_alone() {
     let server = Server::start();
     let client = caller(&server);
     let called = server.call_back(&back(40), PATIENCE);
     let xid = expect_back(&client, 40);
     client.send(&header(xid, Content::Error(Failure::Chunk)));
-    assert_eq!(came_to(&called), Err(CallError::Lost));
+    assert_eq!(came_to(&called), Err(CallError::Refused));
     let called = server.call_back(&back(40), PATIENCE);
     answer_back(&client, expect_back(&client, 40), 1);
     assert!(is_answered(&called));
