@@ -199,7 +199,7 @@ pub(crate) async fn probe(channel: &Channel, version: u32) -> Result<bool> {
     let mut encoder = Encoder::new(BytesMut::new(), 64);
     encoder.put(&header).expect("a header of 40 bytes");
     let received = channel.message(Message::new(encoder.finish().head)).await?;
-    let reply: ReplyHeader<'_> = Decoder::new(&received.head).get()?;
+    let reply: ReplyHeader<'_> = Decoder::new(&received).get()?;
     Ok(matches!(reply.body, ReplyBody::Accepted { verifier, .. } if verifier.body.bytes() == PROBE_ANSWER))
 }
 

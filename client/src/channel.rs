@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rpc::{Bulk, Insert, Service};
-use transport_tcp::{Connection, Endpoint, Message, Received};
+use transport::Message;
 use wire::{
     nfs4::{PROCEDURE_NULL, PROGRAM, SequenceArgs},
     rpc::{CallHeader, Credential, OpaqueAuth, TraceContext},
@@ -12,8 +12,9 @@ use wire::{
 };
 
 use crate::{
-    ClientOptions, Compound, CompoundReply, Result,
+    ClientOptions, Compound, CompoundReply, Link, Network, Result,
     annotate::{self, Carrier, probe, wrapped_header},
+    expected::Expected,
     reply::results,
 };
 
@@ -26,7 +27,7 @@ const HEADERS_EXPECTED: usize = 256;
 /// One connection to a server.
 #[derive(Clone)]
 pub struct Channel {
-    connection: Rc<Connection>,
+    connection: Link,
     options: Rc<ClientOptions>,
     version: u32,
     carrier: Carrier,
@@ -39,13 +40,13 @@ impl Channel {
     /// # Errors
     /// [`Error::Connect`](crate::Error::Connect).
     pub async fn connect<S: Service>(
-        endpoint: &Endpoint,
+        network: &Network,
         address: SocketAddr,
         version: u32,
         options: Rc<ClientOptions>,
         callbacks: Rc<S>,
     ) -> Result<Self> {
-        let connection = endpoint.connect(address, Rc::clone(&callbacks)).await?;
+        let connection = network.connect(address, Rc::clone(&callbacks)).await?;
         let carrier = if options.trace_in_tag { Carrier::Tag } else { Carrier::None };
         let channel = Self { connection, options, version, carrier };
         if !channel.options.annotations {
@@ -55,7 +56,7 @@ impl Channel {
             Ok(true) => Self { carrier: Carrier::Wrapper, ..channel },
             // A server that ends connections over a flavor it does not know is served without.
             Err(_) if !channel.connection.is_open() => {
-                let connection = endpoint.connect(address, callbacks).await?;
+                let connection = network.connect(address, callbacks).await?;
                 Self { connection, ..channel }
             }
             Ok(false) | Err(_) => channel,
@@ -71,7 +72,7 @@ impl Channel {
     }
 
     /// The connection: for messages that are no calls, and to break it.
-    pub fn connection(&self) -> &Rc<Connection> {
+    pub fn connection(&self) -> &Link {
         &self.connection
     }
 
@@ -81,8 +82,8 @@ impl Channel {
     /// [`Error::Call`](crate::Error::Call), [`Error::Refused`](crate::Error::Refused),
     /// [`Error::Malformed`](crate::Error::Malformed).
     pub async fn null(&self) -> Result<()> {
-        let received = self.message(Message::new(null_call(self.version))).await?;
-        results(&received.head).map(drop)
+        let reply = self.message(Message::new(null_call(self.version))).await?;
+        results(&reply).map(drop)
     }
 
     /// Sends a compound, with SEQUENCE before it if arguments for it are given, as they are.
@@ -97,15 +98,19 @@ impl Channel {
     ) -> Result<CompoundReply> {
         let credential = self.options.identity.credential();
         let message = compound.message(self.carrier, credential, self.options.minor_version, sequence);
-        CompoundReply::decode(self.message(message).await?)
+        CompoundReply::decode(self.send(None, message, compound.expected()).await?)
     }
 
     /// Sends any message whose first word may be set to a transaction id, and waits for the reply.
     ///
     /// # Errors
     /// [`Error::Call`](crate::Error::Call).
-    pub async fn message(&self, message: Message) -> Result<Received> {
-        Ok(self.connection.call(message, self.options.timeout).await?)
+    pub async fn message(&self, message: Message) -> Result<Bytes> {
+        self.send(None, message, Expected::of_version(self.version)).await
+    }
+
+    async fn send(&self, xid: Option<u32>, message: Message, expected: Expected) -> Result<Bytes> {
+        self.connection.call(xid, message, expected, self.options.timeout).await
     }
 
     /// Sends a call of any procedure, with bulk data where `arguments` announce it, and waits for the reply. With the same
@@ -119,11 +124,11 @@ impl Channel {
         called: Called,
         arguments: &Encoder,
         data: Option<Bulk>,
-    ) -> Result<Received> {
+    ) -> Result<Bytes> {
         let header = header(called, self.options.identity.credential());
         let trace = self.carrier.trace(None);
         let message = message(&header, self.carrier, trace, |_| (), arguments, data);
-        Ok(self.connection.call_as(xid, message, self.options.timeout).await?)
+        self.send(Some(xid), message, Expected::of_procedure(called, arguments)).await
     }
 }
 

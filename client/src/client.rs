@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, net::SocketAddr};
 
-use transport_tcp::Endpoint;
+use transport::CallError;
 use wire::{
     nfs4::{
         CallbackSecurity, ChannelAttributes, ClientId, ClientOwner, CreateSessionArgs, CreateSessionResult,
@@ -13,7 +13,8 @@ use wire::{
 };
 
 use crate::{
-    CallbackEvent, Callbacks, Channel, ClientOptions, Compound, Error, Result, Session, origin::Origin,
+    CallbackEvent, Callbacks, Channel, ClientOptions, Compound, Error, Network, Result, Session,
+    origin::Origin,
 };
 
 /// A client id and its sessions.
@@ -32,8 +33,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::Status`], and as [`Channel::compound`].
-    pub async fn connect(endpoint: &Endpoint, address: SocketAddr, options: ClientOptions) -> Result<Self> {
-        let origin = Origin::new(endpoint, address, VERSION, options);
+    pub async fn connect(
+        network: impl Into<Network>,
+        address: SocketAddr,
+        options: ClientOptions,
+    ) -> Result<Self> {
+        let origin = Origin::new(&network.into(), address, VERSION, options);
         let options = &origin.options;
         let channel = origin.connect().await?;
         let (id, sequence, exchange_flags) = exchange_id(&channel, options).await?;
@@ -92,7 +97,7 @@ impl Client {
     pub async fn destroy(&self) -> Result<()> {
         let channel = self.session.channels().into_iter().find(|channel| channel.connection().is_open());
         self.session.destroy().await?;
-        let channel = channel.ok_or(Error::Call(transport_tcp::CallError::Lost))?;
+        let channel = channel.ok_or(Error::Call(CallError::Lost))?;
         let mut compound = Compound::new().operation(DestroyClientIdArgs { client_id: self.id });
         channel.compound(&mut compound, None).await?.next::<()>()?;
         self.session.channels().iter().for_each(|channel| channel.connection().close());

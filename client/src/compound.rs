@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use rpc::Bulk;
-use transport_tcp::Message;
+use transport::Message;
 use wire::{
     nfs4::{Arguments, CompoundArgsFrame, Operation, PROCEDURE_COMPOUND, PROGRAM, SequenceArgs, VERSION},
     rpc::Credential,
@@ -13,6 +13,7 @@ use crate::{
     Trace,
     annotate::Carrier,
     channel::{CALL_MAX, Called, header, message},
+    expected::Expected,
 };
 
 /// What a compound is a call of.
@@ -35,6 +36,7 @@ pub struct Compound {
     idempotent: u32,
     /// Whether that one is there.
     changes: bool,
+    expected: Expected,
 }
 
 impl Default for Compound {
@@ -57,6 +59,7 @@ impl Compound {
             trace: None,
             idempotent: 0,
             changes: false,
+            expected: Expected::of_version(VERSION),
         }
     }
 
@@ -67,6 +70,7 @@ impl Compound {
         self.changes |= !is_idempotent(arguments.operation());
         self.idempotent += u32::from(!self.changes);
         self.operations.put(&arguments).expect("a compound within its bound");
+        self.expected.add(&arguments);
         self.count += 1;
         self
     }
@@ -90,6 +94,7 @@ impl Compound {
     /// Appends an operation that `encode` writes, its number included, and that is idempotent.
     pub(crate) fn encoded(mut self, encode: impl FnOnce(&mut Encoder)) -> Self {
         encode(&mut self.operations);
+        self.expected.add_other();
         self.idempotent += u32::from(!self.changes);
         self.count += 1;
         self
@@ -141,6 +146,11 @@ impl Compound {
     /// [`Pipeline`](crate::pipeline::Pipeline).
     pub fn encoded_operations(&self) -> (&[u8], u32) {
         (self.operations.head_from(0), self.count)
+    }
+
+    /// What the results may have.
+    pub(crate) fn expected(&self) -> Expected {
+        self.expected
     }
 
     /// Whether the compound may be executed again when it is not known what came of it.

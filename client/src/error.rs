@@ -2,7 +2,7 @@
 
 use std::io;
 
-use transport_tcp::CallError;
+use transport::CallError;
 use wire::{mount3, nfs3, nfs4::Status, rpc::ReplyBody};
 
 /// The result of something that talks to a server.

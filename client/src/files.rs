@@ -3,7 +3,6 @@
 use std::{fmt, net::SocketAddr, rc::Rc};
 
 use bytes::Bytes;
-use transport_tcp::Endpoint;
 use wire::{
     nfs3,
     nfs4::{
@@ -13,7 +12,9 @@ use wire::{
     xdr::Error as XdrError,
 };
 
-use crate::{Client, ClientOptions, Details, Error, OpenFile, OpenHow, Result, Session, nfs3 as client3};
+use crate::{
+    Client, ClientOptions, Details, Error, Network, OpenFile, OpenHow, Result, Session, nfs3 as client3,
+};
 
 /// Bytes around the data of a call, of those that a session grants.
 const CALL_OVERHEAD: u32 = 1024;
@@ -73,7 +74,7 @@ impl Files {
     /// # Errors
     /// As [`Client::connect`] and [`nfs3::Client::connect`](client3::Client::connect).
     pub async fn connect(
-        endpoint: &Endpoint,
+        network: impl Into<Network>,
         address: SocketAddr,
         version: Version,
         options: ClientOptions,
@@ -81,10 +82,10 @@ impl Files {
         Ok(match version.minor() {
             Some(minor) => {
                 let options = options.minor_version(minor);
-                Self::V4(Rc::new(Client::connect(endpoint, address, options).await?))
+                Self::V4(Rc::new(Client::connect(network, address, options).await?))
             }
             None => {
-                let client = client3::Client::connect(endpoint, address, options).await?;
+                let client = client3::Client::connect(network, address, options).await?;
                 Self::V3(Rc::new(client3::Tree::new(client)))
             }
         })

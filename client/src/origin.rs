@@ -2,9 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc, time::Duration};
 
-use transport_tcp::Endpoint;
-
-use crate::{Callbacks, Channel, ClientOptions, Result};
+use crate::{Callbacks, Channel, ClientOptions, Network, Result};
 
 /// Pause before a further attempt to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -12,7 +10,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// A server, and how it is spoken to.
 #[derive(Clone)]
 pub(crate) struct Origin {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) network: Network,
     pub(crate) address: SocketAddr,
     /// Of NFS: 3 or 4.
     pub(crate) version: u32,
@@ -21,19 +19,14 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn new(
-        endpoint: &Endpoint,
-        address: SocketAddr,
-        version: u32,
-        options: ClientOptions,
-    ) -> Self {
+    pub(crate) fn new(network: &Network, address: SocketAddr, version: u32, options: ClientOptions) -> Self {
         let callbacks = Rc::new(Callbacks::new(&options));
-        Self { endpoint: endpoint.clone(), address, version, options: Rc::new(options), callbacks }
+        Self { network: network.clone(), address, version, options: Rc::new(options), callbacks }
     }
 
     pub(crate) async fn connect(&self) -> Result<Channel> {
-        let Self { endpoint, address, version, options, callbacks } = self;
-        Channel::connect(endpoint, *address, *version, Rc::clone(options), Rc::clone(callbacks)).await
+        let Self { network, address, version, options, callbacks } = self;
+        Channel::connect(network, *address, *version, Rc::clone(options), Rc::clone(callbacks)).await
     }
 
     /// Connects in the place of a connection that broke: the server may need a moment to come back.
@@ -43,7 +36,7 @@ impl Origin {
             match self.connect().await {
                 Err(_) if attempts < self.options.retries => {
                     attempts += 1;
-                    self.endpoint.shard().sleep(RECONNECT_PAUSE).await;
+                    self.network.shard().sleep(RECONNECT_PAUSE).await;
                 }
                 other => return other,
             }

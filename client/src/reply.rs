@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use transport_tcp::Received;
 use wire::{
     nfs4::{CompoundResult, ResultHead, Status},
     rpc::{Accepted, ReplyBody, ReplyHeader},
@@ -15,7 +14,7 @@ use crate::{Error, Result};
 /// The results of a compound. Each `next` moves on by one result.
 #[derive(Debug)]
 pub struct CompoundReply {
-    received: Received,
+    received: Bytes,
     position: Cell<usize>,
     status: Status,
     results: u32,
@@ -23,8 +22,8 @@ pub struct CompoundReply {
 
 impl CompoundReply {
     /// Reads the headers.
-    pub(crate) fn decode(received: Received) -> Result<Self> {
-        let mut decoder = results(&received.head)?;
+    pub(crate) fn decode(received: Bytes) -> Result<Self> {
+        let mut decoder = results(&received)?;
         let compound: CompoundResult<'_> = decoder.get()?;
         let (status, results) = (compound.status, compound.results);
         let position = Cell::new(decoder.position());
@@ -43,7 +42,7 @@ impl CompoundReply {
 
     /// The whole reply as it came, RPC header included.
     pub fn bytes(&self) -> &Bytes {
-        &self.received.head
+        &self.received
     }
 
     /// The next operation's number and status; what follows is read with [`CompoundReply::body`].
@@ -76,7 +75,7 @@ impl CompoundReply {
     /// # Errors
     /// [`Error::Malformed`].
     pub fn body<'a, T: Decode<'a>>(&'a self) -> Result<T> {
-        let mut decoder = Decoder::new(&self.received.head[self.position.get()..]);
+        let mut decoder = Decoder::new(&self.received[self.position.get()..]);
         let value = decoder.get()?;
         self.position.set(self.position.get() + decoder.position());
         Ok(value)
@@ -84,7 +83,7 @@ impl CompoundReply {
 
     /// The bytes of a slice that a result borrowed, without a copy.
     pub fn share(&self, slice: &[u8]) -> Bytes {
-        self.received.head.slice_ref(slice)
+        self.received.slice_ref(slice)
     }
 }
 

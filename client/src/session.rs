@@ -7,7 +7,7 @@ use std::{
 };
 
 use engine::Shard;
-use transport_tcp::CallError;
+use transport::CallError;
 use wire::nfs4::{
     BindConnToSessionArgs, BindConnToSessionResult, ChannelDirectionArgs, ChannelDirectionResult, ClientId,
     CreateSessionResult, DestroySessionArgs, SequenceArgs, SequenceResult, SessionId, Status,
@@ -276,7 +276,7 @@ impl Session {
     }
 
     fn shard(&self) -> &Shard {
-        self.state.origin.endpoint.shard()
+        self.state.origin.network.shard()
     }
 
     async fn bind(

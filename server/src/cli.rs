@@ -37,8 +37,8 @@ Examples:
 
 const LOCATIONS: &str = "\
 Commands that are clients take locations: nfs://host[:port]/path. NFSv4.2 is spoken unless ?version=4.1 or ?version=3 is
-added. With NFSv3 the path begins with that of an export, &nfsport=N is another way to say the port, and &mountport=N
-the port of MOUNT, where it is not the same. Quote what has ? or & in it from the shell.";
+added, over TCP unless ?transport=rdma is. With NFSv3 the path begins with that of an export, &nfsport=N is another way to say
+the port, and &mountport=N the port of MOUNT, where it is not the same. Quote what has ? or & in it from the shell.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

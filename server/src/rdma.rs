@@ -22,6 +22,11 @@ const CONNECTIONS_THOUGHT_OF: u32 = 256;
 const OFF_REMEDY: &str =
     "build the library with `make rdma` if it is missing, or set `mode = \"off\"` in [rdma]";
 
+/// Receives of a core that calls: for the replies of some connections.
+const CALLING_RECEIVES: u32 = 2048;
+
+const LOCKED_MEMORY: &str = "RDMA adapters cannot use the memory for payload";
+
 /// What every shard needs to serve over RDMA.
 pub struct Rdma {
     library: PathBuf,
@@ -100,6 +105,22 @@ pub fn prepare(settings: &RdmaSettings, addresses: &[IpAddr], shards: usize) -> 
     }))
 }
 
+/// The transport of a core that calls servers over RDMA.
+///
+/// # Errors
+/// When there is no RDMA here, or too little memory may be locked.
+pub fn for_calls(shard: &Shard) -> Result<Endpoint, Fatal> {
+    let settings = RdmaSettings { receives: CALLING_RECEIVES, ..RdmaSettings::default() };
+    let library = Library::open(&library(&settings), &options(&settings)).map_err(|why| {
+        let remedy = "build the library with `make rdma` if it is missing, or leave out transport=rdma";
+        Fatal::new(format!("there is no RDMA here: {why}"), remedy)
+    })?;
+    let limits = Limits { receives_max: settings.receives, ..Limits::default() };
+    Endpoint::for_calls(shard, Box::new(library), limits).map_err(|error| {
+        Fatal::new(format!("{LOCKED_MEMORY}: {error}"), "raise the limit on locked memory (ulimit -l)")
+    })
+}
+
 impl Rdma {
     /// The transport of the calling shard, if there can be one. The first one listens.
     ///
@@ -121,7 +142,7 @@ impl Rdma {
         let library = Library::open(&self.library, &self.options)
             .map_err(|why| Fatal::new(format!("RDMA cannot be used: {why}"), OFF_REMEDY))?;
         let endpoint = Endpoint::new(shard, Box::new(library), self.limits.clone()).map_err(|error| {
-            let reason = format!("RDMA adapters cannot use the memory for payload: {error}");
+            let reason = format!("{LOCKED_MEMORY}: {error}");
             Fatal::new(
                 reason,
                 "raise the limit on locked memory (LimitMEMLOCK=infinity), or set `mode = \"off\"` in [rdma]",

@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use buf::Chain;
 use bytes::Bytes;
+use engine::Shard;
 use engine::sync::{Notify, Semaphore, oneshot};
 use rpc::{ConnectionId, Peer, Reading};
 use transport::{CALL, Load, REPLY, Signal, prefix, within};
@@ -144,6 +146,16 @@ impl Connection {
     /// The connection's name within this process.
     pub fn id(&self) -> ConnectionId {
         self.peer.connection
+    }
+
+    /// The other end's address.
+    pub fn address(&self) -> SocketAddr {
+        self.peer.address
+    }
+
+    /// The core it lives on.
+    pub fn shard(&self) -> &Shard {
+        &self.shared.shard
     }
 
     /// Whether messages still arrive and leave.

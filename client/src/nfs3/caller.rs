@@ -2,8 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
+use bytes::Bytes;
 use rpc::Bulk;
-use transport_tcp::{CallError, Received};
+use transport::CallError;
 use wire::xdr::Encoder;
 
 use crate::{Channel, Error, Result, channel::Called, origin::Origin};
@@ -56,7 +57,7 @@ impl Caller {
         called: Called,
         arguments: &Encoder,
         mut data: Option<Bulk>,
-    ) -> Result<Received> {
+    ) -> Result<Bytes> {
         let xid = self.next_xid.get();
         self.next_xid.set(xid.wrapping_add(1));
         let mut retries = self.origin.options.retries;

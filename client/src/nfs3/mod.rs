@@ -11,7 +11,6 @@ use std::{net::SocketAddr, rc::Rc, time::Instant};
 
 use bytes::BytesMut;
 use rpc::Bulk;
-use transport_tcp::Endpoint;
 use wire::{
     nfs3::{Call, PROGRAM, Procedure, Status, VERSION},
     xdr::{Encoded, Encoder, NoRoom},
@@ -23,7 +22,9 @@ pub use reply::Reply;
 pub use tree::Tree;
 
 use self::caller::Caller;
-use crate::{Channel, ClientOptions, Result, channel::CALL_MAX, origin::Origin, session::DELAY_PAUSE};
+use crate::{
+    Channel, ClientOptions, Network, Result, channel::CALL_MAX, origin::Origin, session::DELAY_PAUSE,
+};
 
 /// A server that is spoken to in NFSv3. A handle: clones name the same connections; it stays on its core.
 #[derive(Clone)]
@@ -38,16 +39,21 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Connect`](crate::Error::Connect).
-    pub async fn connect(endpoint: &Endpoint, address: SocketAddr, options: ClientOptions) -> Result<Self> {
+    pub async fn connect(
+        network: impl Into<Network>,
+        address: SocketAddr,
+        options: ClientOptions,
+    ) -> Result<Self> {
+        let network = network.into();
         let mount_port = options.mount_port.filter(|port| *port != address.port());
         // MOUNT has no bulk data.
         let mount_options = mount_port.map(|_| ClientOptions { annotations: false, ..options.clone() });
-        let nfs = Rc::new(Caller::new(Origin::new(endpoint, address, VERSION, options)));
+        let nfs = Rc::new(Caller::new(Origin::new(&network, address, VERSION, options)));
         nfs.connect().await?;
         let mount = match (mount_port, mount_options) {
             (Some(port), Some(options)) => {
                 let address = SocketAddr::new(address.ip(), port);
-                Rc::new(Caller::new(Origin::new(endpoint, address, VERSION, options)))
+                Rc::new(Caller::new(Origin::new(&network, address, VERSION, options)))
             }
             _ => Rc::clone(&nfs),
         };
@@ -93,12 +99,12 @@ impl Client {
 
     /// Waits a moment before something is tried again, unless that has gone on for too long.
     async fn waits(&self, until: &mut Option<Instant>) -> bool {
-        let Origin { endpoint, options, .. } = self.nfs.origin();
-        let (Some(patience), now) = (options.patience, endpoint.shard().now()) else { return false };
+        let Origin { network, options, .. } = self.nfs.origin();
+        let (Some(patience), now) = (options.patience, network.shard().now()) else { return false };
         if now >= *until.get_or_insert(now + patience.time) {
             return false;
         }
-        endpoint.shard().sleep(DELAY_PAUSE).await;
+        network.shard().sleep(DELAY_PAUSE).await;
         true
     }
 

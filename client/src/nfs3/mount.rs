@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use bytes::BytesMut;
-use transport_tcp::Received;
+use bytes::{Bytes, BytesMut};
 use wire::{
     mount3::{self, MountOutcome, PROGRAM, Path, Procedure, VERSION},
     nfs3::FileHandle,
@@ -29,7 +28,7 @@ impl Client {
     /// [`Error::Mount`], and as [`Client::call`].
     pub async fn mount(&self, path: impl AsRef<[u8]>) -> Result<FileHandle> {
         let reply = self.call_mount(Procedure::Mnt, Path::from(path.as_ref())).await?;
-        let outcome: MountOutcome = results(&reply.head)?.get()?;
+        let outcome: MountOutcome = results(&reply)?.get()?;
         let error = |status| Error::Mount { path: text(path.as_ref()), status, exports: Vec::new() };
         Ok(outcome.map_err(error)?.handle)
     }
@@ -48,7 +47,7 @@ impl Client {
     /// As [`Client::call`].
     pub async fn exports(&self) -> Result<Vec<Export>> {
         let reply = self.call_mount(Procedure::Export, ()).await?;
-        all(results(&reply.head)?, |export: mount3::Export<'_>| Export {
+        all(results(&reply)?, |export: mount3::Export<'_>| Export {
             directory: text(export.directory.bytes()),
             groups: export.groups.iter().map(|group| text(group.bytes())).collect(),
         })
@@ -60,16 +59,16 @@ impl Client {
     /// As [`Client::call`].
     pub async fn mounts(&self) -> Result<Vec<(String, String)>> {
         let reply = self.call_mount(Procedure::Dump, ()).await?;
-        all(results(&reply.head)?, |mount: mount3::Mount<'_>| {
+        all(results(&reply)?, |mount: mount3::Mount<'_>| {
             (text(mount.host.bytes()), text(mount.directory.bytes()))
         })
     }
 
-    async fn call_mount(&self, procedure: Procedure, arguments: impl Encode) -> Result<Received> {
+    async fn call_mount(&self, procedure: Procedure, arguments: impl Encode) -> Result<Bytes> {
         let mut encoder = Encoder::new(BytesMut::new(), CALL_MAX);
         encoder.put(&arguments).expect("arguments within their bound");
         let received = self.mount.call((PROGRAM, VERSION, procedure.number()), &encoder, None).await;
-        let answered = received.and_then(|received| results(&received.head).map(drop).map(|()| received));
+        let answered = received.and_then(|received| results(&received).map(drop).map(|()| received));
         let is_of_nfs = Rc::ptr_eq(&self.mount, &self.nfs);
         answered.map_err(|error| {
             if is_of_nfs && !matches!(error, Error::Refused(_)) {

@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use transport_tcp::Received;
 use wire::{
     nfs3::{Call, Failure, Outcome, Status},
     xdr::{Decoder, Payload},
@@ -14,7 +13,7 @@ use crate::{Error, Result, reply::results};
 /// The reply to a call of one procedure.
 #[derive(Debug)]
 pub struct Reply<C> {
-    received: Received,
+    received: Bytes,
     /// Where the status stands.
     at: usize,
     status: Status,
@@ -22,8 +21,8 @@ pub struct Reply<C> {
 }
 
 impl<C: Call> Reply<C> {
-    pub(super) fn new(received: Received) -> Result<Self> {
-        let mut decoder = results(&received.head)?;
+    pub(super) fn new(received: Bytes) -> Result<Self> {
+        let mut decoder = results(&received)?;
         let at = decoder.position();
         let status = decoder.get()?;
         Ok(Self { received, at, status, called: PhantomData })
@@ -63,7 +62,7 @@ impl<C: Call> Reply<C> {
 
     /// The whole reply as it came, RPC header included.
     pub fn bytes(&self) -> &Bytes {
-        &self.received.head
+        &self.received
     }
 
     /// The bytes of a payload in the result, without a copy.
@@ -72,13 +71,13 @@ impl<C: Call> Reply<C> {
     /// When the payload is not from this reply: the caller's mistake.
     pub fn share(&self, data: &Payload) -> Bytes {
         match data {
-            Payload::Inline(range) => self.received.head.slice(self.at + range.start..self.at + range.end),
+            Payload::Inline(range) => self.received.slice(self.at + range.start..self.at + range.end),
             Payload::Cut { .. } => unreachable!("nothing is cut out of replies"),
         }
     }
 
     /// A reader at the status.
     fn reader(&self) -> Decoder<'_> {
-        Decoder::new(&self.received.head[self.at..])
+        Decoder::new(&self.received[self.at..])
     }
 }

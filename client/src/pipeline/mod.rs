@@ -3,12 +3,14 @@
 //! A [`Session`] spends a task, a timer and some memory on every call. A [`Pipeline`] spends none of them: it drives
 //! the slots of sessions over connections of its own, one call per slot after the other; in NFSv3, which has no sessions,
 //! as many calls at a time as is wanted. Calls are laid end to end in buffers that are used again, all that are ready leave
-//! with one system call, replies are read where they arrived, and READ data is received and passed over. What is called, and what becomes of it, is the affair of a [`Source`].
+//! with one system call, replies are read where they arrived, and READ data is received and passed over. Over RDMA each call is
+//! a message, and costs a small task. What is called, and what becomes of it, is the affair of a [`Source`].
 //!
 //! It is for load and measurement: a connection that breaks takes its calls with it, and they do not come again.
 
 mod incoming;
 mod link;
+mod messages;
 mod outgoing;
 mod place;
 
@@ -29,7 +31,7 @@ use self::{
     link::Link,
     place::{Group, Ids, Place, State},
 };
-use crate::{Identity, Result, Session};
+use crate::{Identity, Network, Result, Session};
 
 /// Before a call is due, so long is spent in turns of the loop: a timer would wake too late by its slack.
 const SPIN: Duration = Duration::from_micros(100);
@@ -79,7 +81,7 @@ pub trait Source: 'static {
 
 /// Connections and places for calls on one core.
 pub struct Pipeline {
-    shard: Shard,
+    network: Network,
     sending: Sending,
     groups: Vec<Group>,
     links: Vec<Rc<Link>>,
@@ -88,9 +90,9 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Nothing yet.
-    pub fn new(shard: &Shard, sending: Sending) -> Self {
-        let shard = shard.clone();
-        Self { shard, sending, groups: Vec::new(), links: Vec::new(), places: Vec::new() }
+    pub fn new(network: impl Into<Network>, sending: Sending) -> Self {
+        let network = network.into();
+        Self { network, sending, groups: Vec::new(), links: Vec::new(), places: Vec::new() }
     }
 
     /// Adds `places` slots of a session, the lowest, and `connections` of their own for them. A place keeps to one
@@ -150,7 +152,7 @@ impl Pipeline {
         assert!(self.places.len() + places <= place::PLACES_MAX, "at most {} places", place::PLACES_MAX);
         let first_link = self.links.len();
         for _ in 0..connections {
-            self.links.push(Rc::new(Link::connect(&self.shard, address, self.sending).await?));
+            self.links.push(Rc::new(Link::connect(&self.network, address, self.sending).await?));
         }
         let group_index = self.groups.len();
         let new = (0..places).map(|index| {
@@ -170,7 +172,7 @@ impl Pipeline {
 
     /// Calls until the source ends every place, and every call is over. The connections close.
     pub async fn run<S: Source>(self, source: S) -> S {
-        let Self { shard, groups, links, places, .. } = self;
+        let Self { network, groups, links, places, .. } = self;
         let run = Rc::new(Run {
             source: RefCell::new(source),
             groups,
@@ -185,13 +187,12 @@ impl Pipeline {
         });
         let mut tasks = Vec::new();
         for link in 0..run.links.len() {
-            tasks.push(shard.spawn(link::send_all(Rc::clone(&run.links[link]))));
-            tasks.push(shard.spawn(link::receive_all(Rc::clone(&run), link)));
+            tasks.extend(link::start(&run, link));
         }
         let count = run.places.borrow().len();
         (0..count).for_each(|place| run.advance(place));
         run.send();
-        run.pace(&shard).await;
+        run.pace(network.shard()).await;
         run.links.iter().for_each(|link| link.close());
         for task in tasks {
             // A task that panicked has taken the process with it or is reported by the executor.

@@ -2,14 +2,19 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use rpc::{Insert, Inserts};
+use transport::{Message, prefix};
 use wire::{
     nfs3,
     nfs4::SequenceId,
     record::{MARK_LEN, Mark},
 };
 
-use super::place::{Group, Kind};
+use super::{
+    messages,
+    place::{Group, Kind},
+};
 
 /// Payloads up to this length are copied between the calls: cheaper than one more piece for the kernel.
 const COPY_MAX: usize = 8192;
@@ -38,6 +43,8 @@ pub(super) struct Outgoing {
     queue: VecDeque<Queued>,
     spare: Vec<Vec<u8>>,
     sending: Sending,
+    /// Payloads up to this length are copied between the calls.
+    copy_max: usize,
 }
 
 /// How calls leave.
@@ -53,11 +60,18 @@ struct Queued {
     piece: Piece,
     /// Whether a call begins with it.
     begins: bool,
+    /// Bytes of data that the results of that call may have.
+    expected: usize,
 }
 
 impl Outgoing {
     pub(super) fn new(sending: Sending) -> Self {
-        Self { queue: VecDeque::new(), spare: Vec::new(), sending }
+        Self { queue: VecDeque::new(), spare: Vec::new(), sending, copy_max: COPY_MAX }
+    }
+
+    /// For a transport on which each call is a message of its own.
+    pub(super) fn of_messages() -> Self {
+        Self { copy_max: 0, ..Self::new(Sending { single: true, fragment_bulk: false }) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -104,6 +118,22 @@ impl Outgoing {
         pieces
     }
 
+    /// The next call, where each is a message of its own.
+    pub(super) fn take_call(&mut self) -> Option<messages::Queued> {
+        let data = self.queue.front()?.expected;
+        let pieces = self.take();
+        let (mut head, mut inserts) = (BytesMut::new(), Inserts::new());
+        for (text, payload) in &pieces {
+            head.extend_from_slice(&text[if head.is_empty() { MARK_LEN } else { 0 }..]);
+            if !payload.is_empty() {
+                inserts.push(Insert { position: head.len(), data: payload.clone().into() });
+            }
+        }
+        self.recycle(pieces);
+        let (xid, _) = prefix(&head).expect("a call has a header");
+        Some(messages::Queued { xid, message: Message { head, inserts }, data })
+    }
+
     /// What left can be used again.
     pub(super) fn recycle(&mut self, pieces: Vec<Piece>) {
         for (mut text, _) in pieces {
@@ -116,7 +146,7 @@ impl Outgoing {
 
     fn push(&mut self, begins: bool) {
         let text = self.spare.pop().unwrap_or_default();
-        self.queue.push_back(Queued { piece: (text, Bytes::new()), begins });
+        self.queue.push_back(Queued { piece: (text, Bytes::new()), begins, expected: 0 });
     }
 
     /// Leaves room for the mark of a fragment that begins here.
@@ -181,9 +211,15 @@ impl Call<'_> {
         text[at..at + 8].copy_from_slice(&value.to_be_bytes());
     }
 
+    /// Says how much data the results may have; whatever else they have is short. A server is told over RDMA, where that comes to
+    /// a place of its own.
+    pub fn expects(&mut self, data_bytes: u32) {
+        self.outgoing.queue[self.first].expected = data_bytes as usize;
+    }
+
     /// Appends the bulk data that the last operation announced, and its pad.
     pub fn payload(&mut self, data: &Bytes) {
-        if data.len() <= COPY_MAX {
+        if data.len() <= self.outgoing.copy_max {
             self.text(data);
         } else {
             self.is_cut = self.outgoing.sending.fragment_bulk;

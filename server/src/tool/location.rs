@@ -1,4 +1,4 @@
-//! `nfs://host[:port]/path?version=4.2`: where something is, and how it is spoken to.
+//! `nfs://host[:port]/path?version=4.2&transport=tcp`: where something is, and how it is spoken to.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -12,6 +12,28 @@ use crate::fatal::Fatal;
 /// The port of NFS.
 const PORT: u16 = 2049;
 
+/// What carries the calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// RDMA.
+    Rdma,
+}
+
+impl Transport {
+    /// As locations name it.
+    pub fn name(self) -> &'static str {
+        if self == Self::Tcp { "tcp" } else { "rdma" }
+    }
+
+    /// The port of NFS over it.
+    fn port(self) -> u16 {
+        if self == Self::Tcp { PORT } else { wire::rdma::PORT }
+    }
+}
+
 /// An object on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -23,6 +45,8 @@ pub struct Location {
     pub path: Vec<Vec<u8>>,
     /// Of NFS.
     pub version: Version,
+    /// What carries the calls.
+    pub transport: Transport,
     /// Port of MOUNT, where NFSv3 needs it and it is another one.
     pub mount_port: Option<u16>,
 }
@@ -66,8 +90,15 @@ impl FromStr for Location {
         let rest = text.strip_prefix("nfs://").ok_or("locations are written nfs://host[:port]/path")?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (host, port) = split_authority(authority)?;
-        let mut location = Self { host, port, path: Vec::new(), version: Version::V4_2, mount_port: None };
+        let (host, mut port) = split_authority(authority)?;
+        let mut location = Self {
+            host,
+            port: PORT,
+            path: Vec::new(),
+            version: Version::V4_2,
+            transport: Transport::Tcp,
+            mount_port: None,
+        };
         for name in path.split('/').filter(|name| !name.is_empty()) {
             match &decoded(name)?[..] {
                 b"." | b".." => return Err("`.` and `..` mean nothing here: write the whole path".to_owned()),
@@ -78,11 +109,12 @@ impl FromStr for Location {
             let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
             match name {
                 "version" => location.version = version(value)?,
-                "nfsport" => location.port = port_number(value)?,
+                "transport" => location.transport = transport(value)?,
+                "nfsport" => port = Some(port_number(value)?),
                 "mountport" => location.mount_port = Some(port_number(value)?),
                 _ => {
                     return Err(format!(
-                        "`{name}` is no setting of a location: version, nfsport and mountport are"
+                        "`{name}` is no setting of a location: version, transport, nfsport and mountport are"
                     ));
                 }
             }
@@ -90,6 +122,12 @@ impl FromStr for Location {
         if location.mount_port.is_some() && location.version != Version::V3 {
             return Err("only NFSv3 has a use for mountport: add version=3".to_owned());
         }
+        if location.mount_port.is_some() && location.transport == Transport::Rdma {
+            return Err(
+                "over RDMA, MOUNT is asked over the connection of NFSv3: leave out mountport".to_owned()
+            );
+        }
+        location.port = port.unwrap_or_else(|| location.transport.port());
         Ok(location)
     }
 }
@@ -107,8 +145,8 @@ impl fmt::Display for Location {
     }
 }
 
-/// Host and port.
-fn split_authority(text: &str) -> Result<(String, u16), String> {
+/// Host, and port if there is one.
+fn split_authority(text: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("an IPv6 address ends with `]`")?;
@@ -119,7 +157,7 @@ fn split_authority(text: &str) -> Result<(String, u16), String> {
     if host.is_empty() {
         return Err("no host: locations are written nfs://host[:port]/path".to_owned());
     }
-    Ok((host.to_owned(), port.map_or(Ok(PORT), port_number)?))
+    Ok((host.to_owned(), port.map(port_number).transpose()?))
 }
 
 fn port_number(text: &str) -> Result<u16, String> {
@@ -130,6 +168,14 @@ fn port_number(text: &str) -> Result<u16, String> {
 fn version(text: &str) -> Result<Version, String> {
     let known = Version::ALL.into_iter().find(|version| version.to_string() == text);
     known.ok_or_else(|| format!("version `{text}`: only 3, 4.1 and 4.2 are spoken"))
+}
+
+fn transport(text: &str) -> Result<Transport, String> {
+    match text {
+        "tcp" => Ok(Transport::Tcp),
+        "rdma" => Ok(Transport::Rdma),
+        _ => Err(format!("transport `{text}`: there are tcp and rdma")),
+    }
 }
 
 /// A name with its `%20` and the like resolved.
@@ -172,6 +218,10 @@ mod tests {
         let old = parsed("nfs://server/a?version=3&nfsport=20490&mountport=20048");
         assert_eq!((old.version, old.port, old.mount_port), (Version::V3, 20490, Some(20048)));
         assert_eq!(parsed("nfs://10.0.0.1:111/x").to_string(), "nfs://10.0.0.1:111/x");
+        let rdma = parsed("nfs://server/a?transport=rdma");
+        assert_eq!((rdma.transport, rdma.port), (Transport::Rdma, 20049));
+        assert_eq!(parsed("nfs://server:7/a?transport=rdma").port, 7);
+        assert_eq!(parsed("nfs://server/a?transport=tcp"), parsed("nfs://server/a"));
     }
 
     #[test]
@@ -203,6 +253,8 @@ mod tests {
             "nfs://server/?mountport=20048",
             "nfs://server/?version=3&mountport=0",
             "nfs://server/?vers=4.2",
+            "nfs://server/?transport=udp",
+            "nfs://server/?version=3&transport=rdma&mountport=20048",
         ] {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }

@@ -20,11 +20,12 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{Error, Identity, Patience};
+use client::{Error, Identity, Network, Patience};
+use engine::Shard;
 use wire::nfs4::Status;
 
 use crate::fatal::Fatal;
-use crate::tool::location::Location;
+use crate::tool::location::{Location, Transport};
 
 /// How long a server that has just started is waited for: longer than any grace period that is usual.
 const PATIENCE: Patience = Patience {
@@ -63,6 +64,14 @@ fn identity(uid: Option<u32>, gid: Option<u32>) -> Identity {
     let uid = uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
     let gid = gid.unwrap_or_else(|| rustix::process::getegid().as_raw());
     Identity::new(uid, gid)
+}
+
+/// The way of one core to the server of a location.
+fn network(shard: &Shard, location: &Location) -> Result<Network, Fatal> {
+    Ok(match location.transport {
+        Transport::Tcp => Network::Tcp(transport_tcp::Endpoint::new(shard, transport_tcp::Limits::default())),
+        Transport::Rdma => Network::Rdma(crate::rdma::for_calls(shard)?),
+    })
 }
 
 /// What to do when a server does not answer as it should.

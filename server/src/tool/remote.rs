@@ -8,14 +8,16 @@ use clap::Args;
 use client::{ClientOptions, Details, Error, Files, Trace, in_same_trace, within_trace};
 use engine::{EngineConfig, JoinHandle, Shard, block_on};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use transport_tcp::{Endpoint, Limits};
 use wire::nfs4::{FileHandle, FileType, Status, Verifier};
 
 use crate::fatal::Fatal;
-use crate::tool::location::Location;
+use crate::tool::location::{Location, Transport};
 
 /// Payload memory: what is read is collected outside of it, so only its smallest size is needed.
 const REGION_BYTES: usize = 8 << 20;
+
+/// The same over RDMA, where calls lend it: room for the results of each that is under way.
+const LENT_BYTES: usize = 64 << 20;
 
 /// Symbolic links followed on the way to one object; as many as Linux follows.
 const LINKS_MAX: usize = 40;
@@ -120,10 +122,11 @@ impl Remote {
         let trace = if caller.annotate { trace_of_environment() } else { None };
         let interrupted = watch_interrupts().map_err(|error| error.to_string())?;
         let location = location.clone();
-        let config = EngineConfig { region_bytes: REGION_BYTES, ..EngineConfig::small() };
+        let region_bytes = if location.transport == Transport::Rdma { LENT_BYTES } else { REGION_BYTES };
+        let config = EngineConfig { region_bytes, ..EngineConfig::small() };
         let ran = block_on(config, move |shard| async move {
-            let endpoint = Endpoint::new(&shard, Limits::default());
-            let files = Files::connect(&endpoint, address, location.version, options).await;
+            let network = super::network(&shard, &location).map_err(|fatal| fatal.to_string())?;
+            let files = Files::connect(network, address, location.version, options).await;
             let files = files.map_err(|error| super::unreachable(&location, address, &error).to_string())?;
             let remote = std::rc::Rc::new(Remote { shard, files, interrupted });
             let work = work(std::rc::Rc::clone(&remote));

@@ -199,7 +199,7 @@ fn a_pipeline_moves_large_and_small_over_several_connections() {
         let file = session.open(root, "file", &OpenHow::create(0o644)).await.expect("a file");
         let address = session.channels()[0].connection().address();
         for (connections, single, fragment_bulk) in [(1, false, true), (2, true, false), (9, false, false)] {
-            let mut pipeline = Pipeline::new(endpoint.shard(), Sending { single, fragment_bulk });
+            let mut pipeline = Pipeline::new(&endpoint, Sending { single, fragment_bulk });
             pipeline.add_session(session, address, 4, connections).await.expect("connected");
             let source = Blocks { file, left: 240, turns: vec![0; 4], good: 0, lost: 0 };
             let source = pipeline.run(source).await;
@@ -223,7 +223,7 @@ fn a_pipeline_ends_when_its_connections_do() {
         let session = client.session();
         let file = session.open(root, "file", &OpenHow::create(0o644)).await.expect("a file");
         let address = session.channels()[0].connection().address();
-        let mut pipeline = Pipeline::new(endpoint.shard(), Sending::default());
+        let mut pipeline = Pipeline::new(&endpoint, Sending::default());
         pipeline.add_session(session, address, 4, 2).await.expect("connected");
         server.lose(2);
         let source = Blocks { file, left: 1_000_000, turns: vec![0; 4], good: 0, lost: 0 };

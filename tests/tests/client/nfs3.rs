@@ -270,7 +270,7 @@ fn a_pipeline_calls_procedures_over_several_connections() {
         let address = client.channel().expect("connected").connection().address();
         let file = client.create(root, "file", CreateHow::Unchecked(mode(0o644))).await.expect("a file");
         for (connections, single, fragment_bulk) in [(1, false, true), (2, true, false), (9, false, false)] {
-            let mut pipeline = Pipeline::new(endpoint.shard(), Sending { single, fragment_bulk });
+            let mut pipeline = Pipeline::new(&endpoint, Sending { single, fragment_bulk });
             let identity = Identity::new(0, 0);
             pipeline.add_nfs3(&identity, address, 4, connections).await.expect("connected");
             let blocks = pipeline.run(Blocks::new(file, 240, 4)).await;
@@ -282,7 +282,7 @@ fn a_pipeline_calls_procedures_over_several_connections() {
             }
         }
         // A call that fails is told by the name of its status: WRITE, then READ.
-        let mut pipeline = Pipeline::new(endpoint.shard(), Sending::default());
+        let mut pipeline = Pipeline::new(&endpoint, Sending::default());
         pipeline.add_nfs3(&Identity::new(7, 7), address, 1, 1).await.expect("connected");
         client.set_attributes(file, mode(0o600)).await.expect("set");
         let denied = pipeline.run(Denied(Blocks::new(file, 2, 1), Vec::new())).await;

@@ -38,7 +38,8 @@ const SESSION_CONNECTIONS: u32 = 16;
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct BenchArguments {
-    /// A directory on the server: nfs://host:port/path, with ?version=3 or ?version=4.1 for that version.
+    /// A directory on the server: nfs://host:port/path, with ?version=3 or ?version=4.1 for that version, and
+    /// ?transport=rdma for RDMA.
     pub url: Location,
     /// What is done: one workload, or several with weights.
     #[arg(short, long, value_name = "NAME[=WEIGHT],..", default_value = "randread")]
@@ -49,7 +50,7 @@ pub struct BenchArguments {
     /// Calls outstanding at any time, over all connections together.
     #[arg(short = 'q', long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub depth: u32,
-    /// TCP connections. [default: one per session, or per thread where there are none]
+    /// Connections. [default: one per session, or per thread where there are none]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub connections: Option<u32>,
     /// Clients, each with a session, that share the connections and the depth; NFSv3 has none. [default: one per thread, and as many

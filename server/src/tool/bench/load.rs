@@ -165,6 +165,7 @@ impl Load {
             Workload::Read | Workload::RandomRead => {
                 calls.read.write(call);
                 call.patch_u64(READ_OFFSET_FROM_END, offset);
+                call.expects(self.plan.arguments.block_size.0 as u32);
             }
             _ => {
                 calls.write.write(call);

@@ -28,9 +28,13 @@ use self::progress::Progress;
 use self::report::Outcome;
 use self::thread::Report;
 use crate::fatal::Fatal;
+use crate::tool::location::Transport;
 
-/// Payload memory of each thread: only what prepares the files needs any.
+/// Payload memory of each thread: over TCP only what prepares the files needs any.
 const REGION_BYTES: usize = 8 << 20;
+
+/// Over RDMA, what preparing lends to the server, besides a block for each call.
+const LENT_BYTES: usize = 64 << 20;
 
 /// From the moment when all threads are ready until they begin.
 const START_DELAY: Duration = Duration::from_millis(5);
@@ -102,7 +106,7 @@ fn start(plan: &Arc<Plan>, reports: Sender<Report>) -> Result<Engine, Fatal> {
     let config = EngineConfig {
         shards: Some(plan.arguments.threads as usize),
         pin: false,
-        region_bytes: REGION_BYTES,
+        region_bytes: region_bytes(&plan.arguments),
         // A generator that waits for company measures its own waiting.
         min_wait_us: 0,
         ..EngineConfig::default()
@@ -114,6 +118,14 @@ fn start(plan: &Arc<Plan>, reports: Sender<Report>) -> Result<Engine, Fatal> {
         thread::run(shard, Arc::clone(&plan), reports)
     })
     .map_err(|error| Fatal::new("the engine cannot start", error.to_string()))
+}
+
+fn region_bytes(arguments: &BenchArguments) -> usize {
+    if arguments.url.transport == Transport::Tcp {
+        return REGION_BYTES;
+    }
+    let block = (arguments.block_size.0 as usize).next_power_of_two().max(buf::PAGE_BYTES);
+    LENT_BYTES + (arguments.depth.div_ceil(arguments.threads) as usize * block).next_multiple_of(LENT_BYTES)
 }
 
 /// A flag that SIGINT and SIGTERM set. The second signal ends the process.

@@ -59,6 +59,7 @@ struct Json<'a> {
 #[derive(Serialize)]
 struct Settings {
     protocol: String,
+    transport: &'static str,
     block_bytes: u64,
     depth: u32,
     connections: u32,
@@ -173,6 +174,7 @@ impl Outcome {
         };
         Settings {
             protocol: arguments.url.version.to_string(),
+            transport: arguments.url.transport.name(),
             block_bytes: arguments.block_size.0,
             depth: arguments.depth,
             connections: arguments.connections(),
@@ -262,9 +264,10 @@ impl Outcome {
             false => String::new(),
         };
         format!(
-            "{} over NFSv{}: {:.1} s{early}, depth {}, connections {}{sessions}, threads {}{block}\n\n",
+            "{} over NFSv{} ({}): {:.1} s{early}, depth {}, connections {}{sessions}, threads {}{block}\n\n",
             arguments.url,
             arguments.url.version,
+            arguments.url.transport.name(),
             self.seconds,
             arguments.depth,
             arguments.connections(),

@@ -3,13 +3,6 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use client::{
-    Client, Compound, Files, OpenFile,
-    pipeline::{Pipeline, Sending},
-};
-use engine::Shard;
-use transport_tcp::{Endpoint, Limits};
-
 use super::arguments::Send;
 use super::figures::ThreadFigures;
 use super::load::Load;
@@ -17,6 +10,11 @@ use super::plan::{Plan, Prepared, wait_for, wait_until};
 use super::prepare;
 use super::target::Target;
 use crate::fatal::Fatal;
+use client::{
+    Client, Compound, Files, Network, OpenFile,
+    pipeline::{Pipeline, Sending},
+};
+use engine::Shard;
 
 /// What a thread tells the main one.
 pub enum Report {
@@ -41,11 +39,11 @@ pub async fn run(shard: Shard, plan: Arc<Plan>, reports: Sender<Report>) {
 }
 
 async fn measure(shard: &Shard, plan: &Arc<Plan>, report: &impl Fn(Report)) -> Result<(), Fatal> {
-    let endpoint = Endpoint::new(shard, Limits::default());
+    let network = crate::tool::network(shard, &plan.arguments.url)?;
     let is_first = shard.index() == 0;
-    let maker = if is_first { make(shard, &endpoint, plan).await? } else { None };
+    let maker = if is_first { make(shard, &network, plan).await? } else { None };
     let Some(prepared) = wait_for(shard, plan, &plan.prepared).await else { return Ok(()) };
-    match connect(shard, &endpoint, plan, prepared).await {
+    match connect(shard, &network, plan, prepared).await {
         Ok(connected) => call(shard, plan, connected, report).await,
         // What was made is removed all the same.
         Err(fatal) => report(Report::Failed(fatal)),
@@ -82,13 +80,13 @@ async fn call(shard: &Shard, plan: &Arc<Plan>, connected: Connected, report: &im
 }
 
 /// Prepares for all threads. NULL needs nothing.
-async fn make(shard: &Shard, endpoint: &Endpoint, plan: &Plan) -> Result<Option<Files>, Fatal> {
+async fn make(shard: &Shard, network: &Network, plan: &Plan) -> Result<Option<Files>, Fatal> {
     if plan.arguments.workload.is_null() {
         plan.prepared.set(Prepared::default()).expect("set once");
         return Ok(None);
     }
     let version = plan.arguments.url.version;
-    let files = Files::connect(endpoint, plan.address, version, plan.client("maker")).await;
+    let files = Files::connect(network, plan.address, version, plan.client("maker")).await;
     let files = files.map_err(|error| unreachable(plan, &error))?;
     let prepared = prepare::prepare(shard, &files, plan).await?;
     plan.prepared.set(prepared).expect("set once");
@@ -101,14 +99,14 @@ type Connected = (Pipeline, Vec<(Client, Vec<OpenFile>)>, Vec<(Target, usize)>);
 /// Makes the thread's share of sessions and connections.
 async fn connect(
     shard: &Shard,
-    endpoint: &Endpoint,
+    network: &Network,
     plan: &Plan,
     prepared: &Prepared,
 ) -> Result<Connected, Fatal> {
     let arguments = &plan.arguments;
     let failed = |error: client::Error| unreachable(plan, &error);
     let sending = Sending { single: arguments.send == Send::Single, fragment_bulk: arguments.annotate };
-    let mut pipeline = Pipeline::new(shard, sending);
+    let mut pipeline = Pipeline::new(network, sending);
     let (mut clients, mut targets) = (Vec::new(), Vec::new());
     let sessions = arguments.sessions();
     for index in (shard.index() as u32..sessions).step_by(arguments.threads as usize) {
@@ -121,7 +119,7 @@ async fn connect(
             Target::none()
         } else if let Some(minor) = version.minor() {
             let options = plan.client(&index.to_string()).minor_version(minor);
-            let client = Client::connect(endpoint, plan.address, options).await.map_err(failed)?;
+            let client = Client::connect(network, plan.address, options).await.map_err(failed)?;
             check_slots(&client, plan, places)?;
             let (target, opened) = Target::open(&client, plan, prepared).await.map_err(failed)?;
             // Only the pipeline's own connections are to be there while it is measured.
