@@ -5,24 +5,33 @@
 //! place in memory: whoever has changed them and changed them back is refused as well (`ib_safe_file_access`). Adapters that
 //! are hardware take works and tell of completions without the kernel.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::failure::Failure;
 
-type Question = Box<dyn FnOnce() + Send>;
+type Task = Box<dyn FnOnce() + Send>;
+
+/// What the thread does, in this order.
+enum Job {
+    /// Its owner waits.
+    Question(Task),
+    /// Nobody waits.
+    Order(Task),
+}
 
 /// The thread, with the credentials of whoever started it.
 pub(crate) struct Clerk {
-    questions: Option<SyncSender<Question>>,
+    jobs: Option<Sender<Job>>,
     answered: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What goes to the clerk and back while its owner waits.
+/// What goes to the clerk.
 struct Carried<T>(T);
 
-// SAFETY: only `ask` makes it, and there the thread that owns what is carried waits for as long as the other one has it.
+// SAFETY: only `ask` and `order` make it. In the one the thread that owns what is carried waits for as long as the other one has
+// it; what the other carries is the clerk's from then on, as its caller promises.
 unsafe impl<T> Send for Carried<T> {}
 
 impl<T: FnOnce()> Carried<T> {
@@ -37,32 +46,50 @@ impl Clerk {
     /// # Errors
     /// As `pthread_create`.
     pub(crate) fn start() -> Result<Self, Failure> {
-        let (questions, asked) = sync_channel::<Question>(1);
+        let (jobs, taken) = channel();
         let (answers, answered) = sync_channel(1);
         let run = move || {
-            for question in asked {
-                question();
-                if answers.send(()).is_err() {
-                    return;
+            for job in taken {
+                match job {
+                    Job::Order(order) => order(),
+                    Job::Question(question) => {
+                        question();
+                        if answers.send(()).is_err() {
+                            return;
+                        }
+                    }
                 }
             }
         };
         let thread = std::thread::Builder::new().name("rdma-clerk".into()).spawn(run);
         let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EAGAIN);
         let thread = thread.map_err(|error| Failure::of("pthread_create", errno(error)))?;
-        Ok(Self { questions: Some(questions), answered, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), answered, thread: Some(thread) })
     }
 
-    /// Has the clerk do something, and waits until it is done.
+    fn give(&self, job: Job) {
+        let jobs = self.jobs.as_ref().expect("they are taken when the clerk ends");
+        // A clerk that has panicked has ended the process.
+        jobs.send(job).expect("the clerk listens");
+    }
+
+    /// Has the clerk do something behind all that it was given before, and does not wait for it.
+    ///
+    /// # Safety
+    /// What it uses stays valid until a later question was answered, and nobody else changes it before.
+    pub(crate) unsafe fn order(&self, order: impl FnOnce() + 'static) {
+        let carried = Carried(order);
+        self.give(Job::Order(Box::new(move || carried.run())));
+    }
+
+    /// Has the clerk do something behind all that it was given before, and waits until it is done.
     pub(crate) fn ask<R>(&self, question: impl FnOnce() -> R) -> R {
         let mut answer = None;
         let carried = Carried(|| answer = Some(question()));
         let boxed: Box<dyn FnOnce() + Send + '_> = Box::new(move || carried.run());
         // SAFETY: only the lifetime differs. The question is over before this call returns, so that all it borrows lives.
-        let boxed = unsafe { std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Question>(boxed) };
-        let questions = self.questions.as_ref().expect("it is taken when the clerk ends");
-        // A clerk that has panicked has ended the process.
-        questions.send(boxed).expect("the clerk listens");
+        let boxed = unsafe { std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Task>(boxed) };
+        self.give(Job::Question(boxed));
         self.answered.recv().expect("the clerk answers");
         answer.expect("the question was asked")
     }
@@ -70,7 +97,7 @@ impl Clerk {
 
 impl Drop for Clerk {
     fn drop(&mut self) {
-        drop(self.questions.take());
+        drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -26,6 +26,8 @@ pub(crate) enum What {
     Failed(u32),
     /// This queue pair takes no more receives.
     ReceivesEnded(u32),
+    /// Of the works that were asked of this queue pair some were not taken: as many up to that with this number.
+    NotTaken { number: u32, last: u64, count: usize },
     /// This queue pair has received before the peer's last word on the connection came, which may be lost.
     Arrived(u32),
 }
@@ -85,7 +87,8 @@ impl Mailbox {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn put(&self, notice: Notice) {
+    /// Puts something in.
+    pub(crate) fn put(&self, notice: Notice) {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
         let one = 1_u64;
         // SAFETY: the eight bytes are there. It fails when the descriptor can be read from anyway.

@@ -79,6 +79,13 @@ impl Pair {
         self.ending.is_some_and(over)
     }
 
+    /// Has as many works as `count`, up to the one with this number, be none that the adapter has.
+    pub(crate) fn untake(&mut self, last: u64, count: usize) {
+        let end = self.outstanding.iter().position(|(id, _)| *id == last).map_or(0, |at| at + 1);
+        let not_taken = self.outstanding.drain(end.saturating_sub(count)..end);
+        self.unposted.extend(not_taken.map(|(id, _)| id));
+    }
+
     /// Takes off what ended with a completion of this number. Those before it wanted none.
     pub(crate) fn take_off(&mut self, id: u64, success: bool) {
         while let Some((first, signaled)) = self.outstanding.pop_front() {

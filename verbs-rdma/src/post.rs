@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use rdma_sys::{
     ibv_post_send, ibv_post_srq_recv, ibv_qp, ibv_recv_wr, ibv_send_flags, ibv_send_wr, ibv_sge,
@@ -12,8 +13,18 @@ use verbs::{DeviceId, PLACES_MAX, PairId, Place, Work, WorkKind};
 use crate::core::Core;
 use crate::ending::LAST_WORK;
 use crate::failure::{Failure, check_returned};
+use crate::notice::{Notice, What};
 
-/// Works as an adapter takes them, kept to be filled again.
+const CALL: &str = "ibv_post_send";
+
+/// What is asked of a queue pair at a time: so many works, and the number of the last.
+struct Asked {
+    pair: PairId,
+    last: u64,
+    count: usize,
+}
+
+/// Works as an adapter takes them.
 #[derive(Default)]
 pub(crate) struct Orders {
     works: Vec<ibv_send_wr>,
@@ -72,7 +83,6 @@ impl Core {
     /// # Safety
     /// The places are left alone, or only read, until a completion tells that the work has ended, or until the core has.
     pub(crate) unsafe fn post(&mut self, id: PairId, works: &[Work]) -> Result<(), Failure> {
-        const CALL: &str = "ibv_post_send";
         let Some(pair) = self.pairs.get(&id).filter(|pair| pair.is_open()) else {
             return Err(Failure::of(CALL, libc::ENOTCONN));
         };
@@ -83,38 +93,61 @@ impl Core {
         if pair.outstanding.len() + works.len() > self.works_max as usize {
             return Err(Failure::of(CALL, libc::ENOMEM));
         }
-        let queue_pair = pair.connection.queue_pair();
-        let mut orders = std::mem::take(&mut self.orders);
-        let filled = self.fill(&mut orders, device, works);
-        // SAFETY: the queue pair is there; the memory is the caller's promise.
-        let mut order = || unsafe { orders.post(queue_pair) };
-        let needs_clerk = self.devices[device].limits.needs_clerk;
-        let outcome = filled.map(|()| if needs_clerk { self.clerk.ask(order) } else { order() });
-        self.orders = orders;
-        match outcome {
-            None => Err(Failure::of(CALL, libc::EINVAL)),
-            Some(Err((0, errno))) => Err(Failure::of(CALL, errno)),
-            Some(Err((taken, _))) => {
-                self.posted(id, works, taken);
-                Ok(())
-            }
-            Some(Ok(())) => {
-                self.posted(id, works, works.len());
-                Ok(())
-            }
+        let Some(last) = works.last() else { return Ok(()) };
+        let asked = Asked { pair: id, last: last.id, count: works.len() };
+        if self.devices[device].limits.needs_clerk {
+            self.post_by_clerk(asked, device, works)
+        } else {
+            self.post_here(asked, device, works)
         }
     }
 
-    /// Keeps what was asked. When it was not all that should have been the connection ends, and so do all of them.
-    fn posted(&mut self, id: PairId, works: &[Work], taken: usize) {
-        let Some(pair) = self.pairs.get_mut(&id) else { return };
-        pair.outstanding.extend(works[..taken].iter().map(|work| (work.id, work.signaled)));
-        if taken < works.len() {
-            pair.unposted.extend(works[taken..].iter().map(|work| work.id));
-            pair.connection.fail_queue_pair();
-            self.broken(id, -libc::EIO);
-            self.set_alarm();
+    fn post_here(&mut self, asked: Asked, device: usize, works: &[Work]) -> Result<(), Failure> {
+        let mut orders = std::mem::take(&mut self.orders);
+        self.fill(&mut orders, device, works).ok_or(Failure::of(CALL, libc::EINVAL))?;
+        let pair = self.pairs.get_mut(&asked.pair).expect("it was looked at");
+        // SAFETY: the queue pair is there; the memory is the promise of who posts.
+        let outcome = unsafe { orders.post(pair.connection.queue_pair()) };
+        self.orders = orders;
+        if let Err((0, errno)) = outcome {
+            return Err(Failure::of(CALL, errno));
         }
+        pair.outstanding.extend(works.iter().map(|work| (work.id, work.signaled)));
+        if let Err((taken, _)) = outcome {
+            self.not_taken(asked.pair, asked.last, asked.count - taken);
+        }
+        Ok(())
+    }
+
+    /// Does not wait for the clerk: what the adapter does not take is told later.
+    fn post_by_clerk(&mut self, asked: Asked, device: usize, works: &[Work]) -> Result<(), Failure> {
+        let mut orders = Orders::default();
+        self.fill(&mut orders, device, works).ok_or(Failure::of(CALL, libc::EINVAL))?;
+        let pair = self.pairs.get_mut(&asked.pair).expect("it was looked at");
+        // The first completion may come before this returns.
+        pair.outstanding.extend(works.iter().map(|work| (work.id, work.signaled)));
+        let (queue_pair, number) = (pair.connection.queue_pair(), pair.number);
+        let (mailbox, context) = (Arc::clone(&self.mailbox), self.devices[device].context as usize);
+        let Asked { last, count, .. } = asked;
+        let order = move || {
+            // SAFETY: the queue pair ends by a later question to the clerk; the memory is the promise of who posts.
+            if let Err((taken, _)) = unsafe { orders.post(queue_pair) } {
+                mailbox.put(Notice { context, what: What::NotTaken { number, last, count: count - taken } });
+            }
+        };
+        // SAFETY: as above; the works are its own.
+        unsafe { self.clerk.order(order) };
+        Ok(())
+    }
+
+    /// Of the works that were asked of a pair some were not taken: as many up to that with this number. The connection ends, and so
+    /// do all of them.
+    pub(crate) fn not_taken(&mut self, id: PairId, last: u64, count: usize) {
+        let Some(pair) = self.pairs.get_mut(&id) else { return };
+        pair.untake(last, count);
+        pair.connection.fail_queue_pair();
+        self.broken(id, -libc::EIO);
+        self.set_alarm();
     }
 
     /// Writes the works as the adapter takes them, one leading to the next; none when one of them cannot be.

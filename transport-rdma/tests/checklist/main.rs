@@ -2,10 +2,12 @@
 
 mod agreement;
 mod arguments;
+mod asking;
 mod callbacks;
 mod credits;
 mod endings;
 mod keys;
+mod lies;
 mod malformed;
 mod random;
 mod reading;

@@ -9,9 +9,13 @@ use crate::support::*;
 const ROUNDS: u32 = 6000;
 
 /// Numbers that follow from a seed (xorshift).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -19,7 +23,7 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 }
@@ -49,7 +53,7 @@ fn valid(client: &Client, random: &mut Random, xid: u32) -> Vec<u8> {
 }
 
 /// Changes some of it, mostly words of the header.
-fn change(message: &mut Vec<u8>, random: &mut Random) {
+pub fn change(message: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..=random.below(3) {
         let words = message.len() / 4;
         if words == 0 {

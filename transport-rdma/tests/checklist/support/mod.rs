@@ -1,8 +1,10 @@
 //! A server with a small service, and clients that say exactly what a test wants said.
 
+pub mod caller;
 pub mod client;
 pub mod machine;
 pub mod message;
+pub mod peer;
 pub mod server;
 pub mod service;
 
