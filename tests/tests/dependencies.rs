@@ -23,7 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("transport-tcp", &["engine", "wire", "buf", "rpc", "transport", "metric"]),
     ("verbs", &[]),
     ("transport-rdma", &["engine", "wire", "buf", "rpc", "transport", "verbs", "metric"]),
-    ("client", &["engine", "wire", "buf", "rpc", "transport", "transport-tcp", "metric"]),
+    (
+        "client",
+        &["engine", "wire", "buf", "rpc", "transport", "transport-tcp", "transport-rdma", "verbs", "metric"],
+    ),
     ("server", EVERYTHING),
     ("tests", EVERYTHING),
     ("benches", EVERYTHING),

@@ -204,9 +204,13 @@ impl Adapter {
         }
     }
 
-    /// Takes what is there.
-    pub fn take(&self, completions: &mut Vec<Completion>, events: &mut Vec<Event>) {
+    /// Takes completions that are there.
+    pub fn take_completions(&self, completions: &mut Vec<Completion>) {
         self.verbs.completions(completions);
+    }
+
+    /// Takes events that are there, which costs more, and is rarely worth it.
+    pub fn take_events(&self, events: &mut Vec<Event>) {
         self.verbs.events(events);
     }
 

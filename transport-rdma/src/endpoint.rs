@@ -30,6 +30,9 @@ use crate::{Connection, connection::Terms};
 /// How long closed connections are waited for: an adapter that is stuck holds nobody up.
 const END_TIME_MAX: Duration = Duration::from_millis(1500);
 
+/// Turns of a loop that always finds completions, after which it looks for events too.
+const EVENTS_PERIOD: u32 = 16;
+
 /// What we tell peers that connect.
 pub(crate) const TOLD: PrivateData = PrivateData {
     remote_invalidation: true,
@@ -216,9 +219,15 @@ impl Shared {
     async fn serve(self: &Rc<Self>, intake: Option<&Intake>) -> io::Result<()> {
         let descriptor = Rc::new(self.adapter.descriptor()?);
         let (mut completions, mut events) = (Vec::new(), Vec::new());
-        let mut is_armed = false;
+        // Turns without a look at events, and whether the descriptor tells of what comes.
+        let (mut turns, mut is_armed) = (0_u32, false);
         loop {
-            self.adapter.take(&mut completions, &mut events);
+            self.adapter.take_completions(&mut completions);
+            turns += 1;
+            if is_armed || turns >= EVENTS_PERIOD {
+                self.adapter.take_events(&mut events);
+                turns = 0;
+            }
             if !completions.is_empty() || !events.is_empty() {
                 is_armed = false;
                 completions.drain(..).for_each(|completion| self.complete(completion));

@@ -4,6 +4,9 @@
 //! sent and received; what is longer, and all payload where the client offers a place for it, moves between memory of the
 //! client and ours, where it lies aligned: read from there once a WRITE is admitted, written there before the reply is sent.
 //!
+//! Connections are accepted ([`Endpoint::run`]) or opened ([`Endpoint::connect`]), and differ in who offers memory: the calls of who
+//! opened them do ([`Connection::ask`]), for their payload and for their replies; calls back fit one message.
+//!
 //! **Receives** are shared by all connections of a core. Each connection is promised as many as it may have calls outstanding
 //! (credits), and some for the answers to calls back; who has more outstanding loses its connection.
 //!

@@ -113,8 +113,8 @@ impl Core {
     ///
     /// # Errors
     /// As `ibv_req_notify_cq`.
-    pub(crate) fn arm(&self) -> Result<(), Failure> {
-        self.devices.iter().filter(|device| !device.gone).try_for_each(Device::arm)
+    pub(crate) fn arm(&mut self) -> Result<(), Failure> {
+        self.devices.iter_mut().filter(|device| !device.gone).try_for_each(Device::arm)
     }
 
     /// The place of the adapter with this context among the core's, unless it is gone.

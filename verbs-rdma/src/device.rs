@@ -54,6 +54,8 @@ pub(crate) struct Device {
     pub(crate) receives: Owned<ibv_srq>,
     pub(crate) of_works: Owned<ibv_cq>,
     pub(crate) of_receives: Owned<ibv_cq>,
+    /// Whether each of the two will tell of the next completion.
+    armed: [bool; 2],
     pub(crate) channel: Owned<ibv_comp_channel>,
     pub(crate) domain: Owned<ibv_pd>,
     pub(crate) context: *mut ibv_context,
@@ -86,8 +88,9 @@ impl Device {
         let of_works = completion_queue(context, &channel, works, core)?;
         let of_receives = completion_queue(context, &channel, limits.receives as usize, core)?;
         let receives = shared_receives(&domain, limits.receives, core)?;
-        let pairs = HashMap::new();
-        Ok(Self { id, gone: false, limits, pairs, receives, of_works, of_receives, channel, domain, context })
+        let (pairs, armed) = (HashMap::new(), [false; 2]);
+        let gone = false;
+        Ok(Self { id, gone, limits, pairs, receives, of_works, of_receives, armed, channel, domain, context })
     }
 
     /// Has completions of a queue pair belong to none, unless the adapter has its number for another by now.
@@ -107,7 +110,7 @@ impl Device {
     ///
     /// # Errors
     /// As `ibv_req_notify_cq`.
-    pub(crate) fn arm(&self) -> Result<(), Failure> {
+    pub(crate) fn arm(&mut self) -> Result<(), Failure> {
         let (mut works, mut receives) = (0, 0);
         let (mut queue, mut context): (*mut ibv_cq, *mut c_void) =
             (std::ptr::null_mut(), std::ptr::null_mut());
@@ -119,13 +122,19 @@ impl Device {
                 receives += 1;
             }
         }
-        for (queue, told) in [(&self.of_works, works), (&self.of_receives, receives)] {
+        let queues = [(&self.of_works, works), (&self.of_receives, receives)];
+        for ((queue, told), armed) in queues.into_iter().zip(&mut self.armed) {
             if told > 0 {
                 // SAFETY: the queue is there, and so many were told of it.
                 unsafe { ibv_ack_cq_events(queue.get(), told) };
+                *armed = false;
             }
-            // SAFETY: the queue is there.
-            check_returned("ibv_req_notify_cq", unsafe { ibv_req_notify_cq(queue.get(), 0) })?;
+            // What has told nothing since still would.
+            if !*armed {
+                // SAFETY: the queue is there.
+                check_returned("ibv_req_notify_cq", unsafe { ibv_req_notify_cq(queue.get(), 0) })?;
+                *armed = true;
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use rpc::{Call, ConnectionId, Outcome, Service};
-use transport::Message;
+use transport::{CallError, Message};
 use transport_rdma::{Connection, Room};
 
 use super::{Run, Source};
@@ -44,7 +44,8 @@ pub(super) async fn call_all<S: Source>(run: Rc<Run<S>>, index: usize, connectio
             run.source.borrow_mut().arriving();
             match answered {
                 Ok(answered) => run.reply(index, &answered.text),
-                Err(_) => run.lost(index),
+                Err(CallError::Refused) => run.over(index, xid, None),
+                Err(CallError::Lost | CallError::TimedOut) => run.lost(index),
             }
             run.send();
         });

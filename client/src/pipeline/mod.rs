@@ -295,7 +295,13 @@ impl<S: Source> Run<S> {
 
     /// Takes a reply in, up to its head.
     fn reply(&self, link: usize, head: &[u8]) {
-        let Some((xid, opened)) = open(head) else { return };
+        if let Some((xid, results)) = open(head) {
+            self.over(link, xid, results);
+        }
+    }
+
+    /// A call is over, refused if it has no results.
+    fn over(&self, link: usize, xid: u32, results: Option<Decoder<'_>>) {
         let index = self.ids.place(xid);
         {
             let mut places = self.places.borrow_mut();
@@ -304,7 +310,7 @@ impl<S: Source> Run<S> {
                 return;
             }
             let kind = &self.groups[place.group].kind;
-            let answer = opened.map_or(Answer::Refused, |results| incoming::answer(kind, results));
+            let answer = results.map_or(Answer::Refused, |results| incoming::answer(kind, results));
             // A place whose SEQUENCE failed is not tried again: it would fail for ever.
             let passed = !matches!(answer, Answer::Refused);
             place.over(passed);

@@ -3,12 +3,10 @@
 mod nfs3;
 mod served;
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use client::pipeline::{Answer, Call, Next, Pipeline, Sending, Source};
 use client::{CallbackEvent, Client, Compound, OpenHow};
-use transport_tcp::Message;
+use transport::Message;
 use wire::nfs4::{
     CALLBACK_PROCEDURE_COMPOUND, CALLBACK_VERSION, CallbackArguments, CallbackCompoundArgs,
     CallbackNotifyLockArgs, CallbackOperation, CallbackRecallSlotArgs, CallbackSequenceArgs,
@@ -89,7 +87,7 @@ fn a_delayed_request_comes_again() {
 
 #[test]
 fn slots_are_shared_by_many_requests_over_several_connections() {
-    with_client(|endpoint, _, client| async move {
+    with_client(|wire, _, client| async move {
         let root = root(&client).await;
         let session = client.session();
         for _ in 0..3 {
@@ -98,8 +96,7 @@ fn slots_are_shared_by_many_requests_over_several_connections() {
         let tasks: Vec<_> = (0..100)
             .map(|number| {
                 let session = session.clone();
-                endpoint
-                    .shard()
+                wire.shard()
                     .spawn(async move { session.create_directory(root, &format!("d{number}"), 0o755).await })
             })
             .collect();
@@ -176,7 +173,10 @@ impl Source for Blocks {
                 let (operations, count) = commit.encoded_operations();
                 call.operations(operations, count);
             }
-            1 => call.patch_u64(12, offset),
+            1 => {
+                call.patch_u64(12, offset);
+                call.expects(Self::BYTES as u32);
+            }
             _ => {}
         }
         self.turns[place] += 1;
@@ -193,13 +193,13 @@ impl Source for Blocks {
 
 #[test]
 fn a_pipeline_moves_large_and_small_over_several_connections() {
-    with_client(|endpoint, _, client| async move {
+    with_client(|wire, _, client| async move {
         let root = root(&client).await;
         let session = client.session();
         let file = session.open(root, "file", &OpenHow::create(0o644)).await.expect("a file");
         let address = session.channels()[0].connection().address();
         for (connections, single, fragment_bulk) in [(1, false, true), (2, true, false), (9, false, false)] {
-            let mut pipeline = Pipeline::new(&endpoint, Sending { single, fragment_bulk });
+            let mut pipeline = Pipeline::new(&wire, Sending { single, fragment_bulk });
             pipeline.add_session(session, address, 4, connections).await.expect("connected");
             let source = Blocks { file, left: 240, turns: vec![0; 4], good: 0, lost: 0 };
             let source = pipeline.run(source).await;
@@ -218,12 +218,12 @@ fn a_pipeline_moves_large_and_small_over_several_connections() {
 
 #[test]
 fn a_pipeline_ends_when_its_connections_do() {
-    with_client(|endpoint, server, client| async move {
+    with_client(|wire, server, client| async move {
         let root = root(&client).await;
         let session = client.session();
         let file = session.open(root, "file", &OpenHow::create(0o644)).await.expect("a file");
         let address = session.channels()[0].connection().address();
-        let mut pipeline = Pipeline::new(&endpoint, Sending::default());
+        let mut pipeline = Pipeline::new(&wire, Sending::default());
         pipeline.add_session(session, address, 4, 2).await.expect("connected");
         server.lose(2);
         let source = Blocks { file, left: 1_000_000, turns: vec![0; 4], good: 0, lost: 0 };
@@ -265,7 +265,7 @@ fn callback(client: &Client, sequence: u32, operations: &[CallbackArguments<'_>]
 
 #[test]
 fn callbacks_are_answered_and_delivered_once() {
-    with_client(|endpoint, server, client| async move {
+    with_client(|wire, server, client| async move {
         let handle = root(&client).await;
         let connection = server.connection();
         let owner = StateOwner { client_id: client.id(), owner: "owner".into() };
@@ -273,12 +273,11 @@ fn callbacks_are_answered_and_delivered_once() {
         let recall = CallbackRecallSlotArgs { target_highest_slot_id: SlotId(2) };
         let illegal = CallbackArguments::Unserved(CallbackOperation::Illegal);
         let operations = [notify.into(), recall.into(), illegal];
-        let patience = Duration::from_secs(10);
         // The second is a retry: it is answered alike, but nothing happens again.
         let mut answers = Vec::new();
         for _ in 0..2 {
-            let answer = endpoint.call_back(connection, callback(&client, 1, &operations), patience).await;
-            answers.push(answer.expect("answered").head.slice(4..));
+            let answer = wire.call_back(connection, callback(&client, 1, &operations)).await;
+            answers.push(answer.expect("answered").slice(4..));
         }
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0].slice(20..24)[..], Status::OpIllegal.number().to_be_bytes());
@@ -289,7 +288,7 @@ fn callbacks_are_answered_and_delivered_once() {
         assert_eq!(client.next_event().await, recalled);
         assert_eq!(client.callbacks().try_next_event(), None);
         assert_eq!(client.session().target_slot(), 2);
-        let misordered = endpoint.call_back(connection, callback(&client, 7, &[]), patience).await;
-        assert_eq!(misordered.expect("answered").head[24..28], Status::SeqMisordered.number().to_be_bytes());
+        let misordered = wire.call_back(connection, callback(&client, 7, &[])).await;
+        assert_eq!(misordered.expect("answered")[24..28], Status::SeqMisordered.number().to_be_bytes());
     });
 }

@@ -7,27 +7,26 @@ use bytes::Bytes;
 use client::nfs3::{Client, Tree, encoded_arguments};
 use client::pipeline::{Answer, Call, Next, Pipeline, Sending, Source};
 use client::{ClientOptions, Error, Identity, Patience};
-use transport_tcp::Endpoint;
 use wire::nfs3::{
     CreateHow, FileHandle, FileType, MkdirArgs, Procedure, ReadArgs, SetAttributes, StableHow, Status,
     Verifier, WriteArgs, access,
 };
 use wire::xdr::Payload;
 
-use crate::served::{EXPORT, Faulty, with_client};
+use crate::served::{EXPORT, Faulty, Wire, with_client};
 
 /// Runs a test with a server, a client of it, and the export's root.
 fn with_nfs3<F>(
     options: ClientOptions,
-    test: impl FnOnce(Endpoint, Rc<Faulty>, Client, FileHandle) -> F + Send + 'static,
+    test: impl FnOnce(Wire, Rc<Faulty>, Client, FileHandle) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + 'static,
 {
-    with_client(|endpoint, server, client| async move {
+    with_client(|wire, server, client| async move {
         let address = client.session().channels()[0].connection().address();
-        let client = Client::connect(&endpoint, address, options).await.expect("connected");
+        let client = Client::connect(&wire, address, options).await.expect("connected");
         let root = client.mount(&format!("/{EXPORT}")).await.expect("the export");
-        test(endpoint, server, client, root).await;
+        test(wire, server, client, root).await;
     });
 }
 
@@ -115,7 +114,7 @@ fn a_call_is_executed_once_though_its_connection_breaks() {
 
 #[test]
 fn jukebox_is_waited_for_by_those_who_have_patience() {
-    with_nfs3(ClientOptions::default(), |endpoint, server, client, root| async move {
+    with_nfs3(ClientOptions::default(), |wire, server, client, root| async move {
         server.delay(1);
         assert_eq!(failed(client.attributes(root).await), Status::Jukebox);
         let address = client.channel().expect("connected").connection().address();
@@ -124,12 +123,12 @@ fn jukebox_is_waited_for_by_those_who_have_patience() {
             ClientOptions { patience: Some(Patience { time, tell: || panic!("no grace period") }), ..options }
         };
         let options = patience(Duration::from_secs(60));
-        let patient = Client::connect(&endpoint, address, options).await.expect("connected");
+        let patient = Client::connect(&wire, address, options).await.expect("connected");
         server.delay(3);
         patient.attributes(root).await.expect("told in the end");
         assert_eq!(server.delays(), 0);
         let options = patience(Duration::from_millis(50));
-        let hasty = Client::connect(&endpoint, address, options).await.expect("connected");
+        let hasty = Client::connect(&wire, address, options).await.expect("connected");
         server.delay(u32::MAX);
         assert_eq!(failed(hasty.attributes(root).await), Status::Jukebox);
         server.delay(0);
@@ -140,13 +139,13 @@ fn jukebox_is_waited_for_by_those_who_have_patience() {
 fn data_goes_out_and_comes_back() {
     for annotations in [false, true] {
         let options = ClientOptions { annotations, ..ClientOptions::default() };
-        with_nfs3(options, move |endpoint, _, client, root| async move {
+        with_nfs3(options, move |wire, _, client, root| async move {
             assert_eq!(client.channel().expect("connected").is_annotated(), annotations);
             let how = CreateHow::Unchecked(mode(0o640));
             let file = client.create(root, "file", how).await.expect("a file");
             let written = client.write(file, 3, b"abcde", StableHow::FileSync).await.expect("written");
             assert_eq!((written.count, written.committed), (5, StableHow::FileSync));
-            let mut chain = endpoint.shard().pool().take(100_001, 0).expect("memory");
+            let mut chain = wire.shard().pool().take(100_001, 0).expect("memory");
             chain.copy_from(0, &[7; 100_001]);
             let written = client.write_bulk(file, 8, chain, StableHow::Unstable).await.expect("written");
             assert_eq!(written.count, 100_001);
@@ -252,7 +251,10 @@ impl Source for Blocks {
                 call.patch_u64(20, offset);
                 call.payload(&Self::data(place));
             }
-            1 => call.patch_u64(12, offset),
+            1 => {
+                call.patch_u64(12, offset);
+                call.expects(Self::BYTES);
+            }
             _ => {}
         }
         self.turns[place] += 1;
@@ -266,11 +268,11 @@ impl Source for Blocks {
 
 #[test]
 fn a_pipeline_calls_procedures_over_several_connections() {
-    with_nfs3(ClientOptions::default(), |endpoint, _, client, root| async move {
+    with_nfs3(ClientOptions::default(), |wire, _, client, root| async move {
         let address = client.channel().expect("connected").connection().address();
         let file = client.create(root, "file", CreateHow::Unchecked(mode(0o644))).await.expect("a file");
         for (connections, single, fragment_bulk) in [(1, false, true), (2, true, false), (9, false, false)] {
-            let mut pipeline = Pipeline::new(&endpoint, Sending { single, fragment_bulk });
+            let mut pipeline = Pipeline::new(&wire, Sending { single, fragment_bulk });
             let identity = Identity::new(0, 0);
             pipeline.add_nfs3(&identity, address, 4, connections).await.expect("connected");
             let blocks = pipeline.run(Blocks::new(file, 240, 4)).await;
@@ -282,7 +284,7 @@ fn a_pipeline_calls_procedures_over_several_connections() {
             }
         }
         // A call that fails is told by the name of its status: WRITE, then READ.
-        let mut pipeline = Pipeline::new(&endpoint, Sending::default());
+        let mut pipeline = Pipeline::new(&wire, Sending::default());
         pipeline.add_nfs3(&Identity::new(7, 7), address, 1, 1).await.expect("connected");
         client.set_attributes(file, mode(0o600)).await.expect("set");
         let denied = pipeline.run(Denied(Blocks::new(file, 2, 1), Vec::new())).await;

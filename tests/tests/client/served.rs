@@ -1,4 +1,5 @@
-//! The real server over a file system in memory, on the client's own core, with replies that get lost when told.
+//! The real server over a file system in memory, on the client's own core, with replies that get lost when told: over TCP, and
+//! over RDMA adapters within the process.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -9,16 +10,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use buf::{Chain, PAGE_BYTES, PipePool, Piped};
 use bytes::{Bytes, BytesMut};
-use client::{Client, ClientOptions};
+use client::{Client, ClientOptions, Network};
 use engine::{EngineConfig, Shard, block_on};
 use nfs_ops::limits::Limiting;
 use nfs_ops::{
     Backchannel, BackchannelError, Env, Export, ExportId, ExportSettings, ExportTable, HandleKey, Mounts,
-    Network, NfsService, Offloads, Protocols, Rights, Server, Settings, Shared, Squash,
+    NfsService, Offloads, Protocols, Rights, Server, Settings, Shared, Squash,
 };
 use rpc::{Call, ConnectionId, Outcome, Reply, Service};
 use state::{Config, MemoryStore, State};
-use transport_tcp::{CallError, Endpoint, Intake, Limits, Listener, Message};
+use transport::{CallError, Message};
+use transport_tcp::{Intake, Limits, Listener};
+use verbs::Options;
+use verbs::loopback::Fabric;
 use vfs::mem::{Mem, MemStorage};
 use wire::nfs3;
 use wire::nfs4::{CompoundResultFrame, Operation, ResultHead, Status};
@@ -28,13 +32,68 @@ use wire::xdr::{Decoder, Encoder};
 /// The name of the only export.
 pub const EXPORT: &str = "export";
 
+/// Receives of either end over RDMA.
+const RECEIVES: u32 = 4096;
+
+/// What carries the calls.
+#[derive(Clone, Copy, Debug)]
+enum Carrier {
+    Tcp,
+    Rdma,
+}
+
+/// The server's end of the wire.
+#[derive(Clone)]
+enum ServerEnd {
+    Tcp(transport_tcp::Endpoint),
+    Rdma(transport_rdma::Endpoint),
+}
+
+impl ServerEnd {
+    async fn call_back(
+        &self,
+        connection: ConnectionId,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
+        match self {
+            Self::Tcp(endpoint) => Ok(endpoint.call_back(connection, message, timeout).await?.head),
+            Self::Rdma(endpoint) => endpoint.call_back(connection, message, timeout).await,
+        }
+    }
+}
+
+/// Both ends of the wire.
+pub struct Wire {
+    network: Network,
+    server: ServerEnd,
+}
+
+impl Wire {
+    /// The core that both are on.
+    pub fn shard(&self) -> &Shard {
+        self.network.shard()
+    }
+
+    /// Calls the client of a connection.
+    pub async fn call_back(&self, connection: ConnectionId, message: Message) -> Result<Bytes, CallError> {
+        self.server.call_back(connection, message, Duration::from_secs(10)).await
+    }
+}
+
+impl From<&Wire> for Network {
+    fn from(wire: &Wire) -> Self {
+        wire.network.clone()
+    }
+}
+
 /// The world of the server: the clock, the tasks and the memory of the core.
 #[derive(Clone)]
 pub struct World(Rc<Inner>);
 
 struct Inner {
     shard: Shard,
-    endpoint: Endpoint,
+    end: ServerEnd,
     random: Cell<u64>,
     transactions: Cell<u32>,
     pipes: PipePool,
@@ -95,11 +154,10 @@ impl Backchannel for World {
         timeout_ns: u64,
     ) -> Result<Bytes, BackchannelError> {
         let timeout = Duration::from_nanos(timeout_ns);
-        match self.0.endpoint.call_back(connection, Message::new(message), timeout).await {
-            Ok(received) => Ok(received.head.clone()),
-            Err(CallError::Lost | CallError::Refused) => Err(BackchannelError::Lost),
-            Err(CallError::TimedOut) => Err(BackchannelError::TimedOut),
-        }
+        self.0.end.call_back(connection, Message::new(message), timeout).await.map_err(|error| match error {
+            CallError::Lost | CallError::Refused => BackchannelError::Lost,
+            CallError::TimedOut => BackchannelError::TimedOut,
+        })
     }
 
     fn next_transaction(&self) -> u32 {
@@ -179,26 +237,64 @@ fn put_off(call: &Call) -> Outcome {
     Outcome::Reply(Reply::new(encoder.finish().head))
 }
 
-/// Runs a test with a server and a connected client on one shard.
-pub fn with_client<F>(test: impl FnOnce(Endpoint, Rc<Faulty>, Client) -> F + Send + 'static)
+/// Runs a test with a server and a connected client on one shard, whatever carries their calls.
+pub fn with_client<F>(test: impl FnOnce(Wire, Rc<Faulty>, Client) -> F + Clone + Send + 'static)
 where
     F: Future<Output = ()> + 'static,
 {
-    let run =
-        block_on(EngineConfig { region_bytes: 64 << 20, ..EngineConfig::small() }, move |shard| async move {
-            let (endpoint, server, address) = start(&shard);
+    for carrier in [Carrier::Tcp, Carrier::Rdma] {
+        let test = test.clone();
+        let config = EngineConfig { region_bytes: 64 << 20, ..EngineConfig::small() };
+        let run = block_on(config, move |shard| async move {
+            println!("{carrier:?}");
+            let (wire, server, address) = start(&shard, carrier);
             let options = ClientOptions::named("test").slots(8);
-            let client = Client::connect(&endpoint, address, options).await.expect("connected");
-            test(endpoint, server, client).await;
+            let client = Client::connect(&wire, address, options).await.expect("connected");
+            test(wire, server, client).await;
         });
-    run.expect("io_uring");
+        run.expect("io_uring");
+    }
 }
 
-fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
-    let endpoint = Endpoint::new(shard, Limits::default());
+fn start(shard: &Shard, carrier: Carrier) -> (Wire, Rc<Faulty>, SocketAddr) {
+    match carrier {
+        Carrier::Tcp => start_tcp(shard),
+        Carrier::Rdma => start_rdma(shard),
+    }
+}
+
+fn start_tcp(shard: &Shard) -> (Wire, Rc<Faulty>, SocketAddr) {
+    let endpoint = transport_tcp::Endpoint::new(shard, Limits::default());
+    let end = ServerEnd::Tcp(endpoint.clone());
+    let server = server(shard, end.clone());
+    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let (address, intake) = (listener.address(), Intake::new(1));
+    shard.spawn(listener.accept_all(shard.clone(), intake.clone()));
+    let (serving, service) = (endpoint.clone(), Rc::clone(&server));
+    shard.spawn(async move { intake.serve(serving, service).await });
+    (Wire { network: Network::Tcp(endpoint), server: end }, server, address)
+}
+
+fn start_rdma(shard: &Shard) -> (Wire, Rc<Faulty>, SocketAddr) {
+    let fabric = Fabric::new();
+    let adapter = || {
+        let works_max = transport_rdma::WORKS_MAX;
+        Box::new(fabric.adapter(Options { receives_max: RECEIVES, works_max, connections_max: 64 }))
+    };
+    let limits = || transport_rdma::Limits { receives_max: RECEIVES, ..transport_rdma::Limits::default() };
+    let endpoint = transport_rdma::Endpoint::new(shard, adapter(), limits()).expect("memory");
+    let address = endpoint.listen("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let end = ServerEnd::Rdma(endpoint.clone());
+    let server = server(shard, end.clone());
+    shard.spawn_detached(endpoint.run(Rc::clone(&server), transport_rdma::Intake::new(1)));
+    let calling = transport_rdma::Endpoint::for_calls(shard, adapter(), limits()).expect("memory");
+    (Wire { network: Network::Rdma(calling), server: end }, server, address)
+}
+
+fn server(shard: &Shard, end: ServerEnd) -> Rc<Faulty> {
     let world = World(Rc::new(Inner {
         shard: shard.clone(),
-        endpoint: endpoint.clone(),
+        end,
         random: Cell::new(1),
         transactions: Cell::new(0),
         pipes: PipePool::new(),
@@ -224,22 +320,14 @@ fn start(shard: &Shard) -> (Endpoint, Rc<Faulty>, SocketAddr) {
     let export = Export { settings: Arc::new(export()), storage: MemStorage::default().view() };
     let exports = ExportTable::new(vec![export]).expect("one export");
     let service = NfsService(Server::new(Arc::new(shared), world, exports, 0));
-    let server =
-        Rc::new(Faulty { service, losses: Cell::new(0), delays: Cell::new(0), connection: Cell::new(None) });
-
-    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-    let (address, intake) = (listener.address(), Intake::new(1));
-    shard.spawn(listener.accept_all(shard.clone(), intake.clone()));
-    let (serving, service) = (endpoint.clone(), Rc::clone(&server));
-    shard.spawn(async move { intake.serve(serving, service).await });
-    (endpoint, server, address)
+    Rc::new(Faulty { service, losses: Cell::new(0), delays: Cell::new(0), connection: Cell::new(None) })
 }
 
 fn export() -> ExportSettings {
     ExportSettings {
         id: ExportId(1),
         pseudo_path: vec![EXPORT.to_owned()],
-        clients: Network::EVERYBODY.to_vec(),
+        clients: nfs_ops::Network::EVERYBODY.to_vec(),
         read_only_clients: Vec::new(),
         read_only: false,
         squash: Squash::Nobody,
