@@ -140,13 +140,11 @@ fn whole(
     Answered { text, data }: Answered,
     expected: Expected,
 ) -> std::result::Result<Bytes, wire::xdr::Error> {
-    if data.is_empty() {
-        return Ok(text);
-    }
+    let Some(data) = data else { return Ok(text) };
     let position = data_position(expected.version, &text, data.len())?;
     let mut whole = BytesMut::with_capacity(text.len() + data.len() + 3);
     whole.extend_from_slice(&text[..position]);
-    whole.extend_from_slice(&data);
+    data.as_slices().for_each(|slice| whole.extend_from_slice(slice));
     whole.extend_from_slice(&[0; 3][..pad_len(data.len())]);
     whole.extend_from_slice(&text[position..]);
     Ok(whole.freeze())

@@ -214,7 +214,7 @@ impl Session {
     /// [`Error::Connect`], [`Error::Status`] of BIND_CONN_TO_SESSION, and as [`Channel::compound`].
     pub async fn add_channel(&self, direction: ChannelDirectionArgs) -> Result<ChannelDirectionResult> {
         let channel = self.state.origin.connect().await?;
-        let bound = self.bind(&channel, direction).await?;
+        let bound = self.bind(&channel, direction).await.inspect_err(|_| channel.connection().close())?;
         self.state.channels.borrow_mut().push(channel);
         Ok(bound)
     }
@@ -269,7 +269,8 @@ impl Session {
         // Without state protection any connection serves the fore channel once a SEQUENCE comes over it
         // (RFC 8881 §2.10.3.1); the back channel must be asked for.
         if self.state.origin.options.back_channel.is_some() {
-            self.bind(&channel, self.state.origin.options.bind_direction).await?;
+            let direction = self.state.origin.options.bind_direction;
+            self.bind(&channel, direction).await.inspect_err(|_| channel.connection().close())?;
         }
         self.state.channels.borrow_mut().push(channel.clone());
         Ok(channel)

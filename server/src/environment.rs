@@ -172,7 +172,7 @@ async fn call_back_here(
         }
     };
     answer.map_err(|error| match error {
-        CallError::Lost | CallError::Refused => BackchannelError::Lost,
+        CallError::Lost | CallError::Refused | CallError::Unsendable => BackchannelError::Lost,
         CallError::TimedOut => BackchannelError::TimedOut,
     })
 }

@@ -32,12 +32,12 @@ pub struct Room {
 }
 
 /// A reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Answered {
     /// All of it but the bulk data that came apart, and its pad.
     pub text: Bytes,
     /// The bulk data that came to the place that was offered for it, if any did.
-    pub data: Bytes,
+    pub data: Option<Chain>,
 }
 
 /// Memory that a peer may use until it has answered.
@@ -47,6 +47,7 @@ struct Lent {
     reply: Option<(Chunk, Chain)>,
     /// What the peer reads.
     _read: SmallVec<[Chain; 2]>,
+    _turn: Option<Turn>,
 }
 
 /// A reply's header says that something was written where nothing was offered, or otherwise than offered.
@@ -57,23 +58,39 @@ pub(crate) struct Asking {
     pending: Rc<Pending<Result<Answered, CallError>>>,
     /// Of each call whose answer has not come, whether or not somebody still waits for it.
     lent: RefCell<HashMap<u32, Lent>>,
-    /// Calls that may be outstanding, as the peer told last.
+    turns: Rc<Turns>,
+}
+
+/// How many calls are outstanding.
+struct Turns {
+    /// As many may be, as the peer told last.
     granted: Cell<u32>,
     outstanding: Cell<u32>,
-    /// Told when one more call may go.
-    turn: Notify,
+    /// Told when one more may go.
+    changed: Notify,
+}
+
+/// One call among those that are outstanding, until its answer has come.
+pub struct Turn(Rc<Turns>);
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Turn")
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.outstanding.update(|outstanding| outstanding - 1);
+        self.0.changed.notify_all();
+    }
 }
 
 impl Default for Asking {
     fn default() -> Self {
-        Self {
-            pending: Rc::default(),
-            lent: RefCell::default(),
-            // Until the peer has told (RFC 8166 §3.3.1).
-            granted: Cell::new(1),
-            outstanding: Cell::default(),
-            turn: Notify::new(),
-        }
+        // One until the peer has told (RFC 8166 §3.3.1).
+        let turns = Turns { granted: Cell::new(1), outstanding: Cell::default(), changed: Notify::new() };
+        Self { pending: Rc::default(), lent: RefCell::default(), turns: Rc::new(turns) }
     }
 }
 
@@ -81,7 +98,12 @@ impl Asking {
     /// No answer comes any more.
     pub fn end(&self) {
         self.pending.end();
-        self.turn.notify_all();
+        self.turns.changed.notify_all();
+    }
+
+    /// Whether the answer to this call has not come.
+    pub fn waits_for(&self, xid: u32) -> bool {
+        self.lent.borrow().contains_key(&xid)
     }
 
     /// No peer uses what was lent any more.
@@ -110,38 +132,57 @@ impl Connection {
     /// id, which is chosen if none is given.
     ///
     /// # Errors
-    /// [`CallError::Lost`] when the connection ends before the reply, or what has to lie in memory for the peer is more than
-    /// there is, or is not its to use; [`CallError::Refused`].
+    /// [`CallError::Lost`] when the connection ends before the reply; [`CallError::Refused`]; [`CallError::Unsendable`] when what
+    /// has to lie in memory for the peer is more than there is, or is not its to use.
     ///
     /// # Panics
     /// When the message is shorter than a transaction id, or another call waits that has the one that is given: the caller's
     /// mistake.
     pub async fn ask(&self, xid: Option<u32>, message: Message, room: Room) -> Result<Answered, CallError> {
-        let _turn = self.turn().await;
+        let turn = self.turn().await;
+        self.ask_in(turn, xid, message, room).await
+    }
+
+    /// As [`ask`](Self::ask), when its turn has come.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    ///
+    /// # Panics
+    /// As [`ask`](Self::ask).
+    pub async fn ask_in(
+        &self,
+        turn: Turn,
+        xid: Option<u32>,
+        message: Message,
+        room: Room,
+    ) -> Result<Answered, CallError> {
         let pending = &self.asking.pending;
         let answer = xid.map_or_else(|| pending.begin(), |xid| pending.begin_as(xid));
         let answer = answer.ok_or(CallError::Lost)?;
-        let (batch, lent) = self.batch_of(answer.xid, message, room).await.ok_or(CallError::Lost)?;
+        let (batch, mut lent) =
+            self.batch_of(answer.xid, message, room).await.ok_or(CallError::Unsendable)?;
+        // The answer to an earlier call of that name may still come.
+        if self.asking.waits_for(answer.xid) {
+            return Err(CallError::Lost);
+        }
         {
             let mut lending = Lending { asking: &self.asking, xid: answer.xid, is_theirs: false };
-            // The answer to an earlier call of that name may still come.
-            if self.asking.lent.borrow().contains_key(&answer.xid) {
-                lending.is_theirs = true;
-                return Err(CallError::Lost);
-            }
+            lent._turn = Some(turn);
             self.asking.lent.borrow_mut().insert(answer.xid, lent);
             lending.is_theirs = self.post(batch, None).await;
         }
         answer.await.unwrap_or(Err(CallError::Lost))
     }
 
-    async fn turn(&self) -> Turn<'_> {
-        let asking = &self.asking;
-        while !self.is_closed() && asking.outstanding.get() >= asking.granted.get().min(self.terms.asks_max) {
-            asking.turn.notified().await;
+    /// Waits until one more call may be outstanding. Who makes many waits for one turn after the other.
+    pub async fn turn(&self) -> Turn {
+        let turns = &self.asking.turns;
+        while !self.is_closed() && turns.outstanding.get() >= turns.granted.get().min(self.terms.asks_max) {
+            turns.changed.notified().await;
         }
-        asking.outstanding.update(|outstanding| outstanding + 1);
-        Turn(asking)
+        turns.outstanding.update(|outstanding| outstanding + 1);
+        Turn(Rc::clone(turns))
     }
 
     /// The message that makes a call, and the memory that it names; `None` when it cannot be made.
@@ -192,7 +233,7 @@ impl Connection {
         Some((batch, lent))
     }
 
-    /// Lends memory for the peer to write.
+    /// Lends memory for the peer to write, when there is some. Whoever holds much of the pool does not wait here.
     async fn lend(&self, bytes: usize, to: &mut Option<(Chunk, Chain)>) -> Option<Chunk> {
         let chain = self.shared.shard.pool().take_wait(bytes, 0).await.ok()?;
         let chunk = self.chunk(&chain)?;
@@ -227,15 +268,17 @@ impl Connection {
     /// An answer has come, with its message or, without `text`, where the call had offered a place.
     pub(crate) fn receive_answer(&self, header: &Header, chunks: &Chunks, text: Option<&[u8]>) {
         add(&self.shared.stats.replies, 1);
-        self.asking.granted.set(header.credits.max(1));
-        self.asking.turn.notify_all();
-        let lent = self.asking.lent.borrow_mut().remove(&header.xid).unwrap_or_default();
+        self.asking.turns.granted.set(header.credits.max(1));
+        self.asking.turns.changed.notify_all();
+        let lent = self.asking.lent.borrow_mut().remove(&header.xid);
+        let Some(lent) = lent else {
+            tracing::debug!(peer = %self.peer.address, xid = header.xid, "reply to no call");
+            return self.note_unexpected();
+        };
         match lent.answered(chunks, text) {
             Ok(answered) if prefix(&answered.text) == Some((header.xid, REPLY)) => {
-                if !self.asking.pending.complete(header.xid, Ok(answered)) {
-                    tracing::debug!(peer = %self.peer.address, xid = header.xid, "reply to no call");
-                    self.note_unexpected();
-                }
+                // Whoever called may have gone.
+                self.asking.pending.complete(header.xid, Ok(answered));
             }
             Ok(_) | Err(Mismatch) => self.fault(&"a reply that is not as its call has offered"),
         }
@@ -244,10 +287,11 @@ impl Connection {
     /// The peer could not use a call of ours, or had no place for the reply.
     pub(crate) fn lose_answer(&self, xid: u32) {
         let lent = self.asking.lent.borrow_mut().remove(&xid);
-        drop(lent);
-        if !self.asking.pending.complete(xid, Err(CallError::Refused)) {
-            self.note_unexpected();
+        match lent {
+            Some(lent) => drop(lent),
+            None => self.note_unexpected(),
         }
+        self.asking.pending.complete(xid, Err(CallError::Refused));
     }
 }
 
@@ -256,17 +300,17 @@ impl Lent {
         let data = written(self.data, chunks.write)?;
         let text = match text {
             Some(text) => Bytes::copy_from_slice(text),
-            None => written(self.reply, chunks.reply)?,
+            None => written(self.reply, chunks.reply)?.map_or_else(Bytes::new, |chain| chain.to_vec().into()),
         };
         Ok(Answered { text, data })
     }
 }
 
 /// What the peer has written, as it says itself, into memory that was lent for it.
-fn written(lent: Option<(Chunk, Chain)>, told: Option<Chunk>) -> Result<Bytes, Mismatch> {
+fn written(lent: Option<(Chunk, Chain)>, told: Option<Chunk>) -> Result<Option<Chain>, Mismatch> {
     let bytes = told.map_or(0, |told| told.length());
     if bytes == 0 {
-        return Ok(Bytes::new());
+        return Ok(None);
     }
     let (offered, mut chain) = lent.ok_or(Mismatch)?;
     if offered.filled(bytes) != told {
@@ -274,7 +318,7 @@ fn written(lent: Option<(Chunk, Chain)>, told: Option<Chunk>) -> Result<Bytes, M
     }
     // It fits what was offered.
     chain.truncate(bytes as usize);
-    Ok(chain.to_vec().into())
+    Ok(Some(chain))
 }
 
 /// A message as it stands in its stream.
@@ -292,16 +336,6 @@ fn joined(head: &[u8], inserts: &Inserts) -> Bytes {
     }
     joined.extend_from_slice(&head[from..]);
     joined.freeze()
-}
-
-/// One call in the count of its connection.
-struct Turn<'a>(&'a Asking);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.outstanding.update(|outstanding| outstanding - 1);
-        self.0.turn.notify_all();
-    }
 }
 
 /// Memory on its way to the peer, which comes back when the call does not leave.

@@ -210,8 +210,11 @@ impl Connection {
         }
     }
 
-    /// Answers a message that cannot be used.
+    /// Answers a message that cannot be used. One that would have been a reply is never answered, and its call would wait for ever.
     fn refuse(self: &Rc<Self>, xid: u32, version: u32, failure: Failure) {
+        if self.asking.waits_for(xid) {
+            return self.fault(&"a reply that cannot be read");
+        }
         if !self.begin() {
             return;
         }

@@ -198,8 +198,8 @@ struct Leaving(Rc<Shared>);
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.0.all().iter().for_each(|connection| connection.close());
-        let connections = self.0.connections.take();
-        drop(connections);
+        let (connections, opening) = (self.0.connections.take(), self.0.opening.take());
+        drop((connections, opening));
     }
 }
 

@@ -27,7 +27,7 @@ mod reply;
 mod served;
 mod stats;
 
-pub use asking::{Answered, Room};
+pub use asking::{Answered, Room, Turn};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use intake::Intake;

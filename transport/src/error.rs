@@ -12,4 +12,7 @@ pub enum CallError {
     /// The peer's transport has answered that it cannot use the call, or has no way for its reply. An RDMA peer alone says so.
     #[error("the peer's transport refused the call")]
     Refused,
+    /// The call did not leave: it is longer than can be sent, or names more memory than there is for that.
+    #[error("the call is longer, or asks for more, than this transport has memory for")]
+    Unsendable,
 }

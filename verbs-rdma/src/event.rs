@@ -64,11 +64,7 @@ impl Core {
                     self.broken(pair, -libc::EIO);
                 }
             }
-            What::NotTaken { number, last, count } => {
-                if let Some(pair) = pair(number) {
-                    self.not_taken(pair, last, count);
-                }
-            }
+            What::NotTaken { pair, last, count } => self.not_taken(pair, last, count),
             What::ReceivesEnded(number) => {
                 if let Some(pair) = pair(number).and_then(|pair| self.pairs.get_mut(&pair)) {
                     pair.receives_ended = true;

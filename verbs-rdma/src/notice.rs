@@ -14,6 +14,8 @@ use rdma_sys::{
     ibv_srq,
 };
 
+use verbs::PairId;
+
 use crate::failure::Failure;
 use crate::wait::owned;
 
@@ -26,8 +28,8 @@ pub(crate) enum What {
     Failed(u32),
     /// This queue pair takes no more receives.
     ReceivesEnded(u32),
-    /// Of the works that were asked of this queue pair some were not taken: as many up to that with this number.
-    NotTaken { number: u32, last: u64, count: usize },
+    /// Of the works that were asked of this pair some were not taken: as many up to that with this number.
+    NotTaken { pair: PairId, last: u64, count: usize },
     /// This queue pair has received before the peer's last word on the connection came, which may be lost.
     Arrived(u32),
 }

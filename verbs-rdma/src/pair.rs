@@ -86,12 +86,21 @@ impl Pair {
         self.unposted.extend(not_taken.map(|(id, _)| id));
     }
 
-    /// Takes off what ended with a completion of this number. Those before it wanted none.
+    /// Takes off what ended with a completion of this number. Those before it wanted none, or were not taken.
     pub(crate) fn take_off(&mut self, id: u64, success: bool) {
         while let Some((first, signaled)) = self.outstanding.pop_front() {
             if first == id && (signaled || !success) {
                 break;
             }
+            if signaled {
+                self.unposted.push(first);
+            }
         }
+    }
+
+    /// No further completion comes: what wanted one was not taken.
+    pub(crate) fn take_off_all(&mut self) {
+        let left = self.outstanding.drain(..).filter(|(_, signaled)| *signaled);
+        self.unposted.extend(left.map(|(id, _)| id));
     }
 }

@@ -106,7 +106,7 @@ impl Core {
         if kind == CompletionKind::Work {
             let owner = self.pairs.get_mut(&id?)?;
             if told.wr_id == LAST_WORK {
-                owner.outstanding.clear();
+                owner.take_off_all();
                 self.works_ended(pair);
                 return None;
             }

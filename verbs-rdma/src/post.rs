@@ -126,13 +126,13 @@ impl Core {
         let pair = self.pairs.get_mut(&asked.pair).expect("it was looked at");
         // The first completion may come before this returns.
         pair.outstanding.extend(works.iter().map(|work| (work.id, work.signaled)));
-        let (queue_pair, number) = (pair.connection.queue_pair(), pair.number);
+        let queue_pair = pair.connection.queue_pair();
         let (mailbox, context) = (Arc::clone(&self.mailbox), self.devices[device].context as usize);
-        let Asked { last, count, .. } = asked;
+        let Asked { pair, last, count } = asked;
         let order = move || {
             // SAFETY: the queue pair ends by a later question to the clerk; the memory is the promise of who posts.
             if let Err((taken, _)) = unsafe { orders.post(queue_pair) } {
-                mailbox.put(Notice { context, what: What::NotTaken { number, last, count: count - taken } });
+                mailbox.put(Notice { context, what: What::NotTaken { pair, last, count: count - taken } });
             }
         };
         // SAFETY: as above; the works are its own.

@@ -107,7 +107,8 @@ pub trait Verbs {
     /// When there is no way to the address, or no queue pair to be had. What comes later is an event.
     fn connect(&self, address: SocketAddr, reads_max: u32, private: &[u8]) -> io::Result<PairId>;
 
-    /// Asks a queue pair for these, in their order. Either all are asked for or none.
+    /// Asks a queue pair for these, in their order. Either all are asked for or none. An adapter may refuse them later: then the
+    /// connection ends, and so do they.
     ///
     /// # Errors
     /// When there is no room for so many, or the connection has ended.

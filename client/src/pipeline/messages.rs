@@ -6,7 +6,7 @@ use rpc::{Call, ConnectionId, Outcome, Service};
 use transport::{CallError, Message};
 use transport_rdma::{Connection, Room};
 
-use super::{Run, Source};
+use super::{Run, Source, incoming::open};
 
 /// Whoever answers calls back: nobody asks for any.
 pub(super) struct Nobody;
@@ -31,20 +31,23 @@ pub(super) struct Queued {
 pub(super) async fn call_all<S: Source>(run: Rc<Run<S>>, index: usize, connection: Rc<Connection>) {
     let link = &run.links[index];
     while link.is_open() {
-        let next = link.outgoing.borrow_mut().take_call();
-        let Some(Queued { xid, message, data }) = next else {
+        if link.outgoing.borrow().is_empty() {
             link.to_send.notified().await;
             continue;
-        };
+        }
+        // One waits for all of them.
+        let turn = connection.turn().await;
+        let next = link.outgoing.borrow_mut().take_call();
+        let Some(Queued { xid, message, data }) = next else { continue };
         let (calling, connection) = (Rc::downgrade(&run), Rc::clone(&connection));
         connection.shard().clone().start_detached(move || async move {
-            let answered = connection.ask(Some(xid), message, Room { data, text: 0 }).await;
+            let answered = connection.ask_in(turn, Some(xid), message, Room { data, text: 0 }).await;
             // Nobody waits for those that were lost together with one before.
             let Some(run) = calling.upgrade() else { return };
             run.source.borrow_mut().arriving();
             match answered {
-                Ok(answered) => run.reply(index, &answered.text),
-                Err(CallError::Refused) => run.over(index, xid, None),
+                Ok(answered) => run.over(index, xid, open(&answered.text).and_then(|(_, results)| results)),
+                Err(CallError::Refused | CallError::Unsendable) => run.over(index, xid, None),
                 Err(CallError::Lost | CallError::TimedOut) => run.lost(index),
             }
             run.send();

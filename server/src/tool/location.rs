@@ -137,11 +137,12 @@ impl fmt::Display for Location {
         let bracketed = self.host.contains(':');
         let (open, close) = if bracketed { ("[", "]") } else { ("", "") };
         write!(formatter, "nfs://{open}{}{close}", self.host)?;
-        if self.port != PORT {
+        if self.port != self.transport.port() {
             write!(formatter, ":{}", self.port)?;
         }
-        // What means something else in a location is escaped: it can be read back.
-        formatter.write_str(&escaped(&self.path_bytes(), "%", |letter| matches!(letter, '%' | '?')))
+        // What means something else in a location is escaped: it can be read back, but for the version.
+        formatter.write_str(&escaped(&self.path_bytes(), "%", |letter| matches!(letter, '%' | '?')))?;
+        formatter.write_str(if self.transport == Transport::Tcp { "" } else { "?transport=rdma" })
     }
 }
 
@@ -220,7 +221,8 @@ mod tests {
         assert_eq!(parsed("nfs://10.0.0.1:111/x").to_string(), "nfs://10.0.0.1:111/x");
         let rdma = parsed("nfs://server/a?transport=rdma");
         assert_eq!((rdma.transport, rdma.port), (Transport::Rdma, 20049));
-        assert_eq!(parsed("nfs://server:7/a?transport=rdma").port, 7);
+        assert_eq!(rdma.to_string(), "nfs://server/a?transport=rdma");
+        assert_eq!(parsed("nfs://server:7/a?transport=rdma").to_string(), "nfs://server:7/a?transport=rdma");
         assert_eq!(parsed("nfs://server/a?transport=tcp"), parsed("nfs://server/a"));
     }
 

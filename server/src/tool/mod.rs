@@ -66,17 +66,20 @@ fn identity(uid: Option<u32>, gid: Option<u32>) -> Identity {
     Identity::new(uid, gid)
 }
 
-/// The way of one core to the server of a location.
-fn network(shard: &Shard, location: &Location) -> Result<Network, Fatal> {
+/// The way of one core to the server of a location, for so many connections with so many calls outstanding on each.
+fn network(shard: &Shard, location: &Location, connections: u32, calls: u32) -> Result<Network, Fatal> {
     Ok(match location.transport {
         Transport::Tcp => Network::Tcp(transport_tcp::Endpoint::new(shard, transport_tcp::Limits::default())),
-        Transport::Rdma => Network::Rdma(crate::rdma::for_calls(shard)?),
+        Transport::Rdma => Network::Rdma(crate::rdma::for_calls(shard, connections, calls)?),
     })
 }
 
 /// What to do when a server does not answer as it should.
 fn unreachable(location: &Location, address: SocketAddr, error: &Error) -> Fatal {
     let remedy = match error {
+        Error::Connect(_) if location.transport == Transport::Rdma => {
+            "see whether the address is of an RDMA adapter, and whether the server serves RDMA (its log says so at start)".to_owned()
+        }
         Error::Connect(_) => "start the server, or correct host and port".to_owned(),
         Error::Status { status: Status::MinorVersMismatch, .. } => format!(
             "the server does not speak NFSv{}: ask for another with ?version=4.1 or ?version=3",

@@ -19,6 +19,10 @@ const REGION_BYTES: usize = 8 << 20;
 /// The same over RDMA, where calls lend it: room for the results of each that is under way.
 const LENT_BYTES: usize = 64 << 20;
 
+/// Connections that there may be at a time, and calls outstanding on each, for which that is enough.
+const CONNECTIONS: u32 = 4;
+const CALLS: u32 = 32;
+
 /// Symbolic links followed on the way to one object; as many as Linux follows.
 const LINKS_MAX: usize = 40;
 
@@ -125,7 +129,8 @@ impl Remote {
         let region_bytes = if location.transport == Transport::Rdma { LENT_BYTES } else { REGION_BYTES };
         let config = EngineConfig { region_bytes, ..EngineConfig::small() };
         let ran = block_on(config, move |shard| async move {
-            let network = super::network(&shard, &location).map_err(|fatal| fatal.to_string())?;
+            let network =
+                super::network(&shard, &location, CONNECTIONS, CALLS).map_err(|fatal| fatal.to_string())?;
             let files = Files::connect(network, address, location.version, options).await;
             let files = files.map_err(|error| super::unreachable(&location, address, &error).to_string())?;
             let remote = std::rc::Rc::new(Remote { shard, files, interrupted });

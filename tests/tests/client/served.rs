@@ -155,7 +155,7 @@ impl Backchannel for World {
     ) -> Result<Bytes, BackchannelError> {
         let timeout = Duration::from_nanos(timeout_ns);
         self.0.end.call_back(connection, Message::new(message), timeout).await.map_err(|error| match error {
-            CallError::Lost | CallError::Refused => BackchannelError::Lost,
+            CallError::Lost | CallError::Refused | CallError::Unsendable => BackchannelError::Lost,
             CallError::TimedOut => BackchannelError::TimedOut,
         })
     }

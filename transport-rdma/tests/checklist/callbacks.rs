@@ -111,10 +111,11 @@ fn an_answer_that_comes_too_late_goes_to_nobody() {
     let late = expect_back(&client, 40);
     assert_eq!(came_to(&called), Err(CallError::TimedOut));
     let called = server.call_back(&back(40), PATIENCE);
+    // Until it is answered, whoever has waited, no other may go: the client has granted one.
+    client.echo(1);
+    answer_back(&client, late, 1);
     let next = expect_back(&client, 40);
     assert_ne!(next, late);
-    answer_back(&client, late, 1);
-    client.echo(1);
     answer_back(&client, next, 1);
     assert!(is_answered(&called));
 }
@@ -158,7 +159,7 @@ fn a_call_back_is_no_longer_than_one_message() {
         let client = Client::telling(&server, &private, receive_bytes);
         client.echo(1);
         let called = server.call_back(&back(receive_bytes - 28 + 4), PATIENCE);
-        assert_eq!(came_to(&called), Err(CallError::Lost));
+        assert_eq!(came_to(&called), Err(CallError::Unsendable));
         let called = server.call_back(&back(receive_bytes - 28), PATIENCE);
         answer_back(&client, expect_back(&client, receive_bytes - 28), 1);
         assert!(is_answered(&called));

@@ -225,6 +225,16 @@ impl BenchArguments {
         Ok(())
     }
 
+    /// Connections that one thread has at a time: its share, one of each session's own and who prepares.
+    pub fn connections_of_thread(&self) -> u32 {
+        self.connections().div_ceil(self.threads) + self.sessions().div_ceil(self.threads) + 1
+    }
+
+    /// Calls that each connection has outstanding.
+    pub fn calls_of_connection(&self) -> u32 {
+        self.depth.div_ceil(self.connections())
+    }
+
     /// Whether everybody who shares connections and depth has a share.
     fn check_shares(&self) -> Result<(), Fatal> {
         let wrong = |reason: String, remedy: String| Err(Fatal::new(reason, remedy));

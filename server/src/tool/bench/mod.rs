@@ -125,7 +125,9 @@ fn region_bytes(arguments: &BenchArguments) -> usize {
         return REGION_BYTES;
     }
     let block = (arguments.block_size.0 as usize).next_power_of_two().max(buf::PAGE_BYTES);
-    LENT_BYTES + (arguments.depth.div_ceil(arguments.threads) as usize * block).next_multiple_of(LENT_BYTES)
+    let calls = arguments.connections_of_thread() * crate::rdma::calls_max(arguments.calls_of_connection());
+    let calls = calls.min(arguments.depth.div_ceil(arguments.threads));
+    LENT_BYTES + (calls as usize * block).next_multiple_of(LENT_BYTES)
 }
 
 /// A flag that SIGINT and SIGTERM set. The second signal ends the process.

@@ -39,7 +39,9 @@ pub async fn run(shard: Shard, plan: Arc<Plan>, reports: Sender<Report>) {
 }
 
 async fn measure(shard: &Shard, plan: &Arc<Plan>, report: &impl Fn(Report)) -> Result<(), Fatal> {
-    let network = crate::tool::network(shard, &plan.arguments.url)?;
+    let arguments = &plan.arguments;
+    let (connections, calls) = (arguments.connections_of_thread(), arguments.calls_of_connection());
+    let network = crate::tool::network(shard, &arguments.url, connections, calls)?;
     let is_first = shard.index() == 0;
     let maker = if is_first { make(shard, &network, plan).await? } else { None };
     let Some(prepared) = wait_for(shard, plan, &plan.prepared).await else { return Ok(()) };

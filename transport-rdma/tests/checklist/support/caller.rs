@@ -86,7 +86,7 @@ pub fn room(data: usize, text: usize) -> Room {
 /// The body of an answer without data.
 pub fn body(answered: Result<Answered, CallError>) -> Bytes {
     let Answered { text, data } = answered.expect("it is answered");
-    assert!(data.is_empty(), "all of it is text");
+    assert!(data.is_none(), "all of it is text");
     let xid = super::message::word(&text, 0);
     assert_eq!(text[..8], reply(xid, &[]));
     text.slice(8..)
