@@ -233,7 +233,7 @@ impl Connection {
         Some((batch, lent))
     }
 
-    /// Lends memory for the peer to write, when there is some. Whoever holds much of the pool does not wait here.
+    /// Lends memory for the peer to write, as soon as there is some. What callers hold themselves has to leave room for it.
     async fn lend(&self, bytes: usize, to: &mut Option<(Chunk, Chain)>) -> Option<Chunk> {
         let chain = self.shared.shard.pool().take_wait(bytes, 0).await.ok()?;
         let chunk = self.chunk(&chain)?;
