@@ -1,7 +1,6 @@
 //! Whether NFS is served over RDMA here, and with what.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use engine::Shard;
@@ -22,15 +21,6 @@ const CONNECTIONS_THOUGHT_OF: u32 = 256;
 
 const OFF_REMEDY: &str =
     "build the library with `make rdma` if it is missing, or set `mode = \"off\"` in [rdma]";
-
-/// Calls that one connection of ours has outstanding: at most what servers grant, and at least what one is worth having for.
-const CALLS: RangeInclusive<u32> = 8..=128;
-
-/// Receives of one connection for calls back.
-const CALLS_BACK: u32 = 8;
-
-/// Receives of a core that has hardly a connection.
-const RECEIVES_MIN: u32 = 256;
 
 const LOCKED_MEMORY: &str = "RDMA adapters cannot use the memory for payload";
 
@@ -118,24 +108,15 @@ pub fn prepare(settings: &RdmaSettings, addresses: &[IpAddr], shards: usize) -> 
 /// # Errors
 /// When there is no RDMA here, or too little memory may be locked.
 pub fn for_calls(shard: &Shard, connections: u32, calls: u32) -> Result<Endpoint, Fatal> {
-    let credits_max = calls_max(calls);
-    // Each new one gets half of what is left at most, and a quarter is kept for nobody.
-    let receives =
-        (connections.saturating_add(1).saturating_mul(credits_max + CALLS_BACK) + credits_max) / 3 * 4;
-    let settings = RdmaSettings { receives: receives.max(RECEIVES_MIN), ..RdmaSettings::default() };
+    let limits = Limits::for_calls(connections, calls);
+    let settings = RdmaSettings { receives: limits.receives_max, ..RdmaSettings::default() };
     let library = Library::open(&library(&settings), &options(&settings)).map_err(|why| {
         let remedy = "build the library with `make rdma` if it is missing, or leave out transport=rdma";
         Fatal::new(format!("there is no RDMA here: {why}"), remedy)
     })?;
-    let limits = Limits { receives_max: settings.receives, credits_max, ..Limits::default() };
     Endpoint::for_calls(shard, Box::new(library), limits).map_err(|error| {
         Fatal::new(format!("{LOCKED_MEMORY}: {error}"), "raise the limit on locked memory (ulimit -l)")
     })
-}
-
-/// So many of them can be outstanding on one connection.
-pub fn calls_max(calls: u32) -> u32 {
-    calls.clamp(*CALLS.start(), *CALLS.end())
 }
 
 impl Rdma {

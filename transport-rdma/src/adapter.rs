@@ -78,8 +78,8 @@ impl Adapter {
         let verbs = verbs;
         let of_messages = [receives.region(), sends.region()].map(|region| (region, Access::Local));
         for (region, access) in [(pool.region(), of_pool)].into_iter().chain(of_messages) {
-            // SAFETY: the regions live as long as the pool and the slots, which are dropped after the verbs. What peers may
-            // touch is what calls of ours name, which is lent to them until they have answered.
+            // SAFETY: the regions live as long as the pool and the slots, which are dropped after the verbs. Peers
+            // that were called may touch all of a pool that is for them, and are trusted to touch no more than calls lend them.
             let id = unsafe { verbs.register(region.address(), region.bytes(), access)? };
             memory.add(region, id);
         }

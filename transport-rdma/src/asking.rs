@@ -9,7 +9,7 @@ use std::time::Duration;
 use buf::Chain;
 use bytes::{Bytes, BytesMut};
 use engine::sync::Notify;
-use rpc::{Bulk, Inserts};
+use rpc::Bulk;
 use smallvec::SmallVec;
 use transport::{CallError, Message, Pending, REPLY, prefix, within};
 use wire::rdma::{Chunk, Chunks, Content, Header, VERSION};
@@ -187,14 +187,13 @@ impl Connection {
 
     /// The message that makes a call, and the memory that it names; `None` when it cannot be made.
     async fn batch_of(&self, xid: u32, message: Message, room: Room) -> Option<(Batch, Lent)> {
-        let Message { mut head, mut inserts } = message;
-        head[..4].copy_from_slice(&xid.to_be_bytes());
+        let mut message = message;
+        message.head[..4].copy_from_slice(&xid.to_be_bytes());
         let (mut chunks, mut lent) = (Chunks::default(), Lent::default());
         let header =
             |content| encoded(&Header { xid, version: VERSION, credits: self.terms.asks_max, content });
-        let fits = |chunks: &Chunks, head: &[u8], inserts: &Inserts| {
-            let bulk = inserts.iter().map(|insert| insert.data.len()).sum::<usize>();
-            header(Content::Message(*chunks)).len() + head.len() + bulk <= self.terms.send_bytes
+        let fits = |chunks: &Chunks, message: &Message| {
+            header(Content::Message(*chunks)).len() + message.length() <= self.terms.send_bytes
         };
         let mut parts: SmallVec<[Bytes; 1]> = SmallVec::new();
         if self.terms.offers {
@@ -206,26 +205,26 @@ impl Connection {
             if room.text + REPLY_HEADER_MAX > self.terms.receive_bytes {
                 chunks.reply = Some(self.lend(room.text, &mut lent.reply).await?);
             }
-            if !fits(&chunks, &head, &inserts)
-                && let Some(position) = inserts.first().map(|insert| insert.position)
+            if !fits(&chunks, &message)
+                && let Some(position) = message.inserts.first().map(|insert| insert.position)
             {
-                let chain = self.for_peer(take_first(&mut head, &mut inserts)).await?;
+                let chain = self.for_peer(take_first(&mut message.head, &mut message.inserts)).await?;
                 chunks.reads.data = Some((u32::try_from(position).ok()?, self.chunk(&chain)?));
                 lent._read.push(chain);
             }
-            if !fits(&chunks, &head, &inserts) {
-                let stream = self.for_peer(Bulk::Shared(joined(&head, &inserts))).await?;
+            if !fits(&chunks, &message) {
+                let stream = self.for_peer(Bulk::Shared(joined(&message))).await?;
                 chunks.reads.stream = Some(self.chunk(&stream)?);
                 lent._read.push(stream);
                 parts.push(header(Content::NoMessage(chunks)).freeze());
             }
         }
         if parts.is_empty() {
-            if !fits(&chunks, &head, &inserts) {
+            if !fits(&chunks, &message) {
                 return None;
             }
             parts.push(header(Content::Message(chunks)).freeze());
-            parts.push(joined(&head, &inserts));
+            parts.push(joined(&message));
         }
         let texts: SmallVec<[&[u8]; 2]> = parts.iter().map(|part| &part[..]).collect();
         let mut batch = Batch::default();
@@ -322,9 +321,9 @@ fn written(lent: Option<(Chunk, Chain)>, told: Option<Chunk>) -> Result<Option<C
 }
 
 /// A message as it stands in its stream.
-fn joined(head: &[u8], inserts: &Inserts) -> Bytes {
-    let bulk = inserts.iter().map(|insert| insert.data.len()).sum::<usize>();
-    let (mut joined, mut from) = (BytesMut::with_capacity(head.len() + bulk), 0);
+fn joined(message: &Message) -> Bytes {
+    let Message { head, inserts } = message;
+    let (mut joined, mut from) = (BytesMut::with_capacity(message.length()), 0);
     for insert in inserts {
         joined.extend_from_slice(&head[from..insert.position]);
         match &insert.data {

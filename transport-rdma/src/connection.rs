@@ -212,7 +212,8 @@ impl Connection {
 
     /// Answers a message that cannot be used. One that would have been a reply is never answered, and its call would wait for ever.
     fn refuse(self: &Rc<Self>, xid: u32, version: u32, failure: Failure) {
-        if self.asking.waits_for(xid) {
+        // Calls of either side may have the same name; of who only calls back the other's are more likely.
+        if self.terms.offers && self.asking.waits_for(xid) {
             return self.fault(&"a reply that cannot be read");
         }
         if !self.begin() {

@@ -45,6 +45,9 @@ pub const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// Messages of one connection that nobody waited for: answers to calls back that were given up.
 pub const UNEXPECTED_MAX: u32 = 64;
 
+/// Receives of a core that calls, however few connections it has.
+const CALLING_RECEIVES_MIN: u32 = 256;
+
 /// What an administrator or a test may set.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -60,6 +63,18 @@ pub struct Limits {
     /// Time in which nothing comes of a connection without calls, after which it is closed: nobody else says that a client is
     /// gone. Linux's closes its own after five minutes.
     pub idle_max: Duration,
+}
+
+impl Limits {
+    /// Of a core that calls, over so many connections at a time, of which each is to have so many calls outstanding.
+    pub fn for_calls(connections: u32, calls: u32) -> Self {
+        let credits_max = calls.clamp(CREDITS_MIN, CREDITS_MAX);
+        // A new one gets half of what is left at most.
+        let promised =
+            connections.saturating_add(1).saturating_mul(credits_max + CALLBACKS_MAX) + credits_max;
+        let receives_max = promised / (RECEIVES_SPARE_PART - 1) * RECEIVES_SPARE_PART;
+        Self { receives_max: receives_max.max(CALLING_RECEIVES_MIN), credits_max, ..Self::default() }
+    }
 }
 
 impl Default for Limits {

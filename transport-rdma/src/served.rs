@@ -26,8 +26,8 @@ pub(crate) struct By<S>(pub Rc<S>);
 
 impl<S: Service> Served for By<S> {
     fn start(&self, connection: &Rc<Connection>, asked: Asked, stream: &[u8], unread: Duration) {
+        let shard = &connection.shared.shard;
         let (connection, service) = (Rc::clone(connection), Rc::clone(&self.0));
-        let shard = connection.shared.shard.clone();
         if !asked.is_here(stream) {
             let stream = bytes::Bytes::copy_from_slice(stream);
             shard.spawn_detached(async move {

@@ -39,9 +39,9 @@ pub(super) async fn call_all<S: Source>(run: Rc<Run<S>>, index: usize, connectio
         let turn = connection.turn().await;
         let next = link.outgoing.borrow_mut().take_call();
         let Some(Queued { xid, message, data }) = next else { continue };
-        let (calling, connection) = (Rc::downgrade(&run), Rc::clone(&connection));
-        connection.shard().clone().start_detached(move || async move {
-            let answered = connection.ask_in(turn, Some(xid), message, Room { data, text: 0 }).await;
+        let (calling, asked) = (Rc::downgrade(&run), Rc::clone(&connection));
+        connection.shard().start_detached(move || async move {
+            let answered = asked.ask_in(turn, Some(xid), message, Room { data, text: 0 }).await;
             // Nobody waits for those that were lost together with one before.
             let Some(run) = calling.upgrade() else { return };
             run.source.borrow_mut().arriving();

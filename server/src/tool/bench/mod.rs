@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use engine::{Engine, EngineConfig};
 use rustix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use transport_rdma::Limits;
 
 use self::arguments::BenchArguments;
 use self::figures::ThreadFigures;
@@ -125,8 +126,9 @@ fn region_bytes(arguments: &BenchArguments) -> usize {
         return REGION_BYTES;
     }
     let block = (arguments.block_size.0 as usize).next_power_of_two().max(buf::PAGE_BYTES);
-    let calls = arguments.connections_of_thread() * crate::rdma::calls_max(arguments.calls_of_connection());
-    let calls = calls.min(arguments.depth.div_ceil(arguments.threads));
+    let connections = arguments.connections_of_thread();
+    let each = Limits::for_calls(connections, arguments.calls_of_connection()).credits_max;
+    let calls = connections.saturating_mul(each).min(arguments.depth.div_ceil(arguments.threads));
     LENT_BYTES + (calls as usize * block).next_multiple_of(LENT_BYTES)
 }
 
