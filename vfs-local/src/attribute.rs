@@ -69,6 +69,11 @@ pub fn raw(fd: impl AsFd) -> Result<Statx> {
     statx(fd, "", AtFlags::EMPTY_PATH, wanted).map_err(error)
 }
 
+/// Bytes of the file `fd`.
+pub fn size(fd: impl AsFd) -> Result<u64> {
+    statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::SIZE).map(|seen| seen.stx_size).map_err(error)
+}
+
 /// Whether ctime alone tells any two states of the object apart.
 pub fn stamps_are_fine(object: &Object) -> bool {
     let stamps = object.mount().facts().time_stamps;

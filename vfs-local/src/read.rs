@@ -68,14 +68,10 @@ impl Local {
                 return (buffer, done);
             }
         }
-        let cached = match read_cached(&file.0, offset, &mut buffer) {
-            Ok(Cached { bytes, goes_on: true }) => {
-                return (buffer, Ok(ReadDone { bytes, end_of_file: false }));
-            }
-            Ok(cached) => cached,
+        let mut bytes = match read_cached(&file.0, offset, &mut buffer) {
+            Ok(bytes) => bytes,
             Err(failure) => return (buffer, Err(failure)),
         };
-        let mut bytes = cached.bytes;
         while bytes < length {
             // A short answer from the cache may be the end of the file, or the end of what is cached.
             if bytes > 0 && is_past_end(&file.0, offset + bytes as u64) {
@@ -153,21 +149,16 @@ struct Cached {
     goes_on: bool,
 }
 
-/// Reads what can be had without sleeping: nothing where that is not to be known here.
-fn read_cached(file: &OpenFile, offset: u64, buffer: &mut Chain) -> Result<Cached> {
-    let length = buffer.len();
-    // One byte more than was asked for tells whether the file goes on, which else costs a call of its own.
-    let mut behind = [0];
-    let mut pieces: [IoSliceMut<'_>; CHAIN_BLOCKS_MAX + 1] =
-        std::array::from_fn(|_| IoSliceMut::new(&mut []));
+/// Reads what can be had without sleeping: nothing where that is not to be known here. A byte more would tell whether the file goes
+/// on, but it is in a page that nobody asked for, and to look at the size takes less.
+fn read_cached(file: &OpenFile, offset: u64, buffer: &mut Chain) -> Result<usize> {
+    let mut pieces: [IoSliceMut<'_>; CHAIN_BLOCKS_MAX] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
     let mut count = 0;
     for (place, piece) in pieces.iter_mut().zip(buffer.as_mut_slices()) {
         *place = IoSliceMut::new(piece);
         count += 1;
     }
-    pieces[count] = IoSliceMut::new(&mut behind);
-    let bytes = read_without_waiting(file, &mut pieces[..=count], offset)?.unwrap_or(0);
-    Ok(Cached { bytes: bytes.min(length), goes_on: bytes > length })
+    Ok(read_without_waiting(file, &mut pieces[..count], offset)?.unwrap_or(0))
 }
 
 /// What of the range is in the page cache, up to the end of the file; `None` unless all of it is. Pages can leave it again
@@ -178,7 +169,7 @@ fn find_cached(file: &OpenFile, offset: u64, bytes: usize) -> Option<Cached> {
     i64::try_from(last).ok()?;
     let range = match peek(file, last, &mut [0; 2])? {
         0 => {
-            let rest = attribute::raw(file).ok()?.stx_size.checked_sub(offset)?;
+            let rest = attribute::size(file).ok()?.checked_sub(offset)?;
             let bytes = bytes.min(usize::try_from(rest).ok()?);
             peek(file, offset + bytes.checked_sub(1)? as u64, &mut [0])?;
             Cached { bytes, goes_on: false }
@@ -240,10 +231,9 @@ fn read_without_waiting(
 
 /// Whether a read of `bytes` at `offset` reached the end.
 pub fn end_of_file(file: &OpenFile, offset: u64, bytes: usize) -> Result<bool> {
-    let size = attribute::raw(file)?.stx_size;
-    Ok(offset.saturating_add(bytes as u64) >= size)
+    Ok(offset.saturating_add(bytes as u64) >= attribute::size(file)?)
 }
 
 fn is_past_end(file: &OpenFile, position: u64) -> bool {
-    attribute::raw(file).is_ok_and(|seen| position >= seen.stx_size)
+    attribute::size(file).is_ok_and(|size| position >= size)
 }

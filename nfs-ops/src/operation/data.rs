@@ -13,10 +13,10 @@ use crate::failure::Failure;
 /// Bytes of READ's result besides the data: end flag, length, padding.
 const READ_FRAME_BYTES: usize = 3 * UNIT;
 
-/// READ. `next` is the operation that follows.
+/// READ. `next` is the operation that follows. The arguments come by reference: by value, rustc copies the whole future once more.
 pub async fn read<V: Vfs, E: Env + Backchannel>(
     compound: &mut Compound<V, E>,
-    arguments: ReadArgs,
+    arguments: &ReadArgs,
     next: Option<Operation>,
     reply: &mut Encoder,
 ) -> Result<(), Failure> {

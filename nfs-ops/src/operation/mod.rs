@@ -68,7 +68,7 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         Operation::Read => {
             let arguments = decoder.get()?;
             let next = Operation::decode_or_illegal(&mut decoder.clone()).ok();
-            data::read(compound, arguments, next, reply).await
+            data::read(compound, &arguments, next, reply).await
         }
         Operation::Readdir => read_directory::run(compound, decoder.get()?, reply).await,
         Operation::Readlink => namespace::read_link(compound, reply).await,
