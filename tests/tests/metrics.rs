@@ -26,6 +26,8 @@ fn start(name: &str) -> Option<(Server, SocketAddr)> {
     let mut plan = ServerPlan::exporting(&[&data]);
     plan.settings.push_str("metrics = \"127.0.0.1:0\"\n");
     let server = Server::start(scratch, plan);
+    // Told beside the line that says that it serves, and perhaps after it.
+    server.log().wait_for("metrics at http://");
     let lines = server.log().lines();
     let place = lines.iter().find_map(|line| line.split_once("metrics at http://"));
     let address = place.expect("the log says where").1.trim_end_matches("/metrics");
@@ -269,10 +271,12 @@ fn those_that_have_a_limit_are_told_what_they_use() {
     let url = format!("nfs://{}/file", server.address());
     penstock(&["put", "-", &url], &vec![7; FILE_BYTES as usize]);
     penstock(&["get", &url, "-"], b"");
-    // What was asked for beyond the end of the file waits for its turn, and is given back then.
+    // What was asked for beyond the end of the file waits for its turn, and is given back when nothing was there.
     let begun = Instant::now();
     let mut metrics = scrape(address);
-    while of(&metrics, "parked", "client:127.0.0.1") > Some(0) {
+    while of(&metrics, "parked", "client:127.0.0.1") > Some(0)
+        || of(&metrics, "read_bytes_total", "client:127.0.0.1") > Some(FILE_BYTES)
+    {
         assert!(begun.elapsed() < ANSWER_MAX, "who has gone waits for ever");
         metrics = scrape(address);
     }
