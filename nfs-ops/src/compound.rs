@@ -78,8 +78,10 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
     };
     let context = annotation::trace(server, items, Some(&header.tag));
     let span = trace::of_call(&server.env, &call.peer, "COMPOUND", context);
+    let mut request = Request::new(server, caller, call, protocol);
+    request.areas = items.and_then(|items| annotation::areas(server, &items, request.call_bytes));
     let mut compound = Compound {
-        request: Request::new(server, caller, call, protocol),
+        request,
         minor: header.minor_version,
         operations: header.operations,
         is_last: false,
@@ -91,9 +93,6 @@ pub async fn run<V: Vfs, E: Env + Backchannel>(
         saved_stateid: None,
         session: None,
     };
-    // Set where the request is: it is not to be moved once more.
-    let request = &mut compound.request;
-    request.areas = items.and_then(|items| annotation::areas(server, &items, request.call_bytes));
     let (status, count) = compound.run_operations(decoder, reply).instrument(span).await;
     annotation::finish(&mut compound.request);
     frame.finish(reply, status, count);

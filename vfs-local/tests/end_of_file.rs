@@ -27,7 +27,7 @@ fn the_end_is_told_where_it_is() {
     let Some(mounted) = Mounted::ext4() else { return };
     let path = mounted.path.join("long");
     with(storage(&mounted.path), move |local, shard| async move {
-        // Some are alike in 32 bits.
+        // Beyond 2 and 4 GiB too, and some that are alike in 32 bits.
         for size in [PAGE, 2 * PAGE, 1 << 31, (1 << 31) + 2 * PAGE, (1 << 32) + PAGE, (1 << 33) + 3 * PAGE] {
             let written = StdFile::create(&path).expect("a file");
             written.set_len(size).expect("a hole");
